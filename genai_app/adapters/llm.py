@@ -1,0 +1,210 @@
+"""The model servers: which one is asked, how long it is waited for, what its failures mean.
+
+    ModelUnavailable   model_unavailable  refused, DNS, TLS, 5xx, cut before the first token
+                       model_timeout      no first token in time
+                       model_auth 401/403 - model_unknown 404 - model_busy 429 (retry_after_s)
+    InvalidInput       context_too_long   the prompt does not fit
+    ModelFailed        model_refused      any other 4xx
+                       model_interrupted  cut, silent or ended too early after the first token
+                       model_failed       an error event, or events that cannot be read
+                       model_total_timeout
+
+One request is llm_run.py; the events of the two dialects are llm_dialects.py.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+from httpx_aiohttp import AiohttpTransport
+
+from genai_app.adapters.llm_dialects import (
+    ChatTurn,
+    Finish,
+    OpenAiAnswer,
+    Piece,
+    TgiAnswer,
+    openai_body,
+    tgi_body,
+)
+from genai_app.adapters.llm_errors import http_error
+from genai_app.adapters.llm_run import NETWORK_ERRORS, Clock, Run, Unreachable, told
+from genai_app.errors import AppError, ModelUnavailable
+from genai_app.settings import Settings
+
+__all__ = ["ChatTurn", "Finish", "LlmClient", "Piece"]
+
+CHECK_TIMEOUT_S = 2.0
+RETRY_PAUSE_S = 0.2
+REST_S = 5.0  # an endpoint that failed is asked last for this long
+KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """One model server, without a trailing /v1."""
+
+    url: str
+    in_flight: int = 0
+    rest_until: float = 0.0  # loop time
+
+
+class _ModelId(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ModelId]
+
+
+class _TgiInfo(msgspec.Struct):
+    model_id: str
+
+
+class LlmClient:
+    """Streams answers from the model servers of the settings. One per process.
+
+    Args:
+        base_urls: in place of `settings.llm_base_url`; the demo model's.
+    """
+
+    def __init__(self, settings: Settings, *, base_urls: Sequence[str] | None = None) -> None:
+        urls = settings.llm_base_url if base_urls is None else base_urls
+        if not urls:
+            raise ValueError("no model server is given")
+        self._endpoints = [Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls]
+        self._settings = settings
+        self._tgi = settings.llm_kind == "tgi" and not settings.demo_model
+        self._name = settings.llm_model
+        self._http = _http_client(settings)
+
+    async def stream(
+        self,
+        turns: Sequence[ChatTurn],
+        *,
+        model: str | None = None,
+        max_tokens: int,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        """The answer as it comes. The last item is a `Finish`, else an error is raised.
+
+        Closing the generator, or cancelling the task that awaits it, closes the connection, which
+        ends the generation on the server. A plain `break` closes nothing: use
+        `contextlib.aclosing`.
+
+        Raises:
+            InvalidInput, ModelUnavailable, ModelFailed: see the top of this module.
+        """
+        name = model or await self.model_name()
+        if self._tgi:
+            body = tgi_body(turns, max_tokens=max_tokens, temperature=temperature)
+        else:
+            body = openai_body(turns, model=name, max_tokens=max_tokens, temperature=temperature)
+        clock = Clock(self._settings)
+        endpoint = self._pick(None)
+        try:
+            for last_try in (False, True):
+                answer = (TgiAnswer if self._tgi else OpenAiAnswer)(model=name, turns=turns)
+                run = Run(self._http, answer, clock)
+                endpoint.in_flight += 1
+                try:
+                    await run.open(endpoint.url + self._path, body)
+                    while (piece := await run.next()) is not None:
+                        yield piece
+                    yield answer.finish()
+                    return
+                except Unreachable:
+                    endpoint.rest_until = asyncio.get_running_loop().time() + REST_S
+                    if last_try:
+                        raise
+                except ModelUnavailable as error:
+                    if error.code == "model_unknown" and not model:
+                        self._name = self._settings.llm_model  # the server has another one now
+                    raise
+                finally:
+                    endpoint.in_flight -= 1
+                    await run.aclose()
+                if len(self._endpoints) == 1:
+                    await asyncio.sleep(RETRY_PAUSE_S)
+                endpoint = self._pick(endpoint)
+        finally:
+            clock.deadline.close()
+
+    async def model_name(self) -> str:
+        """`GENAI_LLM_MODEL`, or the first model the server names; asked once.
+
+        Raises:
+            ModelUnavailable: no server tells.
+        """
+        if not self._name:
+            timeout_s = self._settings.llm_first_token_timeout_s
+            answers = await self._ask_all(timeout_s)
+            names = [answer for answer in answers if isinstance(answer, str)]
+            if not names:
+                raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
+            self._name = names[0]
+        return self._name
+
+    async def check(self) -> None:
+        """
+        Raises:
+            ModelUnavailable: no server answers as a model server within 2 s.
+        """
+        answers = await self._ask_all(CHECK_TIMEOUT_S)
+        if not any(isinstance(answer, str) for answer in answers):
+            raise answers[0] if isinstance(answers[0], ModelUnavailable) else ModelUnavailable()
+
+    async def aclose(self) -> None:
+        """Close every connection; streams that still run are cut."""
+        await self._http.aclose()
+
+    @property
+    def _path(self) -> str:
+        return "/generate_stream" if self._tgi else "/v1/chat/completions"
+
+    def _pick(self, failed: Endpoint | None) -> Endpoint:
+        """The endpoint with the least work that has not failed just now, and not `failed`."""
+        now = asyncio.get_running_loop().time()
+        others = [endpoint for endpoint in self._endpoints if endpoint is not failed]
+        return min(
+            others or self._endpoints, key=lambda each: (each.rest_until > now, each.in_flight)
+        )
+
+    async def _ask_all(self, timeout_s: float) -> list[str | AppError]:
+        """Per endpoint, in their order, the name of its model or why there is none."""
+        asked = (self._ask_name(each, timeout_s) for each in self._endpoints)
+        return list(await asyncio.gather(*asked))
+
+    async def _ask_name(self, endpoint: Endpoint, timeout_s: float) -> str | AppError:
+        path = "/info" if self._tgi else "/v1/models"
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._http.get(endpoint.url + path)
+            if response.status_code != 200:
+                retry_after = response.headers.get("retry-after")
+                return http_error(response.status_code, response.content, retry_after=retry_after)
+            if self._tgi:
+                return msgspec.json.decode(response.content, type=_TgiInfo).model_id
+            return msgspec.json.decode(response.content, type=_ModelList).data[0].id
+        except NETWORK_ERRORS as error:
+            return ModelUnavailable(told(error))
+        except (ValueError, IndexError) as error:
+            return ModelUnavailable(f"no model named in {path}: {type(error).__name__}")
+
+
+def _http_client(settings: Settings) -> httpx.AsyncClient:
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if settings.llm_api_key is not None:
+        headers["authorization"] = f"Bearer {settings.llm_api_key.get_secret_value()}"
+    connect_s = settings.llm_connect_timeout_s
+    transport = AiohttpTransport(
+        verify=ssl.create_default_context(),  # the system's store knows the company's own CA
+        trust_env=False,
+        limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEPALIVE_S),  # 0: no bound
+    )
+    # aiohttp counts name lookup under "pool"; waiting for an answer is bounded by Clock.
+    timeout = httpx.Timeout(None, connect=connect_s, pool=connect_s)
+    return httpx.AsyncClient(transport=transport, timeout=timeout, headers=headers, trust_env=False)

@@ -1,0 +1,1 @@
+"""Plain HTTP routes: login and logout, health; one renderer of errors."""

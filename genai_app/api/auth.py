@@ -1,0 +1,79 @@
+"""Login and logout by the browser's own forms. The cookie is HttpOnly; nothing else knows the token."""
+
+from typing import Annotated
+from urllib.parse import urlencode, urlsplit
+
+import structlog
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse
+
+from genai_app.errors import AppError, NotAuthenticated
+from genai_app.services import services
+from genai_app.web.cookies import clear_session, session_token, set_session
+from genai_app.web.frontend import is_page
+from genai_app.web.origins import is_foreign
+
+log = structlog.get_logger()
+router = APIRouter(include_in_schema=False)
+
+MAX_FIELD = 1024
+
+
+@router.post("/login")
+async def log_in(
+    request: Request,
+    username: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "/",
+) -> RedirectResponse:
+    """Start a session and go to `next`; on a refusal back to the form with the reason."""
+    target = safe_target(next)
+    if is_foreign(request):
+        log.warning("login.refused", code="foreign_origin")
+        return _back("foreign_origin", target)
+    settings = services().settings
+    try:
+        if len(username) > MAX_FIELD or len(password) > MAX_FIELD:
+            raise NotAuthenticated(code="wrong_credentials")
+        user = await services().auth.log_in(username, password)
+        token = await services().sessions.start(
+            user,
+            address=request.client.host if request.client else "",
+            user_agent=request.headers.get("user-agent", ""),
+        )
+    except AppError as error:
+        log.info("login.refused", code=error.code)
+        return _back(error.code, target)
+    log.info("login.accepted", user=user.username)
+    response = RedirectResponse(target, 303)
+    set_session(
+        response, token, ttl_s=settings.session_ttl_s, secure=settings.url.startswith("https:")
+    )
+    return response
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> RedirectResponse:
+    """End the session; the browser drops the cookie and what the page kept in the tab."""
+    if is_foreign(request):
+        return RedirectResponse("/", 303)
+    token = session_token(request.headers.get("cookie"))
+    actor = await services().sessions.find_actor(token)
+    if actor is not None:
+        await services().sessions.end(actor.session_id, "logout")
+        log.info("logout", user=actor.username)
+    response = RedirectResponse("/login", 303)
+    clear_session(response, secure=services().settings.url.startswith("https:"))
+    response.headers["clear-site-data"] = '"storage"'
+    return response
+
+
+def safe_target(target: str) -> str:
+    """A page of ours, or home: `next` comes from the address and may name anything."""
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc and is_page(target) else "/"
+
+
+def _back(code: str, target: str) -> RedirectResponse:
+    query = {"error": code} | ({"next": target} if target != "/" else {})
+    return RedirectResponse(f"/login?{urlencode(query)}", 303)

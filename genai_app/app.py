@@ -1,0 +1,132 @@
+"""The composition root: settings -> services -> rx.App, routes, middleware. No logic."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import reflex as rx
+from fastapi import FastAPI
+from reflex_base.constants.state import FIELD_MARKER
+from starlette.types import ASGIApp
+
+from genai_app.adapters.demo_model import DemoModel
+from genai_app.adapters.llm import LlmClient
+from genai_app.api import auth, errors, health
+from genai_app.db import Database
+from genai_app.i18n import translate
+from genai_app.pages.chat import chat
+from genai_app.pages.login import login
+from genai_app.pages.not_found import not_found
+from genai_app.services import Services, use
+from genai_app.services.auth import Auth
+from genai_app.services.chat import Chat
+from genai_app.services.generation import Generations
+from genai_app.services.history import History
+from genai_app.services.sessions import Sessions
+from genai_app.services.users import Users
+from genai_app.settings import Settings, load_settings
+from genai_app.state.chat import ChatState
+from genai_app.state.session import LoginState
+from genai_app.web.binding import BindToken
+from genai_app.web.frontend import Frontend, built_directory
+from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
+from genai_app.web.policy import Policy
+from genai_app.web.session_watch import watch_sessions
+
+
+def build_services(settings: Settings, llm: LlmClient) -> Services:
+    """Everything the channels call, wired. Opens no connection yet."""
+    db = Database(settings.sqlalchemy_url)
+    generations = Generations(db, llm, sole_process=settings.embedded)
+    return Services(
+        settings=settings,
+        db=db,
+        llm=llm,
+        users=Users(db),
+        auth=Auth(db),
+        sessions=Sessions(db, settings.secret, settings.session_ttl_s),
+        generations=generations,
+        chat=Chat(
+            db,
+            generations,
+            context_tokens=settings.llm_context_tokens,
+            max_tokens=settings.llm_max_tokens,
+        ),
+        history=History(db),
+    )
+
+
+async def announce_first_admin(services: Services) -> None:
+    """Make the first administrator if there is none, and print a made password this one time."""
+    settings = services.settings
+    given = settings.admin_password.get_secret_value() if settings.admin_password else None
+    made = await services.users.ensure_first_admin(settings.admin_username, given)
+    if made is not None:
+        text = translate(
+            settings.locale, "start.first_admin", username=settings.admin_username, password=made
+        )
+        print(f"\n{text}", flush=True)
+
+
+@asynccontextmanager
+async def running_services() -> AsyncIterator[None]:
+    """Open what the product needs, in order; close it in the other."""
+    settings = load_settings()
+    demo = DemoModel() if settings.demo_model else None
+    base_urls = [await demo.start()] if demo else None
+    llm = LlmClient(settings, base_urls=base_urls)
+    services = build_services(settings, llm)
+    use(services)
+    await announce_first_admin(services)
+    await services.generations.open()
+    watch = asyncio.create_task(watch_sessions(app), name="session watch")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await services.generations.close()
+        await llm.aclose()
+        await services.db.close()
+        if demo:
+            await demo.stop()
+        use(None)
+
+
+def http_routes() -> FastAPI:
+    api = FastAPI(title="GenAI assistant", docs_url=None, redoc_url=None)
+    errors.install(api)
+    api.include_router(auth.router)
+    api.include_router(health.router)
+    return api
+
+
+def with_pages(events: ASGIApp) -> ASGIApp:
+    """Reflex's own server keeps the event socket; routes and built pages are ours."""
+    directory = built_directory()
+    if directory is None:  # while the front end itself is being built
+        return events
+    api = http_routes()
+    api.mount("/", Frontend(directory))
+    csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
+    https = load_settings().url.startswith("https:")
+    return BindToken(events, SecurityHeaders(api, csp=csp, https=https))
+
+
+app = rx.App(
+    html_lang="ru",
+    stylesheets=["/styles.css"],
+    api_transformer=with_pages,
+    toaster=None,
+    app_wraps={},
+)
+app.add_middleware(
+    Policy(
+        unavailable={
+            ChatState.get_full_name(): {"error_code" + FIELD_MARKER: "storage_unavailable"}
+        }
+    )
+)
+app.register_lifespan_task(running_services)
+app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatState.open)
+app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
+app.add_page(not_found, route="404", title="GenAI")

@@ -1,0 +1,198 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 misused or a bad setting.
+
+What a command needs is imported by the command, so that --help and a misspelt word answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from genai_app.errors import AppError, Conflict, SettingsError
+
+if TYPE_CHECKING:
+    from genai_app.services.users import Users
+    from genai_app.settings import Settings
+
+DONE, FAILED, MISUSED = 0, 1, 2
+ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; argparse itself exits with 0 (help) or 2 (misuse)."""
+    arguments = _parser().parse_args(argv)
+    from genai_app import log
+    from genai_app.settings import load_settings
+
+    try:
+        settings = load_settings()
+        log.configure(settings)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            _complain(line)
+        return MISUSED
+    try:
+        return arguments.run(settings, arguments)
+    except AppError as error:
+        _complain(error.user_text(settings.locale))
+        if error.detail:
+            _complain(f"  {log.redact_text(error.detail).splitlines()[0]}")
+        return FAILED
+    except SettingsError as error:
+        _complain(str(error))
+        return MISUSED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genai", description="The corporate assistant.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve web and API on one port")
+    serve.set_defaults(run=_serve)
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(run=_migrate)
+
+    user = commands.add_parser("user", help="local accounts")
+    verbs = user.add_subparsers(required=True, metavar="VERB")
+
+    add = verbs.add_parser("add", help="make an account; without a password one is made up")
+    add.add_argument("name")
+    add.add_argument("--role", choices=ROLES, default="user")
+    add.add_argument("--full-name", default="", metavar="TEXT")
+    add.set_defaults(run=_user(_add))
+
+    password = verbs.add_parser("password", help="set a password and end the account's sessions")
+    password.add_argument("name")
+    password.set_defaults(run=_user(_set_password))
+
+    for verb in (add, password):
+        verb.add_argument(
+            "--password-stdin", action="store_true", help="read the password from standard input"
+        )
+
+    role = verbs.add_parser("role", help="change what an account may do")
+    role.add_argument("name")
+    role.add_argument("role", choices=ROLES)
+    role.set_defaults(run=_user(_set_role))
+
+    disable = verbs.add_parser("disable", help="shut an account and end its sessions")
+    disable.add_argument("name")
+    disable.set_defaults(run=_user(_disable))
+
+    enable = verbs.add_parser("enable", help="open an account again")
+    enable.add_argument("name")
+    enable.set_defaults(run=_user(_enable))
+
+    listing = verbs.add_parser(
+        "list", help="all accounts, tab separated: name, role, state, origin"
+    )
+    listing.set_defaults(run=_user(_list))
+    return parser
+
+
+def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+    from genai_app import serve
+
+    return serve.run(settings)
+
+
+def _migrate(settings: Settings, _arguments: argparse.Namespace) -> int:
+    from genai_app import migrations
+
+    migrations.upgrade(settings.sqlalchemy_url)
+    return DONE
+
+
+def _user(
+    command: Callable[[Users, argparse.Namespace], Awaitable[None]],
+) -> Callable[[Settings, argparse.Namespace], int]:
+    """A command on accounts, given a database with this version's schema."""
+
+    def run(settings: Settings, arguments: argparse.Namespace) -> int:
+        from genai_app import migrations
+        from genai_app.db import Database
+        from genai_app.services.users import Users
+
+        async def work() -> None:
+            db = Database(settings.sqlalchemy_url)
+            try:
+                await command(Users(db), arguments)
+            finally:
+                await db.close()
+
+        if settings.embedded:
+            migrations.upgrade(settings.sqlalchemy_url)
+        elif not migrations.is_current(settings.sqlalchemy_url):
+            # servers of the older version may run on it: to migrate is said, not implied
+            raise Conflict(code="database_not_migrated")
+        asyncio.run(work())
+        return DONE
+
+    return run
+
+
+async def _add(users: Users, arguments: argparse.Namespace) -> None:
+    from genai_app.models import Role
+
+    given = _ask_password(from_stdin=arguments.password_stdin)
+    password = secrets.token_urlsafe(18) if given is None else given
+    user = await users.add(
+        arguments.name, password, Role(arguments.role), full_name=arguments.full_name
+    )
+    _say(f"{user.username}\t{user.role}")
+    if given is None:
+        _say(password)
+
+
+async def _set_password(users: Users, arguments: argparse.Namespace) -> None:
+    given = _ask_password(from_stdin=arguments.password_stdin)
+    password = secrets.token_urlsafe(18) if given is None else given
+    await users.set_password(arguments.name, password)
+    if given is None:
+        _say(password)
+
+
+async def _set_role(users: Users, arguments: argparse.Namespace) -> None:
+    from genai_app.models import Role
+
+    await users.set_role(arguments.name, Role(arguments.role))
+
+
+async def _disable(users: Users, arguments: argparse.Namespace) -> None:
+    await users.disable(arguments.name)
+
+
+async def _enable(users: Users, arguments: argparse.Namespace) -> None:
+    await users.enable(arguments.name)
+
+
+async def _list(users: Users, _arguments: argparse.Namespace) -> None:
+    for user in await users.list_all():
+        state = "active" if user.disabled_at is None else "disabled"
+        _say(f"{user.username}\t{user.role}\t{state}\t{user.origin}")
+
+
+def _ask_password(*, from_stdin: bool) -> str | None:
+    """The password that the operator gives; None where nobody is there to give one."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if sys.stdin.isatty():
+        return getpass.getpass("Password (empty: one is made up): ") or None
+    return None
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,161 @@
+"""One message: bubble or answer, its source, what can be done with it."""
+
+import reflex as rx
+
+from genai_app.components.markdown import markdown_block, markdown_tail
+from genai_app.components.text import error_text, t
+from genai_app.models import Author, Source, Status
+from genai_app.state.chat import ChatState
+from genai_app.state.live_text import BLOCKS, PIECES
+from genai_app.state.rows import MessageRow
+from genai_app.state.stream import StreamState
+
+
+def _icon_button(icon: str, label: rx.Var[str], **props) -> rx.Component:
+    return rx.el.button(
+        rx.icon(icon, size=15),
+        type="button",
+        class_name="icon-button",
+        aria_label=label,
+        title=label,
+        **props,
+    )
+
+
+@rx.memo
+def growing_answer() -> rx.Component:
+    """The answer being written. Alone under StreamState, so that a flush draws nothing else."""
+    blocks = [getattr(StreamState, f"block_{i}") for i in range(BLOCKS)]
+    pieces = [getattr(StreamState, f"piece_{i}") for i in range(PIECES)]
+    tail = StreamState.tail
+    for piece in reversed(pieces):
+        tail = piece + tail
+    return rx.fragment(
+        *[rx.cond(block != "", markdown_block(text=block)) for block in blocks],
+        rx.cond(
+            tail != "",
+            markdown_tail(text=tail),
+            rx.cond(
+                blocks[0] == "",
+                rx.el.div(
+                    rx.el.span(),
+                    rx.el.span(),
+                    rx.el.span(),
+                    class_name="thinking",
+                    role="status",
+                    aria_label=t("chat.thinking"),
+                ),
+            ),
+        ),
+    )
+
+
+def _question(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.el.article(
+        rx.el.h3(t("chat.you"), class_name="visually-hidden"),
+        rx.el.div(row.text, class_name="bubble"),
+        class_name="message question",
+        custom_attrs={"data-testid": "message-user"},
+    )
+
+
+def _end_note(row: rx.Var[MessageRow]) -> rx.Component:
+    """Why the answer is not whole, and what to do."""
+    broken = rx.cond(row.error_code != "", error_text(row.error_code), t("status.failed"))
+    return rx.match(
+        row.status,
+        (Status.TRUNCATED, _note("info", t("status.truncated"))),
+        (Status.STOPPED, _note("info", t("status.stopped"))),
+        (
+            Status.INTERRUPTED,
+            _note(
+                "warning",
+                rx.cond(row.error_code != "", error_text(row.error_code), t("status.interrupted")),
+            ),
+        ),
+        (Status.FAILED, _note("danger", broken)),
+        rx.fragment(),
+    )
+
+
+def _note(kind: str, text: rx.Var[str]) -> rx.Component:
+    return rx.el.p(
+        rx.icon("info", size=15), rx.el.span(text), class_name=f"note note-{kind}", role="status"
+    )
+
+
+def _branches(row: rx.Var[MessageRow]) -> rx.Component:
+    """The arrows between several answers to one question."""
+    place = row.sibling
+    count = row.siblings.length()
+    return rx.cond(
+        place > 0,
+        rx.el.span(
+            _icon_button(
+                "chevron-left",
+                t("chat.previous_answer"),
+                disabled=place <= 1,
+                on_click=ChatState.choose_answer(row.siblings[place - 2]),
+            ),
+            rx.el.span(f"{place} / {count}", class_name="branch-place"),
+            _icon_button(
+                "chevron-right",
+                t("chat.next_answer"),
+                disabled=place >= count,
+                on_click=ChatState.choose_answer(row.siblings[place]),
+            ),
+            class_name="branches",
+        ),
+    )
+
+
+def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
+    source = rx.match(row.source, (Source.CACHE, t("source.cache")), t("source.model"))
+    return rx.el.footer(
+        _icon_button(
+            "copy",
+            t("chat.copy"),
+            on_click=rx.set_clipboard(row.text),
+            custom_attrs={"data-testid": "copy"},
+        ),
+        _icon_button(
+            "refresh-cw",
+            t("chat.regenerate"),
+            on_click=ChatState.regenerate(row.id),
+            custom_attrs={"data-testid": "regenerate"},
+        ),
+        _branches(row),
+        rx.el.span(
+            rx.el.span(source, custom_attrs={"data-testid": "source"}),
+            rx.cond(row.model != "", rx.el.span(row.model)),
+            rx.cond(row.seconds != "", rx.el.span(t("chat.seconds", seconds=row.seconds))),
+            rx.el.span(row.time),
+            class_name="meta",
+        ),
+        class_name="answer-foot",
+    )
+
+
+def _answer(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.el.article(
+        rx.el.h3(t("chat.assistant"), class_name="visually-hidden"),
+        rx.cond(
+            row.trimmed > 0, rx.el.p(t("chat.trimmed", count=row.trimmed), class_name="trimmed")
+        ),
+        rx.cond(
+            row.status == Status.RUNNING,
+            growing_answer(),
+            rx.fragment(
+                rx.cond(row.text != "", markdown_block(text=row.text)),
+                _end_note(row),
+                _answer_foot(row),
+            ),
+        ),
+        class_name="message answer",
+        aria_busy=row.status == Status.RUNNING,
+        custom_attrs={"data-testid": "message-assistant", "data-status": row.status},
+    )
+
+
+def message(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.cond(row.author == Author.USER, _question(row), _answer(row))

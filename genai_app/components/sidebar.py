@@ -1,0 +1,194 @@
+"""The user's dialogs by day, and the user's own corner."""
+
+import reflex as rx
+
+from genai_app.components.native_form import native_form
+from genai_app.components.text import t
+from genai_app.state.chat import ChatState
+from genai_app.state.dialogs import DialogsState
+from genai_app.state.rows import DialogGroup, DialogRow
+from genai_app.state.session import SessionState
+from genai_app.state.ui import UiState
+
+
+def _period(group: rx.Var[DialogGroup]) -> rx.Var[str]:
+    periods = ("today", "yesterday", "week", "month")
+    cases = [(period, t(f"period.{period}")) for period in periods]
+    return rx.match(group.period, *cases, t("period.older"))
+
+
+def _item(dialog: rx.Var[DialogRow]) -> rx.Component:
+    title = rx.cond(dialog.title != "", dialog.title, t("nav.untitled"))
+    return rx.el.li(
+        rx.match(
+            dialog.id,
+            (DialogsState.renaming, _rename_form(dialog)),
+            (DialogsState.deleting, _delete_question(dialog)),
+            rx.el.div(
+                _link(title, dialog),
+                _action("pencil", t("nav.rename"), DialogsState.begin_rename(dialog.id), "rename"),
+                _action("trash-2", t("nav.delete"), DialogsState.ask_delete(dialog.id), "delete"),
+                class_name="dialog-row",
+            ),
+        ),
+        custom_attrs={"data-testid": "dialog-item"},
+    )
+
+
+def _link(title: rx.Var[str], dialog: rx.Var[DialogRow]) -> rx.Component:
+    return rx.el.a(title, href=f"/c/{dialog.id}", class_name="dialog-link")
+
+
+def _action(icon: str, label: rx.Var[str], handler, name: str) -> rx.Component:
+    return rx.el.button(
+        rx.icon(icon, size=14),
+        type="button",
+        class_name="icon-button",
+        aria_label=label,
+        title=label,
+        on_click=handler,
+        custom_attrs={"data-testid": name},
+    )
+
+
+def _rename_form(dialog: rx.Var[DialogRow]) -> rx.Component:
+    return rx.el.form(
+        rx.el.input(
+            name="title",
+            default_value=dialog.title,
+            max_length=200,
+            auto_focus=True,
+            aria_label=t("nav.title_field"),
+        ),
+        rx.el.button(
+            rx.icon("check", size=14),
+            type="submit",
+            class_name="icon-button",
+            aria_label=t("nav.save"),
+            title=t("nav.save"),
+        ),
+        _action("x", t("nav.cancel"), DialogsState.cancel, "cancel"),
+        class_name="dialog-edit",
+        on_submit=lambda form: DialogsState.rename(dialog.id, form.to(dict[str, str])["title"]),
+    )
+
+
+def _delete_question(dialog: rx.Var[DialogRow]) -> rx.Component:
+    return rx.el.div(
+        rx.el.span(t("nav.delete_question")),
+        rx.el.button(
+            t("nav.yes_delete"),
+            type="button",
+            class_name="text-button danger",
+            auto_focus=True,
+            on_click=DialogsState.delete(dialog.id),
+            custom_attrs={"data-testid": "confirm-delete"},
+        ),
+        rx.el.button(
+            t("nav.cancel"), type="button", class_name="text-button", on_click=DialogsState.cancel
+        ),
+        class_name="dialog-edit",
+        role="alertdialog",
+        aria_label=t("nav.delete_question"),
+    )
+
+
+def _group(group: rx.Var[DialogGroup]) -> rx.Component:
+    return rx.el.section(
+        rx.el.h2(_period(group)),
+        rx.el.ul(rx.foreach(group.dialogs, _item)),
+    )
+
+
+def _corner() -> rx.Component:
+    return rx.el.footer(
+        rx.el.span(
+            rx.el.span(SessionState.full_name[:1].upper(), class_name="avatar", aria_hidden=True),
+            rx.el.span(SessionState.full_name, class_name="user-name"),
+            class_name="user",
+        ),
+        preferences(),
+        native_form(
+            rx.el.button(
+                rx.icon("log-out", size=16),
+                type="submit",
+                class_name="icon-button",
+                aria_label=t("nav.logout"),
+                title=t("nav.logout"),
+                custom_attrs={"data-testid": "logout"},
+            ),
+            action="/logout",
+            method="post",
+        ),
+        class_name="corner",
+    )
+
+
+def preferences() -> rx.Component:
+    """Language and theme."""
+    other = rx.cond(UiState.locale == "ru", "en", "ru")
+    return rx.fragment(
+        rx.el.button(
+            t("nav.language_short"),
+            type="button",
+            class_name="icon-button language",
+            aria_label=t("nav.language"),
+            title=t("nav.language"),
+            on_click=UiState.choose_locale(other),
+            custom_attrs={"data-testid": "language"},
+        ),
+        rx.el.button(
+            rx.color_mode_cond(rx.icon("moon", size=16), rx.icon("sun", size=16)),
+            type="button",
+            class_name="icon-button",
+            aria_label=t("nav.theme"),
+            title=t("nav.theme"),
+            on_click=rx.toggle_color_mode,
+            custom_attrs={"data-testid": "theme"},
+        ),
+    )
+
+
+def sidebar() -> rx.Component:
+    return rx.el.aside(
+        rx.el.header(
+            rx.el.span(rx.icon("sparkles", size=18), t("app.name"), class_name="brand"),
+            rx.el.button(
+                rx.icon("x", size=18),
+                type="button",
+                class_name="icon-button narrow-only",
+                aria_label=t("nav.close"),
+                title=t("nav.close"),
+                on_click=UiState.toggle_sidebar,
+            ),
+        ),
+        rx.el.a(
+            rx.icon("square-pen", size=16),
+            t("nav.new"),
+            href="/",
+            class_name="new-dialog",
+            custom_attrs={"data-testid": "new-dialog"},
+        ),
+        rx.el.nav(
+            rx.cond(
+                DialogsState.groups.length() > 0,
+                rx.foreach(DialogsState.groups, _group),
+                rx.cond(
+                    DialogsState.loaded, rx.el.p(t("nav.empty"), class_name="empty"), rx.fragment()
+                ),
+            ),
+            rx.cond(
+                DialogsState.has_more,
+                rx.el.button(
+                    t("nav.more"),
+                    type="button",
+                    class_name="text-button",
+                    on_click=DialogsState.load_more,
+                ),
+            ),
+            aria_label=t("nav.dialogs"),
+            custom_attrs={"data-testid": "dialog-list"},
+        ),
+        _corner(),
+        class_name=rx.cond(UiState.sidebar_open, "sidebar open", "sidebar"),
+    )

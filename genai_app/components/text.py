@@ -1,0 +1,40 @@
+"""Sentences inside components: both languages are in the page, the user's one is shown."""
+
+import re
+
+import reflex as rx
+
+from genai_app.i18n import DEFAULT_LOCALE, LOCALES, catalogue
+from genai_app.state.ui import UiState
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def t(key: str, **params: rx.Var | str) -> rx.Var[str]:
+    """The sentence `key` in the language of the page, with Vars for its {placeholders}."""
+    found = _filled(DEFAULT_LOCALE, key, params)
+    for locale in LOCALES:
+        if locale != DEFAULT_LOCALE:
+            found = rx.cond(UiState.locale == locale, _filled(locale, key, params), found)
+    return found
+
+
+def error_text(code: rx.Var[str], **params: rx.Var | str) -> rx.Var[str]:
+    """The sentence for an error code that is known only in the browser."""
+    keys = [key for key in catalogue(DEFAULT_LOCALE) if key.startswith("error.")]
+    named = [key for key in keys if set(_PLACEHOLDER.findall(catalogue("en")[key])) <= set(params)]
+    cases = [(key.removeprefix("error."), t(key, **params)) for key in named]
+    return rx.match(code, *cases, t("error.internal"))
+
+
+def _filled(locale: str, key: str, params: dict[str, rx.Var | str]) -> rx.Var[str] | str:
+    parts = _PLACEHOLDER.split(catalogue(locale)[key])
+    if len(parts) == 1:
+        return parts[0]
+    whole: rx.Var[str] = rx.Var.create("")
+    for index, part in enumerate(parts):
+        if index % 2:
+            whole = whole + rx.Var.create(params[part]).to_string(use_json=False)
+        elif part:
+            whole = whole + part
+    return whole

@@ -1,0 +1,146 @@
+"""Engines and sessions for PostgreSQL and the embedded SQLite, and `clean_text` for every write.
+
+PostgreSQL: asyncpg, one pool. SQLite: WAL, one writer connection with BEGIN IMMEDIATE beside a pool
+of readers; the driver's own deferred transactions lose updates under concurrency.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from genai_app.errors import StorageUnavailable
+
+SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON")
+POOL_SIZE = 10
+POOL_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 15.0
+
+# SQLSTATE classes: connection, authorization, no such database, deadlock, out of resources, in use,
+# shutting down or starting up, system error. asyncpg's own have no class of their own in SQLAlchemy
+UNAVAILABLE_STATES = ("08", "28", "3D", "40", "53", "55", "57", "58")
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """`text` with what no database stores made visible: NUL and lone surrogates become U+FFFD.
+
+    Surrogate pairs that arrived as two escapes are joined first, so that no character is lost.
+    """
+    if not _UNSTORABLE.search(text):
+        return text
+    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return joined.replace("\x00", "\ufffd")
+
+
+class Database:
+    """Opens sessions. `read()` and `write()` are the only two ways to the database.
+
+    Args:
+        url: `postgresql://...` or `sqlite:///path`, without a driver.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = url.startswith("sqlite")
+        if self.is_sqlite:
+            path = Path(sa.engine.make_url(url).database or "")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            async_url = url.replace("sqlite://", "sqlite+aiosqlite://", 1)
+            self._writer = _sqlite_engine(async_url, pool_size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(async_url, pool_size=4, begin="BEGIN")
+        else:
+            self._writer = self._reader = create_async_engine(
+                url.replace("postgresql://", "postgresql+asyncpg://", 1),
+                pool_size=POOL_SIZE,
+                max_overflow=0,
+                pool_timeout=POOL_TIMEOUT_S,
+                pool_pre_ping=True,
+                hide_parameters=True,  # errors are logged; prompts and hashes must not be
+                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+            )
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """A session for queries.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached or does not answer in time.
+        """
+        with _translated():
+            async with AsyncSession(self._reader, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncSession]:
+        """A session inside one transaction: committed when the block ends, rolled back on an error.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached or does not answer in time.
+        """
+        with _translated():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session:
+                async with session.begin():
+                    yield session
+
+    async def check(self) -> None:
+        """One round trip. Raises StorageUnavailable."""
+        async with self.read() as session:
+            await session.execute(sa.text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+class _translated:
+    """Turns the driver's words for "not reachable" into ours; all other errors are bugs and pass."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        lost = isinstance(error, OperationalError | InterfaceError | PoolTimeout | OSError) or (
+            isinstance(error, DBAPIError)
+            and (error.connection_invalidated or _sqlstate(error)[:2] in UNAVAILABLE_STATES)
+        )
+        if lost:
+            raise StorageUnavailable(str(error)[:300]) from error
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=sa.pool.AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30.0,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,124 @@
+"""Brings the database to the schema of this version. Synchronous: it runs before the event loop."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from genai_app.errors import Conflict, StorageUnavailable
+
+log = structlog.stdlib.get_logger(__name__)
+
+HEAD = "0001"  # the last revision in alembic/versions; a test compares, so alembic stays unimported
+INI = Path(__file__).parent.parent / "alembic.ini"
+LOCK_KEY = 0x67656E6169  # "genai": one number for all starters of one database
+LOCK_TIMEOUT_S = 600
+CONNECT_TIMEOUT_S = 5
+
+
+def driver_url(url: str) -> str:
+    """`url` with the synchronous driver that migrations use."""
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def is_current(url: str) -> bool:
+    """Whether nothing is to be migrated. One short query; alembic is not imported.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    return _revisions(url) == {HEAD}
+
+
+def upgrade(url: str) -> None:
+    """Run every migration that is missing. Many starters at once are safe: one works, others wait.
+
+    Args:
+        url: `postgresql://...` or `sqlite:///path` (the directory is made), without a driver.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached, or the lock was not had in time.
+        Conflict: the database was migrated by a newer version of the product.
+    """
+    found = _revisions(url)
+    if found == {HEAD}:
+        return
+    from alembic import command  # 0.2 s that only a start with something to migrate pays
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(str(INI))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if not found <= known:
+        raise Conflict(f"unknown revisions {sorted(found - known)}", code="database_newer")
+    with locked_connection(url) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    log.info("database.migrated", before=sorted(found), revision=HEAD)
+
+
+@contextmanager
+def locked_connection(url: str) -> Generator[sa.Connection]:
+    """A connection that no other migration of this database has at the same time.
+
+    PostgreSQL: a session advisory lock, so that each migration keeps its own transaction. SQLite:
+    the file's write lock, held by one transaction around everything.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached, or the lock was not had in time.
+    """
+    with _engine(url) as engine, engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "begin", _begin_immediate)
+            with connection.begin():
+                yield connection
+        else:
+            connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK_KEY})")
+            connection.commit()
+            yield connection  # closing the connection frees the lock
+
+
+@contextmanager
+def _engine(url: str) -> Generator[sa.Engine]:
+    path = _sqlite_path(url)
+    if path is None:
+        arguments: dict[str, object] = {"connect_timeout": CONNECT_TIMEOUT_S}
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # isolation_level None: the driver opens no transaction of its own
+        arguments = {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
+    engine = sa.create_engine(driver_url(url), poolclass=sa.pool.NullPool, connect_args=arguments)
+    try:
+        yield engine
+    except (OperationalError, InterfaceError) as error:
+        raise StorageUnavailable(str(error)[:300]) from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StorageUnavailable(str(error)[:300]) from error
+    finally:
+        engine.dispose()
+
+
+def _sqlite_path(url: str) -> Path | None:
+    parsed = sa.engine.make_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _revisions(url: str) -> set[str]:
+    path = _sqlite_path(url)
+    if path is not None and not path.exists():
+        return set()  # to connect would create it
+    with _engine(url) as engine, engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return set()
+        return set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))

@@ -1,0 +1,94 @@
+"""`/` and `/c/{dialog_id}`: the sidebar, the dialog, the composer."""
+
+import reflex as rx
+
+from genai_app.components.composer import composer
+from genai_app.components.message import message
+from genai_app.components.notices import connection_notice, demo_notice, error_notice
+from genai_app.components.sidebar import sidebar
+from genai_app.components.text import t
+from genai_app.state.chat import ChatState
+from genai_app.state.ui import UiState
+
+
+def _bar() -> rx.Component:
+    """The head of a narrow screen."""
+    return rx.el.header(
+        rx.el.button(
+            rx.icon("menu", size=20),
+            type="button",
+            class_name="icon-button",
+            aria_label=t("nav.menu"),
+            title=t("nav.menu"),
+            on_click=UiState.toggle_sidebar,
+        ),
+        rx.el.span(
+            rx.cond(ChatState.title != "", ChatState.title, t("nav.new")), class_name="bar-title"
+        ),
+        rx.el.a(
+            rx.icon("square-pen", size=20),
+            href="/",
+            class_name="icon-button",
+            aria_label=t("nav.new"),
+            title=t("nav.new"),
+        ),
+        class_name="bar narrow-only",
+    )
+
+
+def _greeting() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1(t("chat.greeting")),
+        rx.el.p(t("chat.greeting_hint")),
+        class_name="greeting",
+    )
+
+
+def _dialog() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1(ChatState.title, class_name="visually-hidden"),
+        rx.cond(
+            ChatState.has_older,
+            rx.el.button(
+                t("chat.older"),
+                type="button",
+                class_name="text-button older",
+                on_click=ChatState.load_older,
+            ),
+        ),
+        rx.foreach(ChatState.messages, lambda row: rx.fragment(message(row), key=row.id)),
+        class_name="dialog",
+        role="log",
+        aria_label=t("chat.messages"),
+        aria_live="off",
+    )
+
+
+def chat() -> rx.Component:
+    return rx.el.div(
+        sidebar(),
+        rx.el.div(
+            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
+        ),
+        rx.el.main(
+            _bar(),
+            rx.el.div(
+                rx.cond(
+                    ChatState.messages.length() > 0,
+                    _dialog(),
+                    rx.cond(ChatState.loaded, _greeting(), rx.el.div(class_name="dialog")),
+                ),
+                class_name="scroll",
+            ),
+            rx.el.div(
+                connection_notice(),
+                error_notice(),
+                demo_notice(),
+                composer(),
+                rx.el.p(t("chat.keys"), class_name="keys"),
+                class_name="dock",
+            ),
+        ),
+        class_name=rx.cond(ChatState.messages.length() > 0, "app", "app fresh"),
+        lang=UiState.locale,
+    )

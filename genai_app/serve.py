@@ -1,0 +1,90 @@
+"""`genai serve`: one process, one port, until SIGTERM or Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+
+from genai_app import build, log, migrations
+from genai_app.errors import SettingsError
+from genai_app.settings import Settings, unknown_names
+
+logger = structlog.get_logger()
+
+SHUTDOWN_S = 30.0
+READY_POLL_S = 0.05
+
+
+def run(settings: Settings) -> int:
+    """Migrate, then serve web, API and socket on one port. Returns the exit code."""
+    log.configure(settings)
+    for name in unknown_names(settings):
+        logger.warning("settings.unknown", name=name)
+    if build.built_missing():
+        raise SettingsError("the front end is not built: run `genai build` (needs bun) once")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _ = settings.secret
+    migrations.upgrade(settings.sqlalchemy_url)
+    _prepare_reflex(settings)
+    import uvloop
+
+    return uvloop.run(_serve(settings))
+
+
+def _prepare_reflex(settings: Settings) -> None:
+    """Reflex takes these from the environment when its app module is imported."""
+    root = str(build.ROOT)
+    if root not in sys.path:
+        sys.path.insert(0, root)  # rxconfig.py
+    os.environ.update(
+        {
+            "REFLEX_ENV_MODE": "prod",
+            "REFLEX_WEB_WORKDIR": str(build.ROOT / ".web"),
+            "REFLEX_TELEMETRY_ENABLED": "false",
+            "REFLEX_CHECK_LATEST_VERSION": "false",
+            "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(sorted(settings.origins)),
+            "__REFLEX_SKIP_COMPILE": "true",
+        }
+    )
+
+
+async def _serve(settings: Settings) -> int:
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    from genai_app.app import app
+
+    server = Server(
+        app(),
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        backlog=1024,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    serving = asyncio.create_task(server.serve())
+    announcing = asyncio.create_task(_announce(settings))
+    await serving
+    announcing.cancel()
+    with suppress(asyncio.CancelledError):
+        await announcing
+    return 0
+
+
+async def _announce(settings: Settings) -> None:
+    """Say where to go once the port answers."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(settings.host, settings.port)
+        except OSError:
+            await asyncio.sleep(READY_POLL_S)
+            continue
+        writer.close()
+        break
+    print(f"\n  {settings.url}\n", flush=True)

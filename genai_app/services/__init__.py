@@ -1,0 +1,50 @@
+"""What the product does, in plain async Python that knows no Reflex, HTTP or bot.
+
+`Services` is built once: in app.py, and in the tests' fixture. States and routes reach it by
+`services()`, because Reflex makes the State objects itself and hands nothing in.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genai_app.adapters.llm import LlmClient
+    from genai_app.db import Database
+    from genai_app.services.auth import Auth
+    from genai_app.services.chat import Chat
+    from genai_app.services.generation import Generations
+    from genai_app.services.history import History
+    from genai_app.services.sessions import Sessions
+    from genai_app.services.users import Users
+    from genai_app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the channels call."""
+
+    settings: "Settings"
+    db: "Database"
+    llm: "LlmClient"
+    users: "Users"
+    auth: "Auth"
+    sessions: "Sessions"
+    generations: "Generations"
+    chat: "Chat"
+    history: "History"
+
+
+_current: Services | None = None
+
+
+def use(services: Services | None) -> None:
+    """Make `services` the ones of this process; None when it shuts down."""
+    global _current
+    _current = services
+
+
+def services() -> Services:
+    """The services of this process. RuntimeError before the start."""
+    if _current is None:
+        raise RuntimeError("the services are not started")
+    return _current

@@ -1,0 +1,242 @@
+"""The one road of a message, whatever channel it comes by: check, commit, then call the model."""
+
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from genai_app import clock
+from genai_app.access import Actor, get_dialog, get_message
+from genai_app.adapters.llm import ChatTurn
+from genai_app.db import Database, clean_text
+from genai_app.errors import Conflict, InvalidInput, NotFound, TooLarge
+from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
+from genai_app.services.generation import Generations, Increment, Request
+from genai_app.services.history import branch_query
+
+MAX_PROMPT_CHARS = 100_000
+TITLE_CHARS = 60
+MAX_CONTEXT_MESSAGES = 200
+CHARS_PER_TOKEN = 2.5  # low on purpose: Russian text in current tokenizers has 2.5 to 4
+TEMPLATE_TOKENS = 8  # what a chat template adds to each message
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and the answer that belongs to it. `repeated`: it had been sent before."""
+
+    dialog_id: uuid.UUID
+    question_id: uuid.UUID
+    answer_id: uuid.UUID
+    repeated: bool = False
+
+
+class Chat:
+    """Takes questions and hands out answers.
+
+    Args:
+        context_tokens: how many tokens the model server takes, prompt and answer together.
+        max_tokens: the longest answer, in tokens.
+    """
+
+    def __init__(
+        self, db: Database, generations: Generations, *, context_tokens: int, max_tokens: int
+    ) -> None:
+        self._db = db
+        self._generations = generations
+        self._max_tokens = min(max_tokens, context_tokens // 2)
+        self._prompt_budget = context_tokens - self._max_tokens
+
+    async def ask(
+        self, actor: Actor, text: str, *, client_id: uuid.UUID, dialog_id: object | None = None
+    ) -> Turn:
+        """Commit the question and its empty answer, then start the model.
+
+        The same `client_id` again gives the same turn and no second model call.
+
+        Raises:
+            InvalidInput: nothing but white space. TooLarge: more than MAX_PROMPT_CHARS characters.
+            NotFound: no such dialog of this actor. Conflict: an answer in it is still running, or
+            `client_id` was used for another text.
+        """
+        text = check_prompt(text)
+        try:
+            async with self._db.write() as session:
+                turn = await self._find_turn(session, actor, client_id, text)
+                if turn is not None:
+                    return turn
+                dialog = await self._dialog_for(session, actor, dialog_id, text)
+                parent = await _leaf(session, dialog)
+                question = Message(
+                    dialog_id=dialog.id,
+                    user_id=actor.user_id,
+                    parent_id=parent.id if parent else None,
+                    depth=parent.depth + 1 if parent else 0,
+                    client_id=client_id,
+                    author=Author.USER,
+                    channel=actor.channel,
+                    text=text,
+                )
+                session.add(question)
+                await session.flush()
+                answer, request = await self._add_answer(session, actor, dialog, question)
+        except IntegrityError:
+            # the same client_id was committed a moment ago by another request
+            async with self._db.read() as session:
+                turn = await self._find_turn(session, actor, client_id, text)
+            if turn is None:
+                raise
+            return turn
+        self._generations.start(answer.id, request)
+        return Turn(dialog.id, question.id, answer.id)
+
+    async def regenerate(self, actor: Actor, answer_id: object) -> Turn:
+        """Ask the model again: a new sibling of the answer, which stays.
+
+        Raises NotFound, and Conflict while an answer of the dialog is still running.
+        """
+        async with self._db.write() as session:
+            old = await get_message(session, actor, answer_id, Author.ASSISTANT)
+            dialog = await get_dialog(session, actor, old.dialog_id)
+            await _leaf(session, dialog)
+            question = await session.get(Message, old.parent_id)
+            if question is None:
+                raise NotFound
+            answer, request = await self._add_answer(session, actor, dialog, question)
+        self._generations.start(answer.id, request)
+        return Turn(dialog.id, question.id, answer.id)
+
+    async def stop(self, actor: Actor, answer_id: object) -> None:
+        """End a running answer and keep its text; an ended one stays as it is. Raises NotFound."""
+        async with self._db.read() as session:
+            answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
+        if answer.status == Status.RUNNING:
+            await self._generations.stop(answer.id)
+
+    async def follow(
+        self, actor: Actor, answer_id: object, *, from_length: int = 0, pause_s: float = 0.0
+    ) -> AsyncGenerator[Increment]:
+        """What is there of an answer, then what comes. Raises NotFound. See Generations.follow."""
+        async with self._db.read() as session:
+            answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
+        async for increment in self._generations.follow(
+            answer.id, from_length=from_length, pause_s=pause_s
+        ):
+            yield increment
+
+    async def _find_turn(
+        self, session: AsyncSession, actor: Actor, client_id: uuid.UUID, text: str
+    ) -> Turn | None:
+        question = await session.scalar(
+            sa.select(Message).where(
+                Message.user_id == actor.user_id, Message.client_id == client_id
+            )
+        )
+        if question is None:
+            return None
+        if question.text != text:
+            raise Conflict(code="client_id_reused")
+        answer_id = await session.scalar(
+            sa.select(Message.id)
+            .where(Message.parent_id == question.id)
+            .order_by(Message.id)
+            .limit(1)
+        )
+        assert answer_id is not None  # committed in one transaction with the question
+        return Turn(question.dialog_id, question.id, answer_id, repeated=True)
+
+    async def _dialog_for(
+        self, session: AsyncSession, actor: Actor, dialog_id: object | None, text: str
+    ) -> Dialog:
+        if dialog_id is not None:
+            return await get_dialog(session, actor, dialog_id)
+        dialog = Dialog(user_id=actor.user_id, title=make_title(text))
+        session.add(dialog)
+        await session.flush()
+        return dialog
+
+    async def _add_answer(
+        self, session: AsyncSession, actor: Actor, dialog: Dialog, question: Message
+    ) -> tuple[Message, Request]:
+        turns, trimmed = await self._context(session, question)
+        answer = Message(
+            dialog_id=dialog.id,
+            user_id=actor.user_id,
+            parent_id=question.id,
+            depth=question.depth + 1,
+            author=Author.ASSISTANT,
+            channel=actor.channel,
+            status=Status.RUNNING,
+            source=Source.MODEL,
+            trimmed=trimmed,
+        )
+        session.add(answer)
+        await session.flush()
+        session.add(self._generations.lease(answer.id))
+        dialog.leaf_id = answer.id
+        dialog.updated_at = clock.now()
+        session.add(dialog)
+        return answer, Request(turns=turns, max_tokens=self._max_tokens)
+
+    async def _context(
+        self, session: AsyncSession, question: Message
+    ) -> tuple[Sequence[ChatTurn], int]:
+        """The newest messages of the branch that fit, oldest first, and how many were left out."""
+        rows = await session.execute(
+            branch_query(question.id, MAX_CONTEXT_MESSAGES, Message.author, Message.text)
+        )
+        turns: list[ChatTurn] = []
+        left = self._prompt_budget
+        count = 0
+        for author, text in rows:  # newest first
+            left -= estimate_tokens(text)
+            if turns and left < 0:
+                break
+            count += 1
+            if text:  # an answer that failed before its first word says nothing
+                turns.append(ChatTurn(author, text))
+        # an answer must not open the context: its question was cut off
+        while len(turns) > 1 and turns[-1].role == Author.ASSISTANT:
+            turns.pop()
+            count -= 1
+        turns.reverse()
+        return turns, question.depth + 1 - count
+
+
+async def _leaf(session: AsyncSession, dialog: Dialog) -> Message | None:
+    """The last message of the dialog's branch. Raises Conflict while its answer is running."""
+    if dialog.leaf_id is None:
+        return None
+    leaf = await session.get(Message, dialog.leaf_id)
+    if leaf is not None and leaf.status == Status.RUNNING:
+        run = await session.get(Generation, leaf.id)
+        if run is not None and run.ended_at is None and run.lease_until >= clock.now():
+            raise Conflict(code="answer_running")
+    return leaf
+
+
+def check_prompt(text: str) -> str:
+    """The text as it will be kept. Raises InvalidInput when empty, TooLarge when too long."""
+    text = clean_text(text)
+    if not text.strip():
+        raise InvalidInput(code="empty_prompt")
+    if len(text) > MAX_PROMPT_CHARS:
+        raise TooLarge(code="prompt_too_long", over_by=len(text) - MAX_PROMPT_CHARS)
+    return text
+
+
+def make_title(text: str) -> str:
+    """The first words of a question, on one line, at most TITLE_CHARS characters."""
+    line = " ".join(text[: TITLE_CHARS * 4].split())
+    if len(line) <= TITLE_CHARS:
+        return line
+    cut = line[: TITLE_CHARS - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut).rstrip() + "…"
+
+
+def estimate_tokens(text: str) -> int:
+    """An upper estimate without a tokenizer, which would cost the event loop what it saves."""
+    return int(len(text) / CHARS_PER_TOKEN) + TEMPLATE_TOKENS

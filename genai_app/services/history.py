@@ -1,0 +1,162 @@
+"""A user's own dialogs: lists, branches, titles, deletion. Every page is a keyset page, no counts."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from genai_app import clock
+from genai_app.access import Actor, get_dialog, get_message
+from genai_app.db import Database, clean_text
+from genai_app.errors import InvalidInput
+from genai_app.models import Author, Dialog, Message
+
+MAX_TITLE_CHARS = 200
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DialogPage:
+    """Dialogs, newest first; `next_cursor` asks for the page after this one."""
+
+    items: Sequence[Dialog]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Messages of the branch on the screen, oldest first.
+
+    `siblings` maps an answer's id to all answers of its question, where there are several.
+    `has_older`: messages stand before the first one.
+    """
+
+    dialog: Dialog
+    messages: Sequence[Message]
+    siblings: dict[uuid.UUID, tuple[uuid.UUID, ...]]
+    has_older: bool
+
+
+def branch_query(leaf_id: uuid.UUID, limit: int, *columns: Any) -> sa.Select[Any]:
+    """At most `limit` messages from `leaf_id` up to the root, newest first."""
+    messages = Message.__table__
+    start = sa.select(messages.c.id, messages.c.parent_id, sa.literal(1).label("n")).where(
+        messages.c.id == leaf_id
+    )
+    path = start.cte("path", recursive=True)
+    above = sa.select(messages.c.id, messages.c.parent_id, path.c.n + 1).where(
+        messages.c.id == path.c.parent_id, path.c.n < limit
+    )
+    path = path.union_all(above)
+    return sa.select(*columns).join(path, Message.id == path.c.id).order_by(path.c.n)
+
+
+class History:
+    """Reads and tidies an actor's dialogs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def list_dialogs(
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
+    ) -> DialogPage:
+        """Raises InvalidInput for a cursor that was not given out."""
+        query = (
+            sa.select(Dialog)
+            .where(Dialog.user_id == actor.user_id, Dialog.deleted_at.is_(None))
+            .order_by(Dialog.updated_at.desc(), Dialog.id.desc())
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            query = query.where(
+                sa.tuple_(Dialog.updated_at, Dialog.id) < sa.tuple_(*_parse_cursor(cursor))
+            )
+        async with self._db.read() as session:
+            found = list(await session.scalars(query))
+        items = found[:limit]
+        more = f"{items[-1].updated_at.isoformat()}/{items[-1].id}" if len(found) > limit else None
+        return DialogPage(items, more)
+
+    async def get_branch(
+        self, actor: Actor, dialog_id: object, *, above: object | None = None, limit: int = PAGE
+    ) -> Branch:
+        """The newest `limit` messages of the dialog's branch, or of what stands above `above`.
+
+        Raises NotFound.
+        """
+        async with self._db.read() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            start = dialog.leaf_id
+            if above is not None:
+                start = (await get_message(session, actor, above)).parent_id
+            if start is None:
+                return Branch(dialog, [], {}, has_older=False)
+            found = list(await session.scalars(branch_query(start, limit, Message)))
+            messages = found[::-1]
+            questions = [m.id for m in messages if m.author == Author.USER]
+            rows = await session.execute(
+                sa.select(Message.parent_id, Message.id)
+                .where(Message.parent_id.in_(questions))
+                .order_by(Message.id)
+            )
+            families: dict[uuid.UUID, list[uuid.UUID]] = {}
+            for parent_id, message_id in rows:
+                families.setdefault(parent_id, []).append(message_id)
+        siblings = {
+            m.id: tuple(families[m.parent_id])
+            for m in messages
+            if m.parent_id in families and len(families[m.parent_id]) > 1
+        }
+        return Branch(dialog, messages, siblings, has_older=messages[0].parent_id is not None)
+
+    async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
+        """Show the branch that runs through this answer; its newest message becomes the leaf.
+
+        Returns the dialog's id. Raises NotFound.
+        """
+        async with self._db.write() as session:
+            answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
+            dialog = await get_dialog(session, actor, answer.dialog_id)
+            messages = Message.__table__
+            below = (
+                sa.select(messages.c.id)
+                .where(messages.c.id == answer.id)
+                .cte("below", recursive=True)
+            )
+            below = below.union_all(
+                sa.select(messages.c.id).where(messages.c.parent_id == below.c.id)
+            )
+            # ids grow with time and a child is younger than its parent: the newest is a leaf
+            dialog.leaf_id = await session.scalar(
+                sa.select(below.c.id).order_by(below.c.id.desc()).limit(1)
+            )
+            session.add(dialog)
+        return dialog.id
+
+    async def rename(self, actor: Actor, dialog_id: object, title: str) -> None:
+        """Raises NotFound, InvalidInput for an empty or too long title."""
+        title = " ".join(clean_text(title).split())
+        if not title or len(title) > MAX_TITLE_CHARS:
+            raise InvalidInput(code="bad_title")
+        async with self._db.write() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            dialog.title = title
+            session.add(dialog)
+
+    async def delete(self, actor: Actor, dialog_id: object) -> None:
+        """Take the dialog out of the user's sight. Raises NotFound."""
+        async with self._db.write() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            dialog.deleted_at = clock.now()
+            session.add(dialog)
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
+    moment, _, key = cursor.partition("/")
+    try:
+        return datetime.fromisoformat(moment), uuid.UUID(key)
+    except ValueError:
+        raise InvalidInput(code="bad_cursor") from None

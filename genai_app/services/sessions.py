@@ -1,0 +1,142 @@
+"""Logins. The browser holds a random token, the table its keyed hash: a stolen table is no key."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import uuid
+from collections.abc import Collection
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.access import Actor
+from genai_app.db import Database, clean_text
+from genai_app.errors import NotAuthenticated
+from genai_app.models import Channel, Role, Session, User
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
+MAX_ADDRESS = 100
+MAX_USER_AGENT = 400
+
+
+async def end_sessions(session: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
+    """End every login of a user within the transaction that gives the cause."""
+    await session.execute(
+        sa.update(Session)
+        .where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
+        .values(ended_at=clock.now(), end_reason=reason)
+    )
+
+
+class Sessions:
+    """Starts, finds and ends logins.
+
+    Args:
+        secret: the key of the token hashes; another key logs everybody out.
+        ttl_s: how long a login lasts, from its start.
+    """
+
+    def __init__(self, db: Database, secret: bytes, ttl_s: int) -> None:
+        self._db = db
+        self._secret = secret
+        self._ttl_s = ttl_s
+
+    async def start(self, user: User, *, address: str, user_agent: str) -> str:
+        """A new login of `user`. Returns the token for the cookie; it is kept nowhere else.
+
+        Raises:
+            NotAuthenticated: the account was disabled meanwhile.
+        """
+        token = secrets.token_urlsafe(32)
+        now = clock.now()
+        async with self._db.write() as session:
+            # the row lock orders this against Users.disable, which ends what it can see
+            active = await session.scalar(
+                sa.select(col(User.id))
+                .where(col(User.id) == user.id, col(User.disabled_at).is_(None))
+                .with_for_update(read=True)
+            )
+            if active is None:
+                raise NotAuthenticated
+            session.add(
+                Session(
+                    user_id=user.id,
+                    token_hash=self._hash(token),
+                    created_at=now,
+                    expires_at=now + timedelta(seconds=self._ttl_s),
+                    address=clean_text(address)[:MAX_ADDRESS],
+                    user_agent=clean_text(user_agent)[:MAX_USER_AGENT],
+                )
+            )
+        return token
+
+    async def find_actor(self, token: str | None, channel: Channel = Channel.WEB) -> Actor | None:
+        """Who holds `token`, with the name and role of this moment.
+
+        None for a login that ended or expired, for a disabled account, and, without a query, for
+        what cannot be a token.
+
+        Raises:
+            StorageUnavailable: nobody can tell; this is not "logged out".
+        """
+        if token is None or not _TOKEN.fullmatch(token):
+            return None
+        query = (
+            sa.select(
+                col(Session.id),
+                col(User.id),
+                col(User.username),
+                col(User.full_name),
+                col(User.role),
+            )
+            .join(User, col(User.id) == col(Session.user_id))
+            .where(col(Session.token_hash) == self._hash(token), _alive())
+        )
+        async with self._db.read() as session:
+            row = (await session.execute(query)).one_or_none()
+        if row is None:
+            return None
+        session_id, user_id, username, full_name, role = row
+        return Actor(user_id, username, full_name, Role(role), channel, session_id)
+
+    async def end(self, session_id: uuid.UUID, reason: str) -> None:
+        """End one login; one that has ended keeps its first reason."""
+        async with self._db.write() as session:
+            await session.execute(
+                sa.update(Session)
+                .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
+                .values(ended_at=clock.now(), end_reason=reason)
+            )
+
+    async def end_all(self, user_id: uuid.UUID, reason: str) -> None:
+        """End every login of a user."""
+        async with self._db.write() as session:
+            await end_sessions(session, user_id, reason)
+
+    async def list_ended(self, session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of `session_ids` that are no login now: ended, expired, disabled, or gone."""
+        if not session_ids:
+            return set()
+        query = (
+            sa.select(col(Session.id))
+            .join(User, col(User.id) == col(Session.user_id))
+            .where(col(Session.id).in_(session_ids), _alive())
+        )
+        async with self._db.read() as session:
+            alive = await session.scalars(query)
+            return set(session_ids) - set(alive)
+
+    def _hash(self, token: str) -> bytes:
+        return hmac.new(self._secret, token.encode(), hashlib.sha256).digest()
+
+
+def _alive() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        col(Session.ended_at).is_(None),
+        col(Session.expires_at) > clock.now(),
+        col(User.disabled_at).is_(None),
+    )

@@ -1,0 +1,249 @@
+"""The only reader of the environment. Frozen, checked once at the start, all bad keys named at once.
+
+Names, meanings and defaults are the table in docs/settings.md (a test compares the two).
+"""
+
+import os
+import re
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from genai_app.errors import SettingsError
+
+PREFIX = "GENAI_"
+MIN_SECRET_BYTES = 32
+MIN_SECRET_DISTINCT = 8  # "aaaa..." and "changeme" repeated are long, not secret
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "default", "example", "password")
+
+Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """`GENAI_NAME_FILE` names a file that holds the value of `GENAI_NAME` (container secrets)."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        key = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(key)
+        if not path:
+            return None, field_name, False
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{key}: cannot read {path}: {error}") from error
+        return text, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            if name in SECRET_FIELDS:
+                value, key, _ = self.get_field_value(field, name)
+                if value is not None:
+                    found[key] = value
+        return found
+
+
+SECRET_FIELDS = frozenset({"secret_key", "database_url", "llm_api_key", "admin_password"})
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Durations are seconds (`_s`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=False,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    public_url: str = ""
+    data_dir: Path = Path("data")
+
+    secret_key: SecretStr | None = None
+    database_url: SecretStr | None = None
+
+    llm_base_url: Annotated[tuple[str, ...], NoDecode] = ()
+    llm_api_key: SecretStr | None = None
+    llm_model: str = ""
+    llm_kind: Literal["openai", "tgi"] = "openai"
+    llm_connect_timeout_s: Seconds = 5
+    llm_first_token_timeout_s: Seconds = 60
+    llm_idle_timeout_s: Seconds = 20
+    llm_total_timeout_s: Seconds = 600
+    llm_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
+    llm_context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] = 8192
+
+    admin_username: str = "admin"
+    admin_password: SecretStr | None = None
+    session_ttl_s: Annotated[int, Field(ge=60, le=366 * 86400)] = 14 * 86400
+
+    locale: Literal["ru", "en"] = "ru"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "console"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @field_validator("llm_base_url", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _check_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("each entry must look like http://host:port or https://host/v1")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.path not in ("", "/")
+        ):
+            raise ValueError("must be an origin such as https://chat.example.com, without a path")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        scheme = value.get_secret_value().partition(":")[0]
+        if scheme not in ("postgresql", "sqlite"):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        text = value.get_secret_value()
+        if len(text.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"must be {MIN_SECRET_BYTES} bytes or more: openssl rand -hex 32")
+        if len(set(text)) < MIN_SECRET_DISTINCT or text.lower().startswith(PLACEHOLDERS):
+            raise ValueError("is a placeholder, not a secret: openssl rand -hex 32")
+        return value
+
+    @model_validator(mode="after")
+    def _secret_is_given(self) -> "Settings":
+        if self.secret_key is None and not self.embedded:
+            raise ValueError(
+                "GENAI_SECRET_KEY: required when GENAI_DATABASE_URL is a server: "
+                "openssl rand -hex 32"
+            )
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Nothing but this process keeps state: the database is a SQLite file."""
+        return self.database_url is None or self.database_url.get_secret_value().startswith(
+            "sqlite"
+        )
+
+    @property
+    def demo_model(self) -> bool:
+        """No model server is set: the small one inside this process answers."""
+        return not self.llm_base_url
+
+    @cached_property
+    def url(self) -> str:
+        """The origin under which users reach the product."""
+        return self.public_url or f"http://localhost:{self.port}"
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """Origins that may open the websocket and post forms. Loopback names are equal."""
+        found = {self.url}
+        parts = urlsplit(self.url)
+        if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+            port = f":{parts.port}" if parts.port else ""
+            found |= {
+                f"{parts.scheme}://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]")
+            }
+        return frozenset(found)
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """The database as SQLAlchemy names it, without a driver."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir.absolute() / 'genai.sqlite3'}"
+        return self.database_url.get_secret_value()
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The key that keyed hashes and signatures use. Made once in the data dir when embedded."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value().encode()
+        path = self.data_dir / "secret.key"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            made = secrets.token_hex(32)
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:  # another start was first; its key is as good
+                pass
+            else:
+                with os.fdopen(fd, "w") as file:
+                    file.write(made)
+        text = path.read_text().strip()
+        if len(text) < MIN_SECRET_BYTES:
+            raise SettingsError(f"{path}: damaged, {MIN_SECRET_BYTES} bytes or more are needed")
+        return text.encode()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check everything.
+
+    Raises:
+        SettingsError: naming every bad setting, one a line, never its value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines: list[str] = []
+        for item in error.errors():
+            name = PREFIX + "_".join(str(part) for part in item["loc"][:1]).upper()
+            text = re.sub(r"^Value error, ", "", item["msg"])
+            lines.append(text if text.startswith(PREFIX) else f"{name}: {text}")
+        raise SettingsError("\n".join(lines)) from None
+
+
+def unknown_names(settings: Settings) -> list[str]:
+    """Variables that begin with GENAI_ and mean nothing here: a slip, or a later version's."""
+    known = {PREFIX + name.upper() for name in type(settings).model_fields}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

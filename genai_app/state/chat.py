@@ -1,0 +1,187 @@
+"""The dialog on the screen: its messages and what the user does to them."""
+
+import uuid
+
+import reflex as rx
+
+from genai_app.errors import AppError, Conflict, InvalidInput, NotFound
+from genai_app.models import Status
+from genai_app.services import services
+from genai_app.services.chat import MAX_PROMPT_CHARS, Turn
+from genai_app.services.acting import acting
+from genai_app.state.dialogs import DialogsState
+from genai_app.state.rows import MessageRow, message_rows
+from genai_app.state.session import SessionState
+from genai_app.state.stream import StreamState
+from genai_app.state.ui import UiState
+
+COMPOSER_ID = "composer"
+
+
+class ChatState(rx.State):
+    """Messages of one branch of one dialog, oldest first."""
+
+    dialog_id: str = ""
+    title: str = ""
+    messages: list[MessageRow] = []
+    has_older: bool = False
+    loaded: bool = False
+    error_code: str = ""
+    over_by: int = 0
+
+    _moved_to: str = ""
+
+    # Kept by the browser's tab, so that a send whose answer was lost with this State is still
+    # known by its id when it is sent again.
+    send_id: str = rx.SessionStorage("", name="genai_send_id")
+
+    @rx.event
+    async def open(self):
+        """Build the page from its address and the database. Runs at every load and reconnect."""
+        (await self.get_state(UiState))._settle()
+        (await self.get_state(SessionState))._show(acting())
+        await (await self.get_state(DialogsState))._load()
+        self.error_code = ""
+        if not _is_uuid(self.send_id):
+            self.send_id = str(uuid.uuid4())
+        dialog_id = _dialog_of(self.router.url.path)
+        moved, self._moved_to = self._moved_to, ""
+        if dialog_id and dialog_id == moved == self.dialog_id:
+            return None  # our own redirect after a first question: all is on the screen already
+        if dialog_id is None:
+            self._show_nothing()
+            return None
+        return await self._show(dialog_id)
+
+    def _show_nothing(self) -> None:
+        self.dialog_id = self.title = ""
+        self.messages = []
+        self.has_older = False
+        self.loaded = True
+
+    async def _show(self, dialog_id: str):
+        try:
+            branch = await services().history.get_branch(acting(), dialog_id)
+        except AppError as error:
+            self._show_nothing()
+            self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
+            return None
+        self.dialog_id = str(branch.dialog.id)
+        self.title = branch.dialog.title
+        self.messages = message_rows(branch)
+        self.has_older = branch.has_older
+        self.loaded = True
+        return self._follow_running()
+
+    def _follow_running(self):
+        last = self.messages[-1] if self.messages else None
+        if last is not None and last.status == Status.RUNNING:
+            return StreamState.follow(last.id)
+        return None
+
+    @rx.event
+    async def send(self, text: str, length: int, send_id: str):
+        """Commit the question, then show it, clear the composer and follow the answer.
+
+        Args:
+            text: at most one character more than may be sent; `length` is the whole of it.
+        """
+        if not isinstance(text, str) or not isinstance(length, int) or not _is_uuid(send_id):
+            self.error_code = "invalid_input"
+            return
+        self.error_code, self.over_by = "", 0
+        if max(length, len(text)) > MAX_PROMPT_CHARS:
+            self.error_code = "prompt_too_long"
+            self.over_by = max(length, len(text)) - MAX_PROMPT_CHARS
+            return
+        chat, actor, dialog_id = services().chat, acting(), self.dialog_id or None
+        key = uuid.UUID(send_id)
+        try:
+            try:
+                turn = await chat.ask(actor, text, client_id=key, dialog_id=dialog_id)
+            except Conflict as error:
+                if error.code != "client_id_reused":
+                    raise
+                # the earlier send did arrive; this is another text
+                turn = await chat.ask(actor, text, client_id=uuid.uuid4(), dialog_id=dialog_id)
+        except AppError as error:
+            if not (isinstance(error, InvalidInput) and error.code == "empty_prompt"):
+                self.error_code = error.code
+            return
+        self.send_id = str(uuid.uuid4())
+        yield rx.set_value(COMPOSER_ID, "")
+        async for event in self._after(turn):
+            yield event
+
+    async def _after(self, turn: Turn):
+        """Show a turn that was just committed."""
+        first = not self.dialog_id
+        yield await self._show(str(turn.dialog_id))
+        await (await self.get_state(DialogsState))._load()
+        if first:
+            self._moved_to = str(turn.dialog_id)
+            yield rx.redirect(f"/c/{turn.dialog_id}", replace=True)
+
+    @rx.event
+    async def regenerate(self, answer_id: str):
+        try:
+            turn = await services().chat.regenerate(acting(), answer_id)
+        except AppError as error:
+            self.error_code = error.code
+            return
+        async for event in self._after(turn):
+            yield event
+
+    @rx.event
+    async def stop(self):
+        last = self.messages[-1] if self.messages else None
+        if last is None:
+            return
+        try:
+            await services().chat.stop(acting(), last.id)
+        except AppError as error:
+            self.error_code = error.code
+
+    @rx.event
+    async def choose_answer(self, answer_id: str):
+        """Show the branch of another answer to the same question."""
+        try:
+            dialog_id = await services().history.choose_branch(acting(), answer_id)
+        except AppError as error:
+            self.error_code = error.code
+            return None
+        return await self._show(str(dialog_id))
+
+    @rx.event
+    async def load_older(self):
+        if not self.messages or not self.has_older:
+            return
+        try:
+            branch = await services().history.get_branch(
+                acting(), self.dialog_id, above=self.messages[0].id
+            )
+        except AppError as error:
+            self.error_code = error.code
+            return
+        self.messages = message_rows(branch) + self.messages
+        self.has_older = branch.has_older
+
+    @rx.event
+    def dismiss_error(self):
+        self.error_code = ""
+
+
+def _is_uuid(value: object) -> bool:
+    if not isinstance(value, str) or len(value) != 36:
+        return False
+    try:
+        uuid.UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _dialog_of(path: str) -> str | None:
+    """The dialog that an address names; None for a new one."""
+    parts = [part for part in path.split("/") if part]
+    return parts[1] if len(parts) == 2 and parts[0] == "c" else None

@@ -1,0 +1,102 @@
+"""The answer that is being written. A State of its own, so that a flush draws nothing else again.
+
+Its slots are written straight to the client's socket instead of through the State's lock, copy and
+diff: a flush costs a third, and nothing is lost by it, because the State holds no truth. Whoever
+connects again starts from the database by `ChatState.open`. See docs/adr/0006-live-answer.md.
+"""
+
+import asyncio
+from contextlib import aclosing
+
+import reflex as rx
+from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.event.context import EventContext
+from reflex_base.registry import RegistrationContext
+
+from genai_app.errors import AppError, NotFound, StorageUnavailable
+from genai_app.services import services
+from genai_app.services.acting import acting
+from genai_app.state.live_text import LiveText, slot_names
+from genai_app.state.rows import message_rows
+
+FLUSH_S = 0.1
+FLUSH_PER_FOLLOWER_S = 0.001  # a busy process draws less often rather than later and later
+MAX_FLUSH_S = 0.4
+RETRY_S = 1.0
+
+_followers = 0
+
+
+class StreamState(rx.State):
+    """Slots of the growing answer (see live_text.py); their values never rest on the server."""
+
+    @rx.event(background=True, supersedes=True)
+    async def follow(self, message_id: str):
+        """Show an answer from its first word until it ends, then hand it to the dialog."""
+        global _followers
+        _followers += 1
+        try:
+            if await _show_growing(message_id):
+                await self._hand_over(message_id)
+        except NotFound:
+            return
+        finally:
+            _followers -= 1
+
+    async def _hand_over(self, message_id: str) -> None:
+        """Replace the growing answer by the saved one, in one update."""
+        from genai_app.state.chat import ChatState  # ChatState starts this; the cycle ends here
+
+        actor = acting()
+        async with self:
+            chat = await self.get_state(ChatState)
+            dialog_id = chat.dialog_id
+            if not any(row.id == message_id for row in chat.messages):
+                return
+        try:
+            branch = await services().history.get_branch(actor, dialog_id)
+        except AppError as error:
+            async with self:
+                (await self.get_state(ChatState)).error_code = error.code
+            return
+        async with self:
+            chat = await self.get_state(ChatState)
+            if chat.dialog_id == dialog_id:
+                chat.messages = message_rows(branch)
+                chat.has_older = branch.has_older
+
+
+for _name in slot_names():
+    StreamState.add_var(_name, str, "")
+
+_STATE = StreamState.get_full_name()
+
+
+async def _show_growing(message_id: str) -> bool:
+    """Write increments to the client until the answer ends. False when the client is gone."""
+    live, seen = LiveText(), 0
+    context = EventContext.get()
+    connected = RegistrationContext.get().app.event_namespace.token_to_sid
+    await _emit(context, live)
+    while True:
+        pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
+        increments = services().chat.follow(acting(), message_id, from_length=seen, pause_s=pause_s)
+        try:
+            async with aclosing(increments):
+                async for increment in increments:
+                    if context.token not in connected:
+                        return False
+                    if increment.text:
+                        seen += len(increment.text)
+                        live.feed(increment.text)
+                        await _emit(context, live)
+            return True
+        except StorageUnavailable:
+            if context.token not in connected:
+                return False
+            await asyncio.sleep(RETRY_S)
+
+
+async def _emit(context: EventContext, live: LiveText) -> None:
+    changed = {name + FIELD_MARKER: value for name, value in live.changes().items()}
+    await context.emit_delta({_STATE: changed})

@@ -1,0 +1,100 @@
+"""Serves the built front end: compressed once, cached for ever where the name holds a hash, and told
+at the moment of asking under which origin it was opened."""
+
+import gzip
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from genai_app.errors import StorageUnavailable
+from genai_app.services import services
+from genai_app.web.cookies import cookie_header, session_token
+
+ROOT = Path(__file__).parents[2]
+# rxconfig.py builds with this host; see there
+BUILT_ORIGIN = b"://origin.invalid"
+IMMUTABLE = "public, max-age=31536000, immutable"
+_HOST = re.compile(rb"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+
+def built_directory() -> Path | None:
+    """Where the built front end is; None before the first build."""
+    directory = ROOT / ".web" / "build" / "client"
+    return directory if directory.is_dir() else None
+
+
+class Frontend(PrecompressedStaticFiles):
+    """The pages and assets below `directory`; any address that is no file is a page."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            directory=directory,
+            html=True,
+            encodings=["brotli", "gzip"],
+            router=lambda path: path if is_page(path) else None,
+        )
+        self._templates = {
+            f"/{path.relative_to(directory)}": path.read_bytes()
+            for path in directory.glob("assets/*.js")
+            if BUILT_ORIGIN in path.read_bytes()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path == "/login":  # a folder of that name is there too: without this, a redirect to it
+            scope = {**scope, "path": "/login.html"}
+        if path in self._templates:
+            await self._with_origin(scope)(scope, receive, send)
+            return
+        if is_page(path) and await _is_stranger(scope):
+            target = "/login" if path == "/" else f"/login?next={path}"
+            await RedirectResponse(target, 303)(scope, receive, send)
+            return
+
+        async def with_cache(message) -> None:
+            if message["type"] == "http.response.start":
+                value = IMMUTABLE if path.startswith("/assets/") else "no-cache"
+                message["headers"] = [*message["headers"], (b"cache-control", value.encode())]
+            await send(message)
+
+        await super().__call__(scope, receive, with_cache)
+
+    def _with_origin(self, scope: Scope) -> Response:
+        host = next((v for k, v in scope["headers"] if k == b"host"), b"")
+        if not _HOST.fullmatch(host):
+            return Response(status_code=400)
+        secure = services().settings.url.startswith("https:")
+        body = _packed(self._templates[scope["path"]], host, secure)
+        # the same for all users of this origin, so it may be kept; another origin has its own copy
+        return Response(
+            body,
+            media_type="text/javascript",
+            headers={"content-encoding": "gzip", "cache-control": IMMUTABLE, "vary": "host"},
+        )
+
+
+def is_page(path: str) -> bool:
+    """Whether `path` is one of the product's pages that need a login."""
+    return path == "/" or re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
+
+
+@lru_cache(maxsize=16)
+def _packed(template: bytes, host: bytes, secure: bool) -> bytes:
+    text = template
+    for scheme in (b"http", b"ws"):
+        own = scheme + b"s" if secure else scheme
+        text = text.replace(scheme + BUILT_ORIGIN, own + b"://" + host)
+    return gzip.compress(text, 6, mtime=0)
+
+
+async def _is_stranger(scope: Scope) -> bool:
+    """No live session. While the database is away the page itself says so, and nobody is sent away."""
+    try:
+        token = session_token(cookie_header(scope["headers"]))
+        return await services().sessions.find_actor(token) is None
+    except StorageUnavailable:
+        return False

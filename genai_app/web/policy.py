@@ -1,0 +1,84 @@
+"""Who may call which handler. Any websocket client may name any handler, whether or not a page shows
+it, so what is not in the table is refused. tests/socket/ compares it with Reflex's own registry."""
+
+import reflex as rx
+import structlog
+from reflex.state import BaseState, StateUpdate
+from reflex_base.event import Event
+
+from genai_app.errors import StorageUnavailable
+from genai_app.models import Role
+from genai_app.services import services
+from genai_app.services.acting import act_as
+from genai_app.web.cookies import session_token
+
+log = structlog.get_logger()
+
+# What Reflex itself needs to open a page, and what the login page shows.
+PUBLIC = frozenset(
+    {
+        "state.hydrate",
+        "state.hydrate_and_load",
+        "state.set_is_hydrated",
+        "on_load_internal_state.on_load_internal",
+        "on_load_internal_state.set_is_hydrated",
+        "update_vars_internal_state.update_vars_internal",
+        "frontend_event_exception_state.handle_frontend_exception",
+        "login_state.load",
+        "ui_state.choose_locale",
+    }
+)
+
+NEEDS: dict[str, Role] = {
+    "ui_state.toggle_sidebar": Role.USER,
+    "dialogs_state.load_more": Role.USER,
+    "dialogs_state.begin_rename": Role.USER,
+    "dialogs_state.ask_delete": Role.USER,
+    "dialogs_state.cancel": Role.USER,
+    "dialogs_state.rename": Role.USER,
+    "dialogs_state.delete": Role.USER,
+    "chat_state.open": Role.USER,
+    "chat_state.send": Role.USER,
+    "chat_state.stop": Role.USER,
+    "chat_state.regenerate": Role.USER,
+    "chat_state.choose_answer": Role.USER,
+    "chat_state.load_older": Role.USER,
+    "chat_state.dismiss_error": Role.USER,
+    "stream_state.follow": Role.USER,
+}
+
+
+def short_name(event_name: str) -> str:
+    """`reflex___state____state.genai_app___state___chat____chat_state.send` -> `chat_state.send`."""
+    state, _, handler = event_name.rpartition(".")
+    return f"{state.rpartition('.')[2].rpartition('____')[2]}.{handler}"
+
+
+class Policy(rx.Middleware):
+    """Runs before every handler, background and chained ones too: finds the actor, asks the table."""
+
+    def __init__(self, unavailable: dict[str, dict[str, str]]) -> None:
+        """`unavailable`: the delta that tells the page that the database is away."""
+        self._unavailable = unavailable
+
+    async def preprocess(self, app: rx.App, state: BaseState, event: Event) -> StateUpdate | None:
+        name = short_name(event.name)
+        if name in PUBLIC:
+            return None
+        try:
+            actor = await services().sessions.find_actor(session_token(state.router.headers.cookie))
+        except StorageUnavailable:
+            return StateUpdate(delta=self._unavailable)
+        if actor is None:
+            return StateUpdate(events=Event.from_event_type(rx.redirect("/login")))
+        needed = NEEDS.get(name)
+        if needed is None or not actor.has(needed):
+            log.warning("handler.refused", handler=name[:120], user=actor.username)
+            return StateUpdate()
+        act_as(actor)
+        return None
+
+    def postprocess(
+        self, app: rx.App, state: BaseState, event: Event, update: StateUpdate
+    ) -> StateUpdate:
+        return update

@@ -1,0 +1,157 @@
+"""Real servers for tests: on free loopback ports, stopped and broken at will, gone afterwards."""
+
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import psycopg2
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody holds now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class PostgresServer:
+    """A throwaway PostgreSQL cluster; the same port and data over stop and start.
+
+    Raises:
+        RuntimeError: PostgreSQL is not installed, or does not start; the text says which.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._bin = _find_postgres()
+        self._root = Path(tempfile.mkdtemp(prefix="genai-postgres-"))
+        self._process: subprocess.Popen[str] | None = None
+        self._output: list[str] = []
+        self._ready = threading.Event()
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            shutil.chown(self._root, "postgres", "postgres")
+        self._run(
+            "initdb",
+            *("-D", str(self._root / "data"), "-U", "postgres", "-A", "trust"),
+            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        """The address as GENAI_DATABASE_URL takes it."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Returns when connections are accepted."""
+        self._ready.clear()
+        self._output.clear()
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self._root),
+            "fsync": "off",
+            "full_page_writes": "off",
+            "shared_buffers": "32MB",
+            "lc_messages": "C",
+        }
+        self._process = subprocess.Popen(
+            [
+                *self._as_owner("--pdeathsig", "INT"),
+                *(str(self._bin / "postgres"), "-D", str(self._root / "data")),
+                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+            ],
+            cwd=self._root,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        if not self._ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+            raise RuntimeError("PostgreSQL did not start:\n" + "".join(self._output[-20:]))
+
+    def stop(self) -> None:
+        """Orderly, without waiting for clients: they are disconnected."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """As in a crash: nothing is flushed, the next start recovers from the log."""
+        self._end(signal.SIGQUIT)
+
+    def remove(self) -> None:
+        """Stop it and delete its data."""
+        self.stop()
+        shutil.rmtree(self._root)
+
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """A new database, a copy of `template`. Returns its address."""
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Also when somebody is connected to it."""
+        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        connection = psycopg2.connect(self.url())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        with process.stderr as lines:
+            for line in lines:
+                self._output.append(line)
+                if "database system is ready to accept connections" in line:
+                    self._ready.set()
+        self._ready.set()  # it ended: start() looks whether it lives
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(STOP_TIMEOUT_S)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [*self._as_owner(), str(self._bin / program), *arguments],
+            cwd=self._root,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S * 2,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed:\n{done.stderr}")
+
+    def _as_owner(self, *options: str) -> list[str]:
+        if os.geteuid() == 0:
+            options = ("--reuid=postgres", "--regid=postgres", "--init-groups", *options)
+        return ["setpriv", *options, "--"] if options else []
+
+
+def _find_postgres() -> Path:
+    found = sorted(
+        glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin"),
+        key=lambda path: int("".join(filter(str.isdigit, path)) or 0),
+    )
+    on_path = shutil.which("postgres")
+    if on_path:
+        found.append(str(Path(on_path).parent))
+    if not found:
+        raise RuntimeError("the tests need PostgreSQL 14 or later: apt-get install postgresql")
+    if shutil.which("setpriv") is None:
+        raise RuntimeError("the tests need setpriv: apt-get install util-linux")
+    return Path(found[-1])

@@ -1,0 +1,232 @@
+"""The command line as operators and scripts see it: words and exit codes."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import sqlalchemy as sa
+
+import genai_app
+from genai_app import cli, migrations
+from genai_app.models import Role
+from tests.fakes.services import free_port
+
+ROOT = Path(genai_app.__file__).parent.parent
+SECRET = "0123456789abcdef0123456789ABCDEF"
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Genai = Callable[..., Result]
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "GENAI_DATABASE_URL": url,
+        "GENAI_SECRET_KEY": SECRET,
+        "GENAI_LOCALE": "en",
+    }
+
+
+def _run(
+    url: str, work: Path, *command: str, typed: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "genai_app", *command],
+        cwd=work,
+        env=_environment(url),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def genai(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    clean_logging: None,
+) -> Genai:
+    """Runs one command in this process on a migrated database, `typed` on its standard input."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in _environment(database_url).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*command: str, typed: str = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        code = cli.main(command)
+        shown = capsys.readouterr()
+        return Result(code, shown.out, shown.err)
+
+    return run
+
+
+def test_roles_are_the_models() -> None:
+    assert tuple(Role) == cli.ROLES
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("serve",),
+        ("migrate",),
+        ("user",),
+        *[("user", verb) for verb in ("add", "password", "role", "disable", "enable", "list")],
+    ],
+)
+def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command, "--help"])
+    assert caught.value.code == 0
+    assert "usage: genai" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "fly", "user", "user fly", "user add", "user role alice king", "migrate now", "--hel"],
+)
+def test_misuse(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(command.split())
+    assert caught.value.code == 2
+    assert "usage: genai" in capsys.readouterr().err
+
+
+def test_help_imports_little() -> None:
+    """--help answers at once: no table, no web framework is loaded for it."""
+    program = (
+        "import sys; from genai_app.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'sqlalchemy', 'pydantic', 'reflex', 'passlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_migrate(empty_database_url: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = _run(empty_database_url, tmp_path, "migrate")
+        assert (done.returncode, done.stdout) == (0, "")
+    assert migrations.is_current(empty_database_url)
+
+
+def test_user_commands_do_not_migrate_a_server(
+    empty_database_url: str, engine: str, tmp_path: Path
+) -> None:
+    done = _run(empty_database_url, tmp_path, "user", "list")
+    assert done.returncode == (0 if engine == "sqlite" else 1)
+    assert migrations.is_current(empty_database_url) == (engine == "sqlite")
+
+
+def test_accounts(genai: Genai) -> None:
+    done = genai(
+        "user", "add", "Alice", "--full-name", "Алиса", "--password-stdin", typed="pass w0rd\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "alice\tuser\n")
+    assert "pass w0rd" not in done.stderr
+
+    done = genai("user", "add", "root", "--role", "admin")
+    assert done.returncode == 0
+    first, password = done.stdout.splitlines()
+    assert first == "root\tadmin"
+    assert len(password) == 24
+    assert password not in done.stderr
+
+    assert genai("user", "role", "alice", "reviewer").returncode == 0
+    assert genai("user", "disable", "ALICE").returncode == 0
+    assert genai("user", "list").stdout == (
+        "alice\treviewer\tdisabled\tlocal\nroot\tadmin\tactive\tlocal\n"
+    )
+    assert genai("user", "enable", "alice").returncode == 0
+    done = genai("user", "password", "alice", "--password-stdin", typed="another one\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    done = genai("user", "password", "alice")
+    assert len(done.stdout.strip()) == 24
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("user role nobody admin", ""),
+        ("user disable nobody", ""),
+        ("user enable nobody", ""),
+        ("user password nobody", ""),
+        ("user add bob --password-stdin", "short\n"),
+        ("user add bob --password-stdin", ""),
+        ("user add \x1b[31m", ""),
+    ],
+)
+def test_failure(genai: Genai, command: str, typed: str) -> None:
+    """Exit code 1 and one sentence; no trace, no control character of the argument."""
+    done = genai(*command.split(" "), typed=typed)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_taken_name(genai: Genai) -> None:
+    assert genai("user", "add", "bob").returncode == 0
+    assert genai("user", "add", "BOB").returncode == 1
+
+
+def test_password_is_asked_on_a_terminal(database_url: str, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genai_app", "user", "add", "eve"],
+        cwd=tmp_path,
+        env=_environment(database_url),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"made up): " not in shown:
+        shown += os.read(ours, 1000)
+    os.write(ours, b"typed by hand\n")
+    output, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert (process.returncode, output) == (0, "eve\tuser\n")
+
+
+def test_unreachable_database(tmp_path: Path) -> None:
+    url = f"postgresql://genai:pw-canary@127.0.0.1:{free_port()}/genai"
+    for command in (("migrate",), ("user", "list")):
+        done = _run(url, tmp_path, *command)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "canary" not in done.stderr
+
+
+def test_newer_database(database_url: str, tmp_path: Path) -> None:
+    engine = sa.create_engine(migrations.driver_url(database_url))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    done = _run(database_url, tmp_path, "migrate")
+    assert done.returncode == 1
+    assert "9999" in done.stderr

@@ -1,0 +1,164 @@
+"""Settings: a bad one stops the start and names itself; a secret has no default."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import genai_app
+from genai_app.errors import SettingsError
+from genai_app.settings import Settings, load_settings, unknown_names
+
+ROOT = Path(genai_app.__file__).parent.parent
+SERVER = "postgresql://genai:dbpass-canary@127.0.0.1:1/genai"
+GOOD = "0123456789abcdef0123456789ABCDEF"
+Make = Callable[..., Settings]
+
+
+def _start(work: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "genai_app", *command],
+        cwd=work,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("x7Kq-0fB", id="short"),
+        pytest.param("0123456789abcdef0123456789ABCDE", id="31 bytes"),
+        pytest.param("changeme-changeme-changeme-0123456789", id="placeholder"),
+        pytest.param("a" * 64, id="one letter"),
+        pytest.param(" " * 64, id="blank"),
+    ],
+)
+def test_no_start_without_a_secret(tmp_path: Path, secret: str | None) -> None:
+    """B5: no, short, placeholder or empty secret with a database that is a server."""
+    given = {} if secret is None else {"GENAI_SECRET_KEY": secret}
+    done = _start(tmp_path, "serve", GENAI_DATABASE_URL=SERVER, **given)
+
+    assert done.returncode == 2
+    assert "GENAI_SECRET_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "canary" not in done.stderr
+    if secret and secret.strip():
+        assert secret not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_bad_settings_at_once(tmp_path: Path) -> None:
+    done = _start(
+        tmp_path,
+        "migrate",
+        GENAI_PORT="99999",
+        GENAI_DATABASE_URL="mysql://canary",
+        GENAI_PUBLIC_URL="chat.example.com",
+        GENAI_LLM_BASE_URL="gpu1:8000",
+        GENAI_SESSION_TTL_S="soon",
+        GENAI_SECRET_KEY="short-canary",
+    )
+    assert done.returncode == 2
+    named = {line.partition(":")[0] for line in done.stderr.splitlines()}
+    assert named == {
+        "GENAI_PORT",
+        "GENAI_DATABASE_URL",
+        "GENAI_PUBLIC_URL",
+        "GENAI_LLM_BASE_URL",
+        "GENAI_SESSION_TTL_S",
+        "GENAI_SECRET_KEY",
+    }
+    assert "canary" not in done.stderr
+
+
+def test_defaults_are_embedded(settings: Make) -> None:
+    made = settings()
+    assert made.embedded
+    assert made.demo_model
+    assert made.sqlalchemy_url.startswith("sqlite:////")
+    assert made.url == "http://localhost:8000"
+
+
+def test_secret_from_a_file(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(f"{GOOD}\n")
+    (tmp_path / "url").write_text(f"{SERVER}\n")
+    monkeypatch.setenv("GENAI_SECRET_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("GENAI_DATABASE_URL_FILE", str(tmp_path / "url"))
+    made = settings()
+    assert made.secret == GOOD.encode()
+    assert made.sqlalchemy_url == SERVER
+    assert "canary" not in repr(made)
+    assert unknown_names(made) == []
+
+
+def test_environment_is_before_the_file(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("x" * 64)
+    monkeypatch.setenv("GENAI_SECRET_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("GENAI_SECRET_KEY", GOOD)
+    assert settings().secret == GOOD.encode()
+
+
+@pytest.mark.parametrize("content", [None, "", "short", b"\xff\xfe\x00"])
+def test_bad_secret_file(
+    settings: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    content: str | bytes | None,
+) -> None:
+    """B5: a file is no way around the checks."""
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    monkeypatch.setenv("GENAI_SECRET_KEY_FILE", str(path))
+    with pytest.raises(SettingsError, match="GENAI_SECRET_KEY"):
+        settings(database_url=SERVER)
+
+
+def test_dotenv_is_read(settings: Make) -> None:
+    Path(".env").write_text("GENAI_PORT=9001\nOTHER=1\n")
+    assert settings().port == 9001
+
+
+def test_embedded_key_is_made_once(settings: Make, tmp_path: Path) -> None:
+    first = settings().secret
+    path = tmp_path / "data" / "secret.key"
+    assert len(first) == 64
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert settings().secret == first
+
+
+def test_damaged_embedded_key_is_told(settings: Make, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret.key").write_text("half")
+    with pytest.raises(SettingsError, match="damaged"):
+        _ = settings().secret
+
+
+def test_settings_are_frozen(settings: Make) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings().port = 1
+
+
+def test_unknown_names(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_PROT", "8000")
+    assert unknown_names(settings()) == ["GENAI_PROT"]
+
+
+def test_load_settings_names_each(settings: Make) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(port=0, locale="fr")
+    assert str(caught.value).count("\n") == 1
