@@ -115,6 +115,10 @@ def with_pages(events: ASGIApp) -> ASGIApp:
 app = rx.App(
     html_lang="ru",
     stylesheets=["/styles.css"],
+    head_components=[
+        rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg"),
+        rx.el.meta(name="robots", content="noindex"),
+    ],
     api_transformer=with_pages,
     toaster=None,
     app_wraps={},

@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="serve web and API on one port")
     serve.set_defaults(run=_serve)
+    build = commands.add_parser("build", help="build the front end, once (needs bun)")
+    build.add_argument("--check", action="store_true", help="build nothing; exit 1 if it is due")
+    build.set_defaults(run=_build)
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(run=_migrate)
 
@@ -103,6 +106,17 @@ def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
     from genai_app import serve
 
     return serve.run(settings)
+
+
+def _build(_settings: Settings, arguments: argparse.Namespace) -> int:
+    from genai_app import build
+
+    if build.is_built():
+        return DONE
+    if arguments.check:
+        return FAILED
+    build.build()
+    return DONE
 
 
 def _migrate(settings: Settings, _arguments: argparse.Namespace) -> int:

@@ -87,9 +87,11 @@ class Database:
             StorageUnavailable: the database cannot be reached or does not answer in time.
         """
         with _translated():
-            async with AsyncSession(self._writer, expire_on_commit=False) as session:
-                async with session.begin():
-                    yield session
+            async with (
+                AsyncSession(self._writer, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
 
     async def check(self) -> None:
         """One round trip. Raises StorageUnavailable."""
@@ -103,7 +105,7 @@ class Database:
 
 
 class _translated:
-    """Turns the driver's words for "not reachable" into ours; all other errors are bugs and pass."""
+    """Turns the driver's words for "not reachable" into ours; other errors are bugs and pass."""
 
     def __enter__(self) -> None:
         return None

@@ -21,7 +21,7 @@ _id_lock = threading.Lock()
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then bits that keep one process monotonic."""
+    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a count that never goes back here."""
     global _last_id
     with _id_lock:
         # 12 bits of fraction (RFC 9562 method 3): 244 ns steps, then the next free number

@@ -1,4 +1,4 @@
-"""The only reader of the environment. Frozen, checked once at the start, all bad keys named at once.
+"""The only reader of the environment. Frozen, checked once at the start, all bad keys named.
 
 Names, meanings and defaults are the table in docs/settings.md (a test compares the two).
 """

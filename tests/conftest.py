@@ -1,10 +1,13 @@
 """The cast and the real services of all tests."""
 
+import asyncio
 import logging
 import os
 import shutil
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ from genai_app.models import Role, User
 from genai_app.services.users import Users
 from genai_app.settings import PREFIX, Settings, load_settings
 from tests.cast import PASSWORDS
+from tests.fakes.app_process import AppProcess
+from tests.fakes.model_server import ModelServer
+from tests.fakes.page_client import PageClient
 from tests.fakes.services import PostgresServer
 
 TEMPLATE = "genai_template"
@@ -35,10 +41,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 def clean_logging() -> Generator[None]:
     """For tests that configure logging: everything is as before afterwards."""
     root = logging.getLogger()
-    before = list(root.handlers), root.level
+    handlers, level = list(root.handlers), root.level
     yield
-    root.handlers[:], _ = before
-    root.setLevel(before[1])
+    root.handlers[:] = handlers
+    root.setLevel(level)
     for name in log.QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
@@ -156,3 +162,125 @@ async def dan(users: Users) -> User:
     user = await users.add("dan", PASSWORDS["dan"], full_name="Dan Brown")
     await users.disable("dan")
     return await users.get(user.id)
+
+
+# --- the product as a process of its own --------------------------------------------------------
+
+
+async def _put_cast(url: str) -> None:
+    """Alice, Bob, Carol and Dan into the database of a product that will be started."""
+    database = Database(url)
+    users = Users(database)
+    await users.add("alice", PASSWORDS["alice"], full_name="Алиса Петрова")
+    await users.add("bob", PASSWORDS["bob"], full_name="Bob Smith")
+    await users.add("carol", PASSWORDS["carol"], Role.ADMIN, "Carol Jones")
+    await users.add("dan", PASSWORDS["dan"], full_name="Dan Brown")
+    await users.disable("dan")
+    await database.close()
+
+
+def _put_cast_now(url: str) -> None:
+    """In a thread: the caller may have an event loop that runs."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(_put_cast(url))).result()
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_cast(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the cast in it, to be copied."""
+    path = tmp_path_factory.mktemp("cast") / "genai.sqlite3"
+    shutil.copy(sqlite_template, path)
+    _put_cast_now(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_with_cast(postgres: PostgresServer, postgres_template: str) -> str:
+    """Name of a database with the cast in it, to be cloned."""
+    _put_cast_now(postgres.create_database("genai_cast", template=postgres_template))
+    return "genai_cast"
+
+
+@pytest.fixture(scope="session")
+def model() -> Generator[ModelServer]:
+    """The scripted model server behind `app`. Say what it shall do by `fake:` in the question."""
+    with ModelServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def app(
+    model: ModelServer, sqlite_with_cast: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[AppProcess]:
+    """The product over SQLite with the cast, one process for all tests that leave it alive."""
+    process = AppProcess(tmp_path_factory.mktemp("app"), llm_url=model.url)
+    shutil.copy(sqlite_with_cast, process.data_dir / "genai.sqlite3")
+    with process:
+        yield process
+
+
+StartApp = Callable[..., AppProcess]
+
+
+@pytest.fixture
+def start_app(
+    request: pytest.FixtureRequest, tmp_path: Path, model: ModelServer
+) -> Generator[StartApp]:
+    """Starts products of a test's own, with the cast: `start_app("postgresql", session_ttl_s=60)`.
+
+    `llm_url` is another model server than `model`.
+    """
+    with ExitStack() as running:
+
+        def start(engine: str = "sqlite", *, llm_url: str = "", **more: object) -> AppProcess:
+            home = tmp_path / uuid.uuid4().hex
+            url = ""
+            if engine == "postgresql":
+                template: str = request.getfixturevalue("postgres_with_cast")
+                server: PostgresServer = request.getfixturevalue("postgres")
+                name = f"app_{uuid.uuid4().hex}"
+                url = server.create_database(name, template=template)
+                running.callback(server.drop_database, name)
+            process = AppProcess(home, llm_url=llm_url or model.url, database_url=url, **more)
+            if engine == "sqlite":
+                path: Path = request.getfixturevalue("sqlite_with_cast")
+                shutil.copy(path, process.data_dir / "genai.sqlite3")
+            return running.enter_context(process)
+
+        yield start
+
+
+@pytest.fixture
+async def app_db(app: AppProcess) -> AsyncGenerator[Database]:
+    """Our own way into the database of `app`."""
+    database = Database(app.database_url)
+    yield database
+    await database.close()
+
+
+OpenPage = Callable[..., Awaitable[PageClient]]
+
+
+@pytest.fixture
+async def open_page(request: pytest.FixtureRequest) -> AsyncGenerator[OpenPage]:
+    """Opens pages of `app`, or of the process given: `await open_page("alice", "/")`.
+
+    Without a name nobody logs in; with the path "" no page is opened.
+    """
+    opened: list[PageClient] = []
+
+    async def open_one(
+        who: str = "", path: str = "/", *, at: AppProcess | None = None, **options: Any
+    ) -> PageClient:
+        process: AppProcess = at or request.getfixturevalue("app")
+        page = PageClient(process.url, **options)
+        opened.append(page)
+        if who:
+            await page.log_in(who, PASSWORDS[who])
+        if path:
+            await page.open(path)
+        return page
+
+    yield open_one
+    for page in opened:
+        await page.aclose()

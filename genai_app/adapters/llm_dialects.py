@@ -188,7 +188,7 @@ class TgiAnswer(Answer):
     """Events of /generate_stream."""
 
     _decoder = msgspec.json.Decoder(_TgiEvent)
-    _reasons = {"eos_token": "stop", "stop_sequence": "stop"}  # noqa: RUF012 (never written)
+    _reasons = {"eos_token": "stop", "stop_sequence": "stop"}
 
     def _take(self, event: bytes) -> str | None:
         if self.done or not event:

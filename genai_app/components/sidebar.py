@@ -28,7 +28,9 @@ def _item(dialog: rx.Var[DialogRow]) -> rx.Component:
                 _link(title, dialog),
                 _action("pencil", t("nav.rename"), DialogsState.begin_rename(dialog.id), "rename"),
                 _action("trash-2", t("nav.delete"), DialogsState.ask_delete(dialog.id), "delete"),
-                class_name="dialog-row",
+                class_name=rx.cond(
+                    dialog.id == ChatState.dialog_id, "dialog-row current", "dialog-row"
+                ),
             ),
         ),
         custom_attrs={"data-testid": "dialog-item"},

@@ -39,11 +39,15 @@ class PostgresServer:
         self._ready = threading.Event()
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._root, "postgres", "postgres")
-        self._run(
-            "initdb",
-            *("-D", str(self._root / "data"), "-U", "postgres", "-A", "trust"),
-            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
-        )
+        try:
+            self._run(
+                "initdb",
+                *("-D", str(self._root / "data"), "-U", "postgres", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+            )
+        except BaseException:
+            shutil.rmtree(self._root)
+            raise
 
     def url(self, database: str = "postgres") -> str:
         """The address as GENAI_DATABASE_URL takes it."""

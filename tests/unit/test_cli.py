@@ -86,6 +86,7 @@ def test_roles_are_the_models() -> None:
     [
         (),
         ("serve",),
+        ("build",),
         ("migrate",),
         ("user",),
         *[("user", verb) for verb in ("add", "password", "role", "disable", "enable", "list")],
@@ -135,6 +136,7 @@ def test_user_commands_do_not_migrate_a_server(
 ) -> None:
     done = _run(empty_database_url, tmp_path, "user", "list")
     assert done.returncode == (0 if engine == "sqlite" else 1)
+    assert "Traceback" not in done.stderr
     assert migrations.is_current(empty_database_url) == (engine == "sqlite")
 
 
@@ -230,3 +232,4 @@ def test_newer_database(database_url: str, tmp_path: Path) -> None:
     done = _run(database_url, tmp_path, "migrate")
     assert done.returncode == 1
     assert "9999" in done.stderr
+    assert "Traceback" not in done.stderr

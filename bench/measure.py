@@ -1,0 +1,91 @@
+"""What processes cost, read from /proc, and what a list of delays comes to."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def tree(root: int) -> list[int]:
+    """`root` and its living descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:  # grows as it is walked
+        found += children.get(pid, [])
+    return found
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """User and system time of the processes and of their children that ended."""
+    return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) * TICK_S
+
+
+def rss_mb(pids: Iterable[int]) -> float:
+    """Resident memory; pages that processes share count for each."""
+    return sum(int(fields[21]) for pid in pids if (fields := _stat(pid))) * PAGE_MB
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float]:
+    """p50, p95, p99 and the largest; empty for nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    last = len(ordered) - 1
+    chosen = {f"p{part}": ordered[round(last * part / 100)] for part in (50, 95, 99)}
+    return {name: round(value, 1) for name, value in {**chosen, "max": ordered[-1]}.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds between two moments. `other_cores`: what the rest of the machine used."""
+
+    wall_s: float
+    product_s: float
+    database_s: float
+    bench_s: float
+    other_cores: float
+
+
+class Meter:
+    """Reads the clocks when made and again at `read()`."""
+
+    def __init__(self, product: int, database: int | None, model: int) -> None:
+        self._roots = [[product], [database] if database else [], [os.getpid(), model]]
+        self._start = self._sample()
+
+    def read(self) -> Cost:
+        now = self._sample()
+        wall, busy, product, database, bench = (
+            b - a for a, b in zip(self._start, now, strict=True)
+        )
+        others = max(0.0, busy - product - database - bench) / wall
+        return Cost(*(round(x, 3) for x in (wall, product, database, bench, others)))
+
+    def _sample(self) -> Sequence[float]:
+        product, database, bench = (
+            # the bench is the parent of all: without its children, which the others are
+            cpu_s(roots) if os.getpid() in roots else cpu_s(p for r in roots for p in tree(r))
+            for roots in self._roots
+        )
+        return time.monotonic(), _busy_s(), product, database, bench
+
+
+def _busy_s() -> float:
+    """What all CPUs have worked since the machine started."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]]
+    return (sum(fields) - fields[3] - fields[4]) * TICK_S  # without idle and waiting for disks
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on (field 3 is [0]); empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,38 @@
+"""Every handler that a websocket client may name, from the product's own registry, in this process."""
+
+import os
+from functools import cache
+from typing import Any
+
+from genai_app.web.policy import short_name
+
+
+@cache
+def registered() -> dict[str, Any]:
+    """All handlers by full name, Reflex's own among them, as its RegisteredEventHandler."""
+    os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # as serve.py: no front end is built here
+    from reflex_base.registry import RegistrationContext
+
+    from genai_app.app import app  # noqa: F401 - registers the States
+
+    return dict(RegistrationContext.get().event_handlers)
+
+
+def full_name(name: str) -> str:
+    """`chat_state.send` -> the name on the wire. A name that is full already stays."""
+    if name in registered():
+        return name
+    found = [each for each in registered() if short_name(each) == name]
+    if len(found) != 1:
+        raise KeyError(f"{name}: {found or 'no such handler'}")
+    return found[0]
+
+
+@cache
+def state_name(name: str) -> str:
+    """`chat_state` -> the State's name on the wire."""
+    states = {each.rpartition(".")[0] for each in registered()}
+    found = [each for each in states if short_name(f"{each}.x") == f"{name}.x"]
+    if len(found) != 1:
+        raise KeyError(f"{name}: {found or 'no such State'}")
+    return found[0]
