@@ -1,4 +1,4 @@
-"""How Reflex builds the front end. What the running product needs is set in genai_app/settings.py."""
+"""How Reflex builds the front end. What runs is set in genai_app/settings.py."""
 
 import reflex as rx
 

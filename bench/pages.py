@@ -2,14 +2,13 @@
 
 Each page is a user of its own with a session, a client token and a dialog of its own. It sends what
 the browser sends and reads what the browser would read. The model stamps each token, so a token's
-delay is its arrival here minus its departure there; a token that is sent again is not counted again.
+delay is its arrival here minus its departure there; one that is sent again is not counted again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 import uuid
 from array import array
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ NAMESPACE = "/_event,"
 ROUTE = "/[[section]]/[[dialog]]"
 READY_S = 30.0
 LATE_S = 20.0
+SETTLE_S = 2.0
 
 
 @dataclass(slots=True)
@@ -279,9 +279,8 @@ def _read_model(port: int):
         body = json.dumps({"messages": [{"role": "user", "content": text}], "stream": True})
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer.asked_at = now_us()
-        writer.write(
-            f"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
+        head = f"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(f"{head}{body}".encode())
         rest = b""
         try:
             while not rest.endswith(b"0\r\n\r\n"):
@@ -299,31 +298,24 @@ def _read_model(port: int):
     return read
 
 
-async def idle(bench: Bench, counts: Sequence[int], *, window_s: float) -> list[dict[str, Any]]:
-    """Memory and CPU of the process with nobody there, and with so many pages open."""
-    results: list[dict[str, Any]] = []
-    for count in counts:
-        async with open_pages(bench, count) as pages:
-            readers = [asyncio.create_task(page.idle()) for page in pages]
-            await asyncio.sleep(2.0)
-            meter = Meter(bench.product_pid, bench.database_pid, bench.model_pid)
-            await asyncio.sleep(window_s)
-            cost = meter.read()
-            results.append(
-                {
-                    "mode": "idle",
-                    "pages": count,
-                    "rss_mb": round(rss_mb(tree(bench.product_pid))),
-                    "cpu_percent": round(100 * cost.product_s / cost.wall_s, 2),
-                    "lost": sum(reader.done() for reader in readers),
-                    **asdict(cost),
-                }
-            )
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
-    return results
-
-
-def unix_time() -> int:
-    return int(time.time())
+async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
+    """Memory and CPU of the process with `count` pages open and nobody doing anything."""
+    async with open_pages(bench, count) as pages:
+        readers = [asyncio.create_task(page.idle()) for page in pages]
+        await asyncio.sleep(SETTLE_S)
+        meter = Meter(bench.product_pid, bench.database_pid, bench.model_pid)
+        await asyncio.sleep(window_s)
+        cost = meter.read()
+        memory = rss_mb(tree(bench.product_pid))
+        lost = sum(reader.done() for reader in readers)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    return {
+        "mode": "idle",
+        "pages": count,
+        "rss_mb": round(memory),
+        "cpu_percent": round(100 * cost.product_s / cost.wall_s, 2),
+        "lost": lost,
+        **asdict(cost),
+    }

@@ -1,6 +1,5 @@
-"""The product under measurement with what it needs: database, paced model, users, a saved dialog."""
+"""The product under measurement and what it needs: database, paced model, users, a dialog."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from bench.measure import tree
 from bench.model import markdown_pieces
 from genai_app import clock
 from genai_app.db import Database
-from genai_app.models import Author, Dialog, Message, Role, Source
+from genai_app.models import Author, Dialog, Message, Source
 from genai_app.services.users import Users
 from tests.fakes.app_process import ROOT, AppProcess, poll
 from tests.fakes.services import PostgresServer, free_port
@@ -39,7 +39,7 @@ class Bench:
         self.database_pid: int | None = None
         self._sqlite = sqlite
         self._stack = ExitStack()
-        self._users: list[str] = []
+        self._users: dict[str, uuid.UUID] = {}
 
     def __enter__(self) -> Self:
         with self._stack as stack:
@@ -89,18 +89,15 @@ class Bench:
         accounts = Users(self._db)
         while len(self._users) < count:
             name = f"reader{len(self._users)}"
-            await accounts.add(name, PASSWORD, Role.USER)
-            self._users.append(name)
-        return self._users[:count]
+            self._users[name] = (await accounts.add(name, PASSWORD)).id
+        return list(self._users)[:count]
 
     async def add_dialog(self, username: str, answers: int) -> uuid.UUID:
         """A saved dialog of a user with so many Markdown answers. Returns its id."""
-        import sqlalchemy as sa
-        from genai_app.models import User
 
         text = "".join(markdown_pieces("en")[:HISTORY_TOKENS])
         async with self._db.write() as session:
-            user_id = await session.scalar(sa.select(User.id).where(User.username == username))
+            user_id = self._users[username]
             dialog = Dialog(user_id=user_id, title="Backups")
             session.add(dialog)
             await session.flush()
@@ -155,7 +152,7 @@ class Bench:
         return process.pid
 
 
-def _started(start) -> int:
+def _started(start: Callable[[], None]) -> int:
     """The process that `start()` added to this one's children."""
     before = set(tree(os.getpid()))
     start()

@@ -41,10 +41,18 @@ def parse_id(value: object) -> uuid.UUID:
         raise NotFound from None
 
 
-async def get_dialog(session: AsyncSession, actor: Actor, dialog_id: object) -> Dialog:
-    """The actor's own dialog, unless deleted. Raises NotFound."""
+async def get_dialog(
+    session: AsyncSession, actor: Actor, dialog_id: object, *, lock: bool = False
+) -> Dialog:
+    """The actor's own dialog, unless deleted. `lock`: nobody else changes it until the commit.
+
+    Raises NotFound.
+    """
+    query = sa.select(Dialog)
+    if lock:
+        query = query.with_for_update()
     found = await session.scalar(
-        sa.select(Dialog).where(
+        query.where(
             col(Dialog.id) == parse_id(dialog_id),
             col(Dialog.user_id) == actor.user_id,
             col(Dialog.deleted_at).is_(None),

@@ -1,7 +1,10 @@
 """The composition root: settings -> services -> rx.App, routes, middleware. No logic."""
 
+# Reflex's own signatures hold unknowns
+# pyright: reportUnknownMemberType=false
+
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import reflex as rx
@@ -69,7 +72,7 @@ async def announce_first_admin(services: Services) -> None:
 
 
 @asynccontextmanager
-async def running_services() -> AsyncIterator[None]:
+async def running_services() -> AsyncGenerator[None]:
     """Open what the product needs, in order; close it in the other."""
     settings = load_settings()
     demo = DemoModel() if settings.demo_model else None

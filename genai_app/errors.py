@@ -14,7 +14,7 @@
     │   └── StorageUnavailable
     └── ModelFailed         502   the part of the answer that came is kept
 
-`code` is the key of the sentence in locales/*.json under "error."; `user_text` fills its {placeholders}.
+`code` names the sentence `error.<code>` in locales/*.json; `user_text` fills its {placeholders}.
 Anything else that is raised is a bug: 500 with a request id, logged once with its trace.
 """
 

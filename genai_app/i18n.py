@@ -21,6 +21,6 @@ def catalogue(locale: str) -> dict[str, str]:
 
 
 def translate(locale: str, key: str, **params: object) -> str:
-    """The sentence for `key`, its placeholders filled. A locale that is unknown means the default."""
+    """The sentence for `key`, its placeholders filled. An unknown locale means the default."""
     texts = catalogue(locale if locale in LOCALES else DEFAULT_LOCALE)
     return texts[key].format(**params)

@@ -258,6 +258,14 @@ async def app_db(app: AppProcess) -> AsyncGenerator[Database]:
     await database.close()
 
 
+@pytest.fixture
+async def newcomer(app_db: Database) -> tuple[str, str]:
+    """Name and password of one more user of `app`, to be disabled or renamed at will."""
+    name, password = f"erin-{uuid.uuid4().hex[:8]}", "erin: here for a moment 5"
+    await Users(app_db).add(name, password)
+    return name, password
+
+
 OpenPage = Callable[..., Awaitable[PageClient]]
 
 

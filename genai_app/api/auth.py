@@ -1,4 +1,4 @@
-"""Login and logout by the browser's own forms. The cookie is HttpOnly; nothing else knows the token."""
+"""Login and logout by the browser's own forms. Only an HttpOnly cookie knows the token."""
 
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit

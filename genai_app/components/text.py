@@ -19,7 +19,7 @@ def t(key: str, **params: rx.Var | str) -> rx.Var[str]:
     return found
 
 
-def error_text(code: rx.Var[str], **params: rx.Var | str) -> rx.Var[str]:
+def error_text(code: rx.Var[str] | str, **params: rx.Var | str) -> rx.Var[str]:
     """The sentence for an error code that is known only in the browser."""
     keys = [key for key in catalogue(DEFAULT_LOCALE) if key.startswith("error.")]
     named = [key for key in keys if set(_PLACEHOLDER.findall(catalogue("en")[key])) <= set(params)]

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
 from genai_app.db import Database, clean_text
 from genai_app.errors import Conflict, InvalidInput, NotFound, TooLarge
-from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
+from genai_app.models import Author, Dialog, Generation, Message, Source, Status
 from genai_app.services.generation import Generations, Increment, Request
-from genai_app.services.history import branch_query
+from genai_app.services.history import branch
 
 MAX_PROMPT_CHARS = 100_000
 TITLE_CHARS = 60
@@ -100,7 +101,7 @@ class Chat:
         """
         async with self._db.write() as session:
             old = await get_message(session, actor, answer_id, Author.ASSISTANT)
-            dialog = await get_dialog(session, actor, old.dialog_id)
+            dialog = await get_dialog(session, actor, old.dialog_id, lock=True)
             await _leaf(session, dialog)
             question = await session.get(Message, old.parent_id)
             if question is None:
@@ -132,7 +133,7 @@ class Chat:
     ) -> Turn | None:
         question = await session.scalar(
             sa.select(Message).where(
-                Message.user_id == actor.user_id, Message.client_id == client_id
+                col(Message.user_id) == actor.user_id, col(Message.client_id) == client_id
             )
         )
         if question is None:
@@ -140,9 +141,9 @@ class Chat:
         if question.text != text:
             raise Conflict(code="client_id_reused")
         answer_id = await session.scalar(
-            sa.select(Message.id)
-            .where(Message.parent_id == question.id)
-            .order_by(Message.id)
+            sa.select(col(Message.id))
+            .where(col(Message.parent_id) == question.id)
+            .order_by(col(Message.id))
             .limit(1)
         )
         assert answer_id is not None  # committed in one transaction with the question
@@ -152,7 +153,7 @@ class Chat:
         self, session: AsyncSession, actor: Actor, dialog_id: object | None, text: str
     ) -> Dialog:
         if dialog_id is not None:
-            return await get_dialog(session, actor, dialog_id)
+            return await get_dialog(session, actor, dialog_id, lock=True)
         dialog = Dialog(user_id=actor.user_id, title=make_title(text))
         session.add(dialog)
         await session.flush()
@@ -185,8 +186,11 @@ class Chat:
         self, session: AsyncSession, question: Message
     ) -> tuple[Sequence[ChatTurn], int]:
         """The newest messages of the branch that fit, oldest first, and how many were left out."""
+        path = branch(question.id, MAX_CONTEXT_MESSAGES)
         rows = await session.execute(
-            branch_query(question.id, MAX_CONTEXT_MESSAGES, Message.author, Message.text)
+            sa.select(col(Message.author), col(Message.text))
+            .join(path, col(Message.id) == path.c.id)
+            .order_by(path.c.n)
         )
         turns: list[ChatTurn] = []
         left = self._prompt_budget

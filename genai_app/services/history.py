@@ -1,18 +1,18 @@
-"""A user's own dialogs: lists, branches, titles, deletion. Every page is a keyset page, no counts."""
+"""A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
+from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database, clean_text
 from genai_app.errors import InvalidInput
-from genai_app.models import Author, Dialog, Message
+from genai_app.models import Author, Dialog, Generation, Message, Status
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
@@ -40,18 +40,18 @@ class Branch:
     has_older: bool
 
 
-def branch_query(leaf_id: uuid.UUID, limit: int, *columns: Any) -> sa.Select[Any]:
-    """At most `limit` messages from `leaf_id` up to the root, newest first."""
-    messages = Message.__table__
-    start = sa.select(messages.c.id, messages.c.parent_id, sa.literal(1).label("n")).where(
-        messages.c.id == leaf_id
+def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
+    """`id` and `n` of at most `limit` messages from `leaf_id` (n = 1) up to the root."""
+    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+    messages = sa.table("messages", key, parent)
+    start = sa.select(key, parent, sa.literal(1).label("n")).select_from(messages)
+    path = start.where(key == leaf_id).cte("path", recursive=True)
+    above = messages.alias()
+    return path.union_all(
+        sa.select(above.c.id, above.c.parent_id, path.c.n + 1).where(
+            above.c.id == path.c.parent_id, path.c.n < limit
+        )
     )
-    path = start.cte("path", recursive=True)
-    above = sa.select(messages.c.id, messages.c.parent_id, path.c.n + 1).where(
-        messages.c.id == path.c.parent_id, path.c.n < limit
-    )
-    path = path.union_all(above)
-    return sa.select(*columns).join(path, Message.id == path.c.id).order_by(path.c.n)
 
 
 class History:
@@ -66,13 +66,14 @@ class History:
         """Raises InvalidInput for a cursor that was not given out."""
         query = (
             sa.select(Dialog)
-            .where(Dialog.user_id == actor.user_id, Dialog.deleted_at.is_(None))
-            .order_by(Dialog.updated_at.desc(), Dialog.id.desc())
+            .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
+            .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
         if cursor is not None:
             query = query.where(
-                sa.tuple_(Dialog.updated_at, Dialog.id) < sa.tuple_(*_parse_cursor(cursor))
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
+                < sa.tuple_(*_parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = list(await session.scalars(query))
@@ -94,15 +95,18 @@ class History:
                 start = (await get_message(session, actor, above)).parent_id
             if start is None:
                 return Branch(dialog, [], {}, has_older=False)
-            found = list(await session.scalars(branch_query(start, limit, Message)))
-            messages = found[::-1]
+            path = branch(start, limit)
+            newest_first = await session.scalars(
+                sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
+            )
+            messages = list(newest_first)[::-1]
             questions = [m.id for m in messages if m.author == Author.USER]
             rows = await session.execute(
-                sa.select(Message.parent_id, Message.id)
-                .where(Message.parent_id.in_(questions))
-                .order_by(Message.id)
+                sa.select(col(Message.parent_id), col(Message.id))
+                .where(col(Message.parent_id).in_(questions))
+                .order_by(col(Message.id))
             )
-            families: dict[uuid.UUID, list[uuid.UUID]] = {}
+            families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
             for parent_id, message_id in rows:
                 families.setdefault(parent_id, []).append(message_id)
         siblings = {
@@ -120,15 +124,12 @@ class History:
         async with self._db.write() as session:
             answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
             dialog = await get_dialog(session, actor, answer.dialog_id)
-            messages = Message.__table__
-            below = (
-                sa.select(messages.c.id)
-                .where(messages.c.id == answer.id)
-                .cte("below", recursive=True)
-            )
-            below = below.union_all(
-                sa.select(messages.c.id).where(messages.c.parent_id == below.c.id)
-            )
+            key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+            messages = sa.table("messages", key, parent)
+            below = sa.select(key).select_from(messages).where(key == answer.id)
+            below = below.cte("below", recursive=True)
+            child = messages.alias()
+            below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
             # ids grow with time and a child is younger than its parent: the newest is a leaf
             dialog.leaf_id = await session.scalar(
                 sa.select(below.c.id).order_by(below.c.id.desc()).limit(1)
@@ -147,11 +148,19 @@ class History:
             session.add(dialog)
 
     async def delete(self, actor: Actor, dialog_id: object) -> None:
-        """Take the dialog out of the user's sight. Raises NotFound."""
+        """Take the dialog out of the user's sight and end what runs in it. Raises NotFound."""
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id)
             dialog.deleted_at = clock.now()
             session.add(dialog)
+            running = sa.select(col(Message.id)).where(
+                col(Message.dialog_id) == dialog.id, col(Message.status) == Status.RUNNING
+            )
+            await session.execute(
+                sa.update(Generation)
+                .where(col(Generation.message_id).in_(running))
+                .values(stop_requested_at=clock.now())
+            )
 
 
 def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:

@@ -7,8 +7,8 @@ import reflex as rx
 from genai_app.errors import AppError, Conflict, InvalidInput, NotFound
 from genai_app.models import Status
 from genai_app.services import services
-from genai_app.services.chat import MAX_PROMPT_CHARS, Turn
 from genai_app.services.acting import acting
+from genai_app.services.chat import MAX_PROMPT_CHARS, Turn
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import MessageRow, message_rows
 from genai_app.state.session import SessionState

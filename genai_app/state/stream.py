@@ -76,7 +76,9 @@ async def _show_growing(message_id: str) -> bool:
     """Write increments to the client until the answer ends. False when the client is gone."""
     live, seen = LiveText(), 0
     context = EventContext.get()
-    connected = RegistrationContext.get().app.event_namespace.token_to_sid
+    namespace = RegistrationContext.get().app.event_namespace
+    assert namespace is not None  # there is no event without it
+    connected = namespace.token_to_sid
     await _emit(context, live)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)

@@ -1,5 +1,5 @@
-"""Serves the built front end: compressed once, cached for ever where the name holds a hash, and told
-at the moment of asking under which origin it was opened."""
+"""Serves the built front end: compressed once, cached for ever where the name holds a hash, and
+told at the moment of asking under which origin it was opened."""
 
 import gzip
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
 from starlette.responses import RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
@@ -55,7 +55,7 @@ class Frontend(PrecompressedStaticFiles):
             await RedirectResponse(target, 303)(scope, receive, send)
             return
 
-        async def with_cache(message) -> None:
+        async def with_cache(message: Message) -> None:
             if message["type"] == "http.response.start":
                 value = IMMUTABLE if path.startswith("/assets/") else "no-cache"
                 message["headers"] = [*message["headers"], (b"cache-control", value.encode())]
@@ -92,7 +92,7 @@ def _packed(template: bytes, host: bytes, secure: bool) -> bytes:
 
 
 async def _is_stranger(scope: Scope) -> bool:
-    """No live session. While the database is away the page itself says so, and nobody is sent away."""
+    """No live session. While the database is away the page says so, and nobody is sent away."""
     try:
         token = session_token(cookie_header(scope["headers"]))
         return await services().sessions.find_actor(token) is None

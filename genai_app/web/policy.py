@@ -1,5 +1,6 @@
-"""Who may call which handler. Any websocket client may name any handler, whether or not a page shows
-it, so what is not in the table is refused. tests/socket/ compares it with Reflex's own registry."""
+"""Who may call which handler. Any websocket client may name any handler, whether or not a page
+shows it, so what is not in the table is refused. tests/socket/ compares it with Reflex's own
+registry."""
 
 import reflex as rx
 import structlog
@@ -49,13 +50,13 @@ NEEDS: dict[str, Role] = {
 
 
 def short_name(event_name: str) -> str:
-    """`reflex___state____state.genai_app___state___chat____chat_state.send` -> `chat_state.send`."""
+    """`...genai_app___state___chat____chat_state.send` -> `chat_state.send`."""
     state, _, handler = event_name.rpartition(".")
     return f"{state.rpartition('.')[2].rpartition('____')[2]}.{handler}"
 
 
 class Policy(rx.Middleware):
-    """Runs before every handler, background and chained ones too: finds the actor, asks the table."""
+    """Runs before every handler, background and chained ones too."""
 
     def __init__(self, unavailable: dict[str, dict[str, str]]) -> None:
         """`unavailable`: the delta that tells the page that the database is away."""
@@ -77,8 +78,3 @@ class Policy(rx.Middleware):
             return StateUpdate()
         act_as(actor)
         return None
-
-    def postprocess(
-        self, app: rx.App, state: BaseState, event: Event, update: StateUpdate
-    ) -> StateUpdate:
-        return update

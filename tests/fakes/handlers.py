@@ -1,4 +1,4 @@
-"""Every handler that a websocket client may name, from the product's own registry, in this process."""
+"""Every handler that a websocket client may name, from the registry of the product itself."""
 
 import os
 from functools import cache

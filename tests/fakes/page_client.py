@@ -79,7 +79,7 @@ class PageClient:
             assert answer.status == 303, answer.status
 
     def http(self, method: str, path: str, **options: Any):
-        """A request with this browser's cookies and the Origin of its page; no redirect followed."""
+        """A request with this browser's cookies and its page's Origin; no redirect is followed."""
         headers = {"Origin": self.origin} | options.pop("headers", {})
         return self._http.request(
             method, self.url + path, headers=headers, allow_redirects=False, **options
@@ -101,6 +101,7 @@ class PageClient:
         await self.drop()
         self.path = path
         self.state = {}
+        self.redirects.clear()
         vars_sent = {}
         if self._send_id:
             vars_sent[f"{state_name('chat_state')}.send_id{MARK}"] = self._send_id
@@ -164,13 +165,13 @@ class PageClient:
         await self.wait_for(lambda: bool(self.view("ui_state").get("sidebar_open")) != before)
         return loop.time() - begin
 
-    async def wait_for(self, test: Callable[[], Any], timeout: float = TIMEOUT_S) -> Any:
+    async def wait_for(self, test: Callable[[], Any], within_s: float = TIMEOUT_S) -> Any:
         """The first true value of `test`, asked at every frame.
 
         Raises:
             ConnectionError: the socket closed before. TimeoutError: it never came.
         """
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within_s):
             while not (value := test()):
                 if self.closed:
                     raise ConnectionError(f"the socket is closed: {self.close_code}")
@@ -178,10 +179,10 @@ class PageClient:
                 await self._changed.wait()
         return value
 
-    async def wait_closed(self, timeout: float = TIMEOUT_S) -> None:
+    async def wait_closed(self, within_s: float = TIMEOUT_S) -> None:
         """Returns when the server has closed the socket."""
         assert self._receiving is not None
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within_s):
             await asyncio.shield(self._receiving)
 
     # --- what the page shows ------------------------------------------------
@@ -224,18 +225,18 @@ class PageClient:
             "chat_state.send", text=text, length=length, send_id=send_id or self._send_id
         )
 
-    async def ask(self, text: str, timeout: float = TIMEOUT_S) -> dict[str, Any]:
+    async def ask(self, text: str, within_s: float = TIMEOUT_S) -> dict[str, Any]:
         """Send a question and wait for the end of its answer. Returns the answer's row."""
-        await self.begin(text, timeout)
-        await self.wait_for(lambda: not self.running, timeout)
+        await self.begin(text, within_s)
+        await self.wait_for(lambda: not self.running, within_s)
         return self.messages()[-1]
 
-    async def begin(self, text: str, timeout: float = TIMEOUT_S) -> dict[str, Any]:
+    async def begin(self, text: str, within_s: float = TIMEOUT_S) -> dict[str, Any]:
         """Send a question and wait until it stands on the page. Returns the answer's row."""
         before = self.messages()[-1]["id"] if self.messages() else ""
         await self.send(text)
         await self.wait_for(
-            lambda: self.messages() and self.messages()[-1]["id"] != before, timeout
+            lambda: self.messages() and self.messages()[-1]["id"] != before, within_s
         )
         return self.messages()[-1]
 

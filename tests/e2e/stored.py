@@ -1,0 +1,73 @@
+"""What the product's database holds, read and written beside it."""
+
+import uuid
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from sqlmodel import Session, select
+
+from genai_app.models import Author, Dialog, Message, User
+
+
+class Stored:
+    """A context manager; `url` as `AppProcess.database_url` gives it."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+
+    def messages(self, dialog_id: uuid.UUID) -> list[Message]:
+        """All of a dialog, oldest first."""
+        with Session(self._engine) as session:
+            query = select(Message).where(Message.dialog_id == dialog_id)
+            return sorted(session.exec(query), key=lambda message: message.id)
+
+    def answer(self, dialog_id: uuid.UUID) -> Message:
+        """The newest answer."""
+        found = [m for m in self.messages(dialog_id) if m.author == Author.ASSISTANT]
+        return found[-1]
+
+    def questions(self, text: str) -> list[Message]:
+        """Every question with exactly this text."""
+        with Session(self._engine) as session:
+            query = select(Message).where(Message.text == text, Message.author == Author.USER)
+            return list(session.exec(query))
+
+    def add_dialog(
+        self, who: str, title: str, turns: Sequence[tuple[str, str]] = (("Q", "A"),)
+    ) -> uuid.UUID:
+        """Put a finished dialog of pairs (question, answer) there. Returns its id."""
+        with Session(self._engine) as session:
+            user = session.exec(select(User).where(User.username == who)).one()
+            dialog = Dialog(user_id=user.id, title=title)
+            rows: list[Message] = []
+            for turn in turns:
+                for author, text in zip((Author.USER, Author.ASSISTANT), turn, strict=True):
+                    row = Message(
+                        dialog_id=dialog.id,
+                        user_id=user.id,
+                        parent_id=rows[-1].id if rows else None,
+                        depth=len(rows),
+                        author=author,
+                        text=text,
+                        source="model" if author == Author.ASSISTANT else None,
+                    )
+                    rows.append(row)
+            session.add(dialog)
+            session.flush()
+            session.execute(sa.insert(Message), [row.model_dump() for row in rows])
+            dialog.leaf_id = rows[-1].id
+            session.commit()
+            return dialog.id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._engine.dispose()
