@@ -103,7 +103,7 @@ class Bench:
             await session.flush()
             parent = None
             for number in range(answers * 2):
-                asks = number % 2 == 0
+                asks, moment = number % 2 == 0, clock.now()
                 message = Message(
                     dialog_id=dialog.id,
                     user_id=user_id,
@@ -112,7 +112,8 @@ class Bench:
                     author=Author.USER if asks else Author.ASSISTANT,
                     text=f"Question {number // 2 + 1}" if asks else text,
                     source=None if asks else Source.MODEL,
-                    finished_at=None if asks else clock.now(),
+                    created_at=moment,
+                    finished_at=None if asks else moment,
                 )
                 session.add(message)
                 await session.flush()

@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import reflex as rx
+import structlog
 from fastapi import FastAPI
 from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.event import EventSpec
 from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
@@ -35,6 +37,8 @@ from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
 from genai_app.web.policy import Policy
 from genai_app.web.session_watch import watch_sessions
+
+log = structlog.get_logger()
 
 
 def build_services(settings: Settings, llm: LlmClient) -> Services:
@@ -115,6 +119,17 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     return BindToken(events, SecurityHeaders(api, csp=csp, https=https))
 
 
+def on_bug(exception: Exception) -> EventSpec:
+    """An unforeseen error of a handler: the trace to the log, a plain sentence to the page."""
+    log.error("handler.bug", exc_info=exception)
+    return ChatState.show_bug()  # pyright: ignore[reportCallIssue, reportReturnType]
+
+
+def on_page_bug(exception: Exception) -> None:
+    """What the browser reports of its own failures; it may claim anything, so it is only noted."""
+    log.warning("page.error", report=str(exception)[:500])
+
+
 app = rx.App(
     html_lang="ru",
     stylesheets=["/styles.css"],
@@ -124,6 +139,8 @@ app = rx.App(
     ],
     api_transformer=with_pages,
     toaster=None,
+    backend_exception_handler=on_bug,
+    frontend_exception_handler=on_page_bug,
     app_wraps={},
 )
 app.add_middleware(

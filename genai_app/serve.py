@@ -1,10 +1,13 @@
 """`genai serve`: one process, one port, until SIGTERM or Ctrl-C."""
 
 import asyncio
+import fcntl
 import os
 import signal
+import socket
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -26,12 +29,43 @@ def run(settings: Settings) -> int:
     if build.built_missing():
         raise SettingsError("the front end is not built: run `genai build` (needs bun) once")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    _ = settings.secret
-    migrations.upgrade(settings.sqlalchemy_url)
-    _prepare_reflex(settings)
-    import uvloop
+    _ = settings.secret  # made now, by one process, before anything can need it
+    _check_port(settings)
+    with _sole_user(settings):
+        migrations.upgrade(settings.sqlalchemy_url)
+        _prepare_reflex(settings)
+        import uvloop
 
-    return uvloop.run(_serve(settings))
+        return uvloop.run(_serve(settings))
+
+
+@contextmanager
+def _sole_user(settings: Settings) -> Generator[None]:
+    """SQLite is for one process: a second one would take the first one's answers for orphans."""
+    if not settings.embedded:
+        yield
+        return
+    with (settings.data_dir / "genai.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"GENAI_DATA_DIR: another process is serving {settings.data_dir.absolute()}"
+            ) from None
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"GENAI_HOST, GENAI_PORT: cannot listen on {settings.host}:{settings.port}: "
+                f"{error.strerror}"
+            ) from None
 
 
 def _prepare_reflex(settings: Settings) -> None:

@@ -31,7 +31,7 @@ def composer() -> rx.Component:
                 class_name="send-button",
                 aria_label=t("chat.stop"),
                 title=t("chat.stop"),
-                on_click=ChatState.stop,
+                on_click=ChatState.stop(ChatState.messages[-1].id),
                 custom_attrs={"data-testid": "stop"},
             ),
             rx.el.button(

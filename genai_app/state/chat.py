@@ -94,7 +94,9 @@ class ChatState(rx.State):
             self.error_code = "prompt_too_long"
             self.over_by = max(length, len(text)) - MAX_PROMPT_CHARS
             return
-        chat, actor, dialog_id = services().chat, acting(), self.dialog_id or None
+        # by the address first: a State that expired while the tab slept has forgotten the dialog
+        dialog_id = _dialog_of(self.router.url.path) or self.dialog_id or None
+        chat, actor = services().chat, acting()
         key = uuid.UUID(send_id)
         try:
             try:
@@ -133,12 +135,9 @@ class ChatState(rx.State):
             yield event
 
     @rx.event
-    async def stop(self):
-        last = self.messages[-1] if self.messages else None
-        if last is None:
-            return
+    async def stop(self, answer_id: str):
         try:
-            await services().chat.stop(acting(), last.id)
+            await services().chat.stop(acting(), answer_id)
         except AppError as error:
             self.error_code = error.code
 
@@ -169,6 +168,11 @@ class ChatState(rx.State):
     @rx.event
     def dismiss_error(self):
         self.error_code = ""
+
+    @rx.event
+    def show_bug(self):
+        """A handler failed in a way nobody foresaw; its trace is in the log."""
+        self.error_code = "internal"
 
 
 def _is_uuid(value: object) -> bool:

@@ -45,20 +45,28 @@ class Frontend(PrecompressedStaticFiles):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path == "/login":  # a folder of that name is there too: without this, a redirect to it
-            scope = {**scope, "path": "/login.html"}
         if path in self._templates:
             await self._with_origin(scope)(scope, receive, send)
             return
-        if is_page(path) and await _is_stranger(scope):
+        if is_page(path) and not await _is_known(scope, if_unsure=True):
             target = "/login" if path == "/" else f"/login?next={path}"
             await RedirectResponse(target, 303)(scope, receive, send)
             return
+        if path == "/login":
+            if await _is_known(scope, if_unsure=False):
+                await RedirectResponse("/", 303)(scope, receive, send)
+                return
+            # a folder of that name is there too: without this, a redirect to it
+            scope = {**scope, "path": "/login.html"}
+
+        if path.startswith("/assets/"):
+            caching = IMMUTABLE
+        else:  # not even the back button may show a page after the logout
+            caching = "no-store" if is_page(path) else "no-cache"
 
         async def with_cache(message: Message) -> None:
             if message["type"] == "http.response.start":
-                value = IMMUTABLE if path.startswith("/assets/") else "no-cache"
-                message["headers"] = [*message["headers"], (b"cache-control", value.encode())]
+                message["headers"] = [*message["headers"], (b"cache-control", caching.encode())]
             await send(message)
 
         await super().__call__(scope, receive, with_cache)
@@ -91,10 +99,10 @@ def _packed(template: bytes, host: bytes, secure: bool) -> bytes:
     return gzip.compress(text, 6, mtime=0)
 
 
-async def _is_stranger(scope: Scope) -> bool:
-    """No live session. While the database is away the page says so, and nobody is sent away."""
+async def _is_known(scope: Scope, *, if_unsure: bool) -> bool:
+    """Whether a live session asks. `if_unsure`: the answer while the database is away."""
     try:
         token = session_token(cookie_header(scope["headers"]))
-        return await services().sessions.find_actor(token) is None
+        return await services().sessions.find_actor(token) is not None
     except StorageUnavailable:
-        return False
+        return if_unsure

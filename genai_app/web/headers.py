@@ -1,8 +1,10 @@
-"""Headers of every answer: request id, content security policy, no sniffing, no framing."""
+"""Headers of every answer (request id, content security policy, no sniffing, no framing) and its
+line in the log."""
 
 import base64
 import hashlib
 import re
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+UNLOGGED = ("/assets/", "/healthz", "/readyz")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -63,15 +69,25 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_id, begun, status = uuid.uuid4().hex, time.perf_counter(), 0
 
         async def with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app({**scope, "request_id": request_id}, receive, with_headers)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app({**scope, "request_id": request_id}, receive, with_headers)
+            if not scope["path"].startswith(UNLOGGED):
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],  # never the query: it may hold what is not for a log
+                    status=status,
+                    ms=round((time.perf_counter() - begun) * 1000, 1),
+                )

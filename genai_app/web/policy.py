@@ -45,6 +45,7 @@ NEEDS: dict[str, Role] = {
     "chat_state.choose_answer": Role.USER,
     "chat_state.load_older": Role.USER,
     "chat_state.dismiss_error": Role.USER,
+    "chat_state.show_bug": Role.USER,
     "stream_state.follow": Role.USER,
 }
 

@@ -103,32 +103,37 @@ async def test_the_list_of_dialogs(tab: Tab):
 
     item = tab.item("Диалог для списка")
     await item.hover()
-    await item.get_by_test_id("rename").click()
-    title = tab.page.get_by_label("Название диалога")
-    await expect(title).to_be_focused()
-    await expect(title).to_have_value("Диалог для списка")
-    await title.fill("Новое имя")
-    await title.press("Enter")
-    await expect(tab.item("Новое имя")).to_have_count(1)
-    await expect(tab.item("Диалог для списка")).to_have_count(0)
-
-    item = tab.item("Новое имя")
-    await item.hover()
     await item.get_by_test_id("delete").click()
     question = tab.page.get_by_role("alertdialog")
     await question.get_by_text("Отмена").click()
-    await expect(tab.item("Новое имя")).to_have_count(1)
+    await expect(tab.item("Диалог для списка")).to_have_count(1)
 
-    await tab.item("Новое имя").hover()
-    await tab.item("Новое имя").get_by_test_id("delete").click()
+    await tab.item("Диалог для списка").hover()
+    await tab.item("Диалог для списка").get_by_test_id("delete").click()
     gone = tab.page.url
     await tab.page.get_by_test_id("confirm-delete").click()
     await tab.page.wait_for_url(re.compile(r"/$"))
-    await expect(tab.item("Новое имя")).to_have_count(0)
+    await expect(tab.item("Диалог для списка")).to_have_count(0)
     await expect(tab.questions).to_have_count(0)
 
     await tab.page.goto(gone)
     await expect(tab.error).to_contain_text("Такого диалога нет")
+
+
+async def test_renaming(tab: Tab):
+    await tab.ask_and_read("Старое имя")
+    item = tab.item("Старое имя")
+    await item.hover()
+    await item.get_by_test_id("rename").click()
+    title = tab.page.get_by_label("Название диалога")
+    await expect(title).to_be_focused()
+    await expect(title).to_have_value("Старое имя")
+    await title.fill("Новое имя")
+    await title.press("Enter")
+    await expect(tab.item("Новое имя")).to_have_count(1)
+    await expect(tab.item("Старое имя")).to_have_count(0)
+    await tab.reload()
+    await expect(tab.item("Новое имя")).to_have_count(1)
 
 
 async def test_a_new_dialog_waits_for_typing(tab: Tab):

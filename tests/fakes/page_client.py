@@ -8,6 +8,7 @@ async with PageClient(app.url) as page:
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ SPACE = "/_event"
 MARK = "_rx_state_"
 SUBPROTOCOL = "0.10.1"
 TIMEOUT_S = 10.0
+_SURROGATE = re.compile("[\ud800-\udfff]")
 FINAL = ("complete", "truncated", "stopped", "interrupted", "failed")
 
 
@@ -34,6 +36,12 @@ class Frame:
 
     text: str
     moment: float
+
+
+def to_json(value: object) -> str:
+    """As JavaScript writes it: characters as they are, lone surrogates escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class PageClient:
@@ -56,6 +64,7 @@ class PageClient:
         self.frames: list[Frame] = []
         self.redirects: list[str] = []
         self.events: list[dict[str, Any]] = []  # what the server told the page to do
+        self.grown: list[str] = []  # the growing answer after each frame that changed it
         self.closed = True
         self.close_code: int | None = None
         self._kept_send_id = ""
@@ -102,6 +111,7 @@ class PageClient:
         self.path = path
         self.state = {}
         self.redirects.clear()
+        self.grown.clear()
         vars_sent = {}
         if self._send_id:
             vars_sent[f"{state_name('chat_state')}.send_id{MARK}"] = self._send_id
@@ -150,7 +160,7 @@ class PageClient:
     async def emit(self, name: str, payload: object, **more: object) -> None:
         """An event whose name and payload may be anything."""
         event = {"name": name, "payload": payload, "router_data": self._router_data(), **more}
-        await self.send_raw(f"42{SPACE},{json.dumps(['event', event])}")
+        await self.send_raw(f"42{SPACE},{to_json(['event', event])}")
 
     async def send_raw(self, packet: str) -> None:
         """Any text as one frame."""
@@ -281,6 +291,8 @@ class PageClient:
         for state, changes in (update.get("delta") or {}).items():
             known = self.state.setdefault(state, {})
             known.update({name.removesuffix(MARK): value for name, value in changes.items()})
+            if state == state_name("stream_state"):
+                self.grown.append(self.live_text())
         # the tab's sessionStorage outlives its sockets
         self._kept_send_id = self._send_id
         for event in update.get("events") or []:
