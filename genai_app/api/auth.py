@@ -54,7 +54,7 @@ async def log_in(
 
 @router.post("/logout")
 async def log_out(request: Request) -> RedirectResponse:
-    """End the session; the browser drops the cookie and what the page kept in the tab."""
+    """End the session everywhere it is open, and drop the cookie."""
     if is_foreign(request):
         return RedirectResponse("/", 303)
     token = session_token(request.headers.get("cookie"))
@@ -64,7 +64,6 @@ async def log_out(request: Request) -> RedirectResponse:
         log.info("logout", user=actor.username)
     response = RedirectResponse("/login", 303)
     clear_session(response, secure=services().settings.url.startswith("https:"))
-    response.headers["clear-site-data"] = '"storage"'
     return response
 
 

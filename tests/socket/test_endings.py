@@ -30,7 +30,8 @@ async def call_of(model: ModelServer, text: str) -> RequestRecord:
 
 
 async def stop(page: PageClient) -> dict[str, Any]:
-    await page.send_event("chat_state.stop")
+    await page.send_event("chat_state.stop", answer_id=page.messages()[-1]["id"])
+    await page.round_trip()
     await page.wait_for(lambda: not page.running, 3)
     return page.messages()[-1]
 
@@ -64,7 +65,7 @@ async def test_stop_twice_and_after_the_end_changes_nothing(open_page: OpenPage)
     assert await stop(page) == answer
     await page.begin(question(LONG))
     await page.wait_for(lambda: page.live_text())
-    await page.send_event("chat_state.stop")
+    await page.send_event("chat_state.stop", answer_id=page.messages()[-1]["id"])
     stopped = await stop(page)
     assert stopped["status"] == "stopped"
     assert await stop(page) == stopped

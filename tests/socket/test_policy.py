@@ -18,7 +18,7 @@ from tests.fakes.app_process import AppProcess
 from tests.fakes.log_lines import LogMark
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
-from tests.fakes.questions import question
+from tests.fakes.questions import asked, question
 
 ALLOWED = sorted(PUBLIC | set(NEEDS))
 OURS = sorted(name for name in ALLOWED if name in NEEDS)
@@ -175,15 +175,17 @@ async def test_a_stranger_opens_a_dialog_as_if_it_never_was(open_page: OpenPage)
 async def test_a_stranger_stops_and_continues_nothing(
     open_page: OpenPage, model: ModelServer
 ) -> None:
-    """C2. With Alice's dialog in his address, Bob stops nothing, and what he sends is his own."""
+    """C2. With Alice's dialog in his address, Bob stops nothing there and adds nothing to it."""
     alice = await open_page("alice")
-    await alice.begin(question("tokens=30,delay=0.02"))
-    dialog = alice.dialog_id or (await alice.wait_for(lambda: alice.dialog_id))
-    bob = await open_page("bob", f"/c/{dialog}")
-    await bob.send_event("chat_state.stop")
+    answer = await alice.begin(question("tokens=30,delay=0.02"))
+    bob = await open_page("bob", f"/c/{alice.dialog_id}")
+    await bob.send_event("chat_state.stop", answer_id=answer["id"])
     await bob.send_event("chat_state.load_older")
-    await bob.ask(question())
-    assert bob.dialog_id != dialog
+    text = question()
+    await bob.send(text)
+    await bob.wait_for(lambda: bob.error_code == "not_found")
+    assert bob.messages() == []
+    assert asked(model, text) == []
     await alice.wait_for(lambda: not alice.running)
     assert alice.messages()[-1]["status"] == "complete"
     assert len(alice.messages()) == 2
