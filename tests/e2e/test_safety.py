@@ -90,6 +90,17 @@ async def test_each_sample_alone(browse: Browse, stored: Stored, watch: Watch):
     assert not [url for url in watch.requests if "evil.example" in url]
 
 
+async def test_an_honest_link_leads_where_it_says(tab: Tab, model: ModelServer):
+    """D2's other half: what is harmless still works."""
+    model.script_once(Say(("[docs](https://docs.example/a?b=1#c) and <mailto:it@corp.example>",)), End())
+    await tab.ask_and_read("Дай ссылку")
+    links = tab.answer.get_by_role("link")
+    await expect(links).to_have_count(2)
+    await assert_inert(tab.page, 2)
+    await expect(links.first).to_have_attribute("href", "https://docs.example/a?b=1#c")
+    await expect(links.last).to_have_attribute("href", "mailto:it@corp.example")
+
+
 async def test_the_samples_as_titles(browse: Browse, stored: Stored, app: AppProcess):
     """Titles stand in the sidebar, in the head of a narrow page and in the field that renames."""
     titles = [" ".join(text.split())[:200] for text in (*XSS, *corpora.load("paths"))]

@@ -36,3 +36,17 @@ def state_name(name: str) -> str:
     if len(found) != 1:
         raise KeyError(f"{name}: {found or 'no such State'}")
     return found[0]
+
+
+def http_paths() -> list[tuple[str, frozenset[str]]]:
+    """Every path of the API with its methods."""
+    registered()
+    from fastapi.routing import APIRoute
+
+    from genai_app.app import http_routes
+
+    found: dict[str, frozenset[str]] = {}
+    for route in http_routes().routes:
+        if isinstance(route, APIRoute):
+            found[route.path] = found.get(route.path, frozenset()) | route.methods
+    return sorted(found.items())

@@ -117,8 +117,8 @@ async def test_a_long_answer_costs_few_bytes(open_page: OpenPage) -> None:
     begin = len(page.frames)
     answer = await page.ask(question("tokens=3000,delay=0.0005"), within_s=30)
     sent = sum(len(frame.text) for frame in page.frames[begin:])
-    # once as it grows, once as the saved row, and the slots that are cleared
-    assert sent < 4 * len(answer["text"]) + 8_000
+    # one endless paragraph is the worst case: as it grows, in joined pieces, and as the saved row
+    assert sent < 6 * len(answer["text"])
     assert max(len(frame.text) for frame in page.frames[begin:-2]) < 12_000
 
 
