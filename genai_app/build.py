@@ -1,6 +1,7 @@
 """Builds the front end, once for each state of its sources. Only this needs bun and the network."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from genai_app.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".web" / "build" / "client"
+LOCK = ROOT / "reflex.lock" / "package.json"
 MARK = ROOT / ".web" / "build" / "fingerprint"
 SOURCES = ("genai_app", "assets", "reflex.lock", "rxconfig.py")
 SUFFIXES = {".py", ".json", ".css", ".svg", ".png", ".ico", ".lock", ".woff2", ".webmanifest"}
@@ -54,8 +56,11 @@ def build() -> None:
     Raises:
         SettingsError: the build failed; its output has been printed.
     """
+    before = LOCK.read_bytes()
     command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), check=False)
+    if json.loads(before) == json.loads(LOCK.read_bytes()):
+        LOCK.write_bytes(before)  # Reflex writes the same in one of two layouts
     if done.returncode or not BUILT.is_dir():
         raise SettingsError("the front end could not be built; see above")
     MARK.write_text(fingerprint())

@@ -112,11 +112,14 @@ def _branches(row: rx.Var[MessageRow]) -> rx.Component:
 def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     source = rx.match(row.source, (Source.CACHE, t("source.cache")), t("source.model"))
     return rx.el.footer(
-        _icon_button(
-            "copy",
-            t("chat.copy"),
-            on_click=rx.set_clipboard(row.text),
-            custom_attrs={"data-testid": "copy"},
+        rx.cond(
+            row.text != "",
+            _icon_button(
+                "copy",
+                t("chat.copy"),
+                on_click=rx.set_clipboard(row.text),
+                custom_attrs={"data-testid": "copy"},
+            ),
         ),
         _icon_button(
             "refresh-cw",

@@ -50,6 +50,8 @@ class ChatState(rx.State):
             return None  # our own redirect after a first question: all is on the screen already
         if dialog_id is None:
             self._show_nothing()
+            if self.router.url.path.strip("/"):
+                self.error_code = "not_found_page"
             return None
         return await self._show(dialog_id)
 

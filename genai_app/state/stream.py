@@ -62,6 +62,8 @@ class StreamState(rx.State):
         async with self:
             chat = await self.get_state(ChatState)
             if chat.dialog_id == dialog_id:
+                if chat.error_code == "answer_running":
+                    chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
 
