@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
+from bench.measure import Meter
 from bench.model import Plan, markdown_pieces
 from bench.pages import log_in
 from bench.product import Bench
@@ -19,7 +20,8 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH, HEIGHT = 1280, 800
 SETTLE_MS = 3000
-WAIT_S = 30
+WAIT_MS = 30_000
+POLL_MS = 50
 COUNTERS = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 
 # Times in ms of performance.now(). `usable`: the composer can be seen and React listens to it;
@@ -137,6 +139,7 @@ async def _ask(
     composer = page.get_by_test_id("composer")
     await composer.fill(f"How do I restore the backup? {plan.directive()}")
     before = await _counters(session)
+    meter = Meter(bench.product_pid, bench.database_pid)
     await composer.press("Enter")
     await _until(page, "first")
     if shots:
@@ -146,6 +149,7 @@ async def _ask(
         await page.wait_for_timeout(200)
     await page.wait_for_timeout(3000)
     after = await _counters(session)
+    cost = meter.read()
     ended = model["ended_at"] * 1000 - await page.evaluate("performance.timeOrigin")
     seen = await page.evaluate("window.seen")
     newest = page.get_by_test_id("message-assistant").last
@@ -162,14 +166,21 @@ async def _ask(
         "blocked_ms": round(seen["blocked"]),
         "heap_mb": round(after["JSHeapUsedSize"] / 1e6),
         "nodes": round(after["Nodes"]),
+        "browser_cpu_s": cost.bench_s,
+        "product_cpu_s": cost.product_s,
+        "other_cores": cost.other_cores,
     }
 
 
 async def _until(page: Page, *names: str) -> None:
     """Returns when the probe has seen these. The page's CSP forbids Playwright's own way."""
-    async with asyncio.timeout(WAIT_S):
-        while not all(map((await page.evaluate("window.seen")).get, names)):
-            await page.wait_for_timeout(50)
+    seen: dict[str, float] = {}
+    for _ in range(WAIT_MS // POLL_MS):
+        seen = await page.evaluate("window.seen")
+        if all(map(seen.get, names)):
+            return
+        await page.wait_for_timeout(POLL_MS)
+    raise RuntimeError(f"{page.url}: not seen in {WAIT_MS / 1000:g} s: {names}; seen: {seen}")
 
 
 async def _counters(session: CDPSession) -> dict[str, float]:

@@ -54,27 +54,29 @@ class Cost:
 
 
 class Meter:
-    """Reads the clocks when made and again at `read()`."""
+    """Reads the clocks when made and again at `read()`.
 
-    def __init__(self, product: int, database: int | None, model: int) -> None:
-        self._roots = [[product], [database] if database else [], [os.getpid(), model]]
+    The product and the database are children of this process; its other children, the model and
+    the browser, count as the bench.
+    """
+
+    def __init__(self, product: int, database: int | None) -> None:
+        self._product = product
+        self._database = database
         self._start = self._sample()
 
     def read(self) -> Cost:
-        now = self._sample()
-        wall, busy, product, database, bench = (
-            b - a for a, b in zip(self._start, now, strict=True)
-        )
+        spent = [b - a for a, b in zip(self._start, self._sample(), strict=True)]
+        wall, busy, product, database, bench = spent
         others = max(0.0, busy - product - database - bench) / wall
-        return Cost(*(round(x, 3) for x in (wall, product, database, bench, others)))
+        return Cost(*(round(figure, 3) for figure in (wall, product, database, bench, others)))
 
     def _sample(self) -> Sequence[float]:
-        product, database, bench = (
-            # the bench is the parent of all: without its children, which the others are
-            cpu_s(roots) if os.getpid() in roots else cpu_s(p for r in roots for p in tree(r))
-            for roots in self._roots
-        )
-        return time.monotonic(), _busy_s(), product, database, bench
+        product = tree(self._product)
+        database = tree(self._database) if self._database else []
+        helpers = {*tree(os.getpid())} - {os.getpid(), *product, *database}
+        bench = sum(os.times()[:2]) + cpu_s(helpers)
+        return time.monotonic(), _busy_s(), cpu_s(product), cpu_s(database), bench
 
 
 def _busy_s() -> float:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import uuid
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -69,6 +69,10 @@ class Answer:
         if self.error or not self.ended:
             return self.error or "did not end in time"
         return "" if self.tokens == self.expected else f"{self.tokens} of {self.expected} tokens"
+
+
+# Sends a question and feeds what comes to the answer; returns at its end.
+Ask = Callable[[str, Answer], Awaitable[None]]
 
 
 class Page:
@@ -148,7 +152,7 @@ async def log_in(http: aiohttp.ClientSession, url: str, username: str) -> str:
 
 
 @asynccontextmanager
-async def open_pages(bench: Bench, count: int):
+async def open_pages(bench: Bench, count: int) -> AsyncGenerator[list[Page]]:
     """`count` drawn pages, each of another user."""
     users = await bench.users(count)
     async with AsyncExitStack() as stack:
@@ -201,7 +205,7 @@ async def floor(
 
 async def _run(
     bench: Bench,
-    asks: Sequence[Any],
+    asks: Sequence[Ask],
     rate: float,
     ramp_s: float,
     window_s: float,
@@ -229,7 +233,7 @@ async def _run(
 
     tasks = [asyncio.create_task(one(number)) for number in range(count)]
     await asyncio.sleep(begin + ramp_s + 1.0 - loop.time())
-    meter, opened = Meter(bench.product_pid, bench.database_pid, bench.model_pid), now_us()
+    meter, opened = Meter(bench.product_pid, bench.database_pid), now_us()
     await asyncio.sleep(window_s)
     cost, closed = meter.read(), now_us()
     memory = rss_mb(tree(bench.product_pid))
@@ -264,16 +268,16 @@ def _summary(
         "bytes_per_token_live": round((received - handed) / tokens, 1),
         "frames_per_token": round(sum(answer.frames for answer in whole) / tokens, 2),
         "text_bytes_per_token": STAMP_BYTES,
-        "cpu_s_per_1k": round(cost.product_s * 1000 / max(1, due), 4),
-        "database_cpu_s_per_1k": round(cost.database_s * 1000 / max(1, due), 4),
+        "cpu_s_per_1k": round(cost.product_s * 1000 / max(1, len(delays)), 4),
+        "database_cpu_s_per_1k": round(cost.database_s * 1000 / max(1, len(delays)), 4),
         "failures": len(failures),
         "why": sorted(set(failures))[:5],
         **asdict(cost),
     }
 
 
-def _read_model(port: int):
-    """A reader of the model itself that looks like `Page.ask`."""
+def _read_model(port: int) -> Ask:
+    """Asks the model itself."""
 
     async def read(text: str, answer: Answer) -> None:
         body = json.dumps({"messages": [{"role": "user", "content": text}], "stream": True})
@@ -303,7 +307,7 @@ async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
     async with open_pages(bench, count) as pages:
         readers = [asyncio.create_task(page.idle()) for page in pages]
         await asyncio.sleep(SETTLE_S)
-        meter = Meter(bench.product_pid, bench.database_pid, bench.model_pid)
+        meter = Meter(bench.product_pid, bench.database_pid)
         await asyncio.sleep(window_s)
         cost = meter.read()
         memory = rss_mb(tree(bench.product_pid))

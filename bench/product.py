@@ -45,7 +45,7 @@ class Bench:
         with self._stack as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-bench-")))
             database_url = "" if self._sqlite else self._start_postgres(stack)
-            self.model_pid = self._start_model(stack)
+            self._start_model(stack)
             self._app = AppProcess(
                 home,
                 llm_url=f"http://127.0.0.1:{self.model_port}",
@@ -94,7 +94,6 @@ class Bench:
 
     async def add_dialog(self, username: str, answers: int) -> uuid.UUID:
         """A saved dialog of a user with so many Markdown answers. Returns its id."""
-
         text = "".join(markdown_pieces("en")[:HISTORY_TOKENS])
         async with self._db.write() as session:
             user_id = self._users[username]
@@ -134,10 +133,10 @@ class Bench:
         self.database_pid = _started(server.start)
         return server.create_database("bench")
 
-    def _start_model(self, stack: ExitStack) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.model", "--port", str(self.model_port)], cwd=ROOT
-        )
+    def _start_model(self, stack: ExitStack) -> None:
+        dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
+        model = [sys.executable, "-m", "bench.model", "--port", str(self.model_port)]
+        process = subprocess.Popen([*dies_with_us, *model], cwd=ROOT)
         stack.callback(process.wait)
         stack.callback(process.terminate)
 
@@ -150,7 +149,6 @@ class Bench:
 
         if not poll(answers):
             raise RuntimeError("the paced model did not start")
-        return process.pid
 
 
 def _started(start: Callable[[], None]) -> int:

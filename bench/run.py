@@ -52,7 +52,7 @@ COLUMNS = {
     "start": ("start_s",),
     "browser": (
         *("sent_kb", "files", "usable_ms", "answering_ms", "first_token_ms"),
-        *("main_thread_s", "script_s", "last_change_ms", "status"),
+        *("main_thread_s", "script_s", "last_change_ms", "status", "other_cores"),
     ),
 }
 

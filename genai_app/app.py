@@ -9,10 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import reflex as rx
-import structlog
 from fastapi import FastAPI
-from reflex_base.constants.state import FIELD_MARKER
-from reflex_base.event import EventSpec
 from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
@@ -31,15 +28,15 @@ from genai_app.services.history import History
 from genai_app.services.sessions import Sessions
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
-from genai_app.state.chat import ChatState
+from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
-from genai_app.web.binding import BindToken
+from genai_app.web.binding import EventDoor
+from genai_app.web.body_limit import BodyLimit
+from genai_app.web.failures import handler_failed, page_failed
 from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
 from genai_app.web.policy import Policy
 from genai_app.web.session_watch import watch_sessions
-
-log = structlog.get_logger()
 
 
 def build_services(settings: Settings, llm: LlmClient) -> Services:
@@ -126,18 +123,11 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     api.mount("/", Frontend(directory))
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
     https = load_settings().url.startswith("https:")
-    return BindToken(events, SecurityHeaders(api, csp=csp, https=https))
+    return EventDoor(events, SecurityHeaders(BodyLimit(api), csp=csp, https=https))
 
 
-def on_bug(exception: Exception) -> EventSpec:
-    """An unforeseen error of a handler: the trace to the log, a plain sentence to the page."""
-    log.error("handler.bug", exc_info=exception)
-    return ChatState.show_bug()  # pyright: ignore[reportCallIssue, reportReturnType]
-
-
-def on_page_bug(exception: Exception) -> None:
-    """What the browser reports of its own failures; it may claim anything, so it is only noted."""
-    log.warning("page.error", report=str(exception)[:500])
+def on_handler_error(exception: Exception) -> None:
+    handler_failed(exception, error_delta("internal"))
 
 
 app = rx.App(
@@ -149,17 +139,11 @@ app = rx.App(
     ],
     api_transformer=with_pages,
     toaster=None,
-    backend_exception_handler=on_bug,
-    frontend_exception_handler=on_page_bug,
+    backend_exception_handler=on_handler_error,
+    frontend_exception_handler=page_failed,
     app_wraps={},
 )
-app.add_middleware(
-    Policy(
-        unavailable={
-            ChatState.get_full_name(): {"error_code" + FIELD_MARKER: "storage_unavailable"}
-        }
-    )
-)
+app.add_middleware(Policy(unavailable=error_delta("storage_unavailable")))
 app.register_lifespan_task(running_services)
 app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatState.open)
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)

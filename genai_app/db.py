@@ -1,10 +1,9 @@
-"""Engines and sessions for PostgreSQL and the embedded SQLite, and `clean_text` for every write.
+"""Engines and sessions for PostgreSQL and the embedded SQLite.
 
 PostgreSQL: asyncpg, one pool. SQLite: WAL, one writer connection with BEGIN IMMEDIATE beside a pool
 of readers; the driver's own deferred transactions lose updates under concurrency.
 """
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,19 +26,6 @@ COMMAND_TIMEOUT_S = 15.0
 # SQLSTATE classes: connection, authorization, no such database, deadlock, out of resources, in use,
 # shutting down or starting up, system error. asyncpg's own have no class of their own in SQLAlchemy
 UNAVAILABLE_STATES = ("08", "28", "3D", "40", "53", "55", "57", "58")
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def clean_text(text: str) -> str:
-    """`text` with what no database stores made visible: NUL and lone surrogates become U+FFFD.
-
-    Surrogate pairs that arrived as two escapes are joined first, so that no character is lost.
-    """
-    if not _UNSTORABLE.search(text):
-        return text
-    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return joined.replace("\x00", "\ufffd")
 
 
 class Database:

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -20,22 +20,12 @@ from genai_app.settings import Settings
 REDACTED = "[redacted]"
 MAX_TEXT = 20_000  # characters of one value; a log is no place for a prompt
 MAX_DEPTH = 6
-QUIET = ("httpx", "httpcore", "aiohttp", "asyncio", "engineio", "socketio", "sqlalchemy", "alembic")
-OWN_HANDLERS = ("reflex", "_granian", "granian.access")  # loggers that may bring their own
-
-# For granian.Granian(log_access_format=..., log_dictconfig=...): its lines take our way out, and
-# without the query string: a websocket's holds the client token, which opens a page's state.
-ACCESS_FORMAT = '%(addr)s "%(method)s %(path)s" %(status)d %(dt_ms).1f ms'
-GRANIAN_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {},
-    "handlers": {},
-    "loggers": {
-        "_granian": {"level": "INFO", "propagate": True},
-        "granian.access": {"level": "INFO", "propagate": True},
-    },
-}
+# engineio and socketio give these two a handler of their own unless a level is set
+QUIET = (
+    *("httpx", "httpcore", "aiohttp", "asyncio", "sqlalchemy", "alembic", "uvicorn"),
+    *("engineio", "engineio.server", "socketio", "socketio.server"),
+)
+OWN_HANDLERS = ("reflex",)  # loggers that may bring their own
 
 _HANDLER = "genai"
 # `token` but not `prompt_tokens`, `tokenizer`

@@ -16,6 +16,8 @@ from sqlmodel import Field, SQLModel
 
 from genai_app.clock import now
 
+MAX_PROMPT_CHARS = 100_000
+
 _last_id = 0
 _id_lock = threading.Lock()
 

@@ -3,11 +3,11 @@
 import asyncio
 import fcntl
 import os
-import signal
 import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,10 +15,14 @@ from genai_app import build, log, migrations
 from genai_app.errors import SettingsError
 from genai_app.settings import Settings, unknown_names
 
+if TYPE_CHECKING:
+    import uvicorn
+
 logger = structlog.get_logger()
 
-SHUTDOWN_S = 30.0
-READY_POLL_S = 0.05
+SOCKETS_CLOSE_S = 3
+MAX_FRAME_BYTES = 1_000_000
+READY_POLL_S = 0.02
 
 
 def run(settings: Settings) -> int:
@@ -77,6 +81,7 @@ def _prepare_reflex(settings: Settings) -> None:
         {
             "REFLEX_ENV_MODE": "prod",
             "REFLEX_WEB_WORKDIR": str(build.ROOT / ".web"),
+            "REFLEX_STATES_WORKDIR": str(settings.data_dir / "states"),
             "REFLEX_TELEMETRY_ENABLED": "false",
             "REFLEX_CHECK_LATEST_VERSION": "false",
             "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(sorted(settings.origins)),
@@ -86,39 +91,38 @@ def _prepare_reflex(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> int:
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
+    import uvicorn
 
     from genai_app.app import app
 
-    server = Server(
+    config = uvicorn.Config(
         app(),
-        address=settings.host,
+        host=settings.host,
         port=settings.port,
-        interface=Interfaces.ASGI,
-        log_enabled=False,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_per_message_deflate=False,  # a frame is 300 bytes; packing it costs more than it saves
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
         backlog=1024,
+        timeout_graceful_shutdown=SOCKETS_CLOSE_S,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    serving = asyncio.create_task(server.serve())
-    announcing = asyncio.create_task(_announce(settings))
-    await serving
+    server = uvicorn.Server(config)
+    announcing = asyncio.create_task(_announce(settings, server))
+    await server.serve()
     announcing.cancel()
     with suppress(asyncio.CancelledError):
         await announcing
-    return 0
+    return 0 if server.started else 1
 
 
-async def _announce(settings: Settings) -> None:
+async def _announce(settings: Settings, server: "uvicorn.Server") -> None:
     """Say where to go once the port answers."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(settings.host, settings.port)
-        except OSError:
-            await asyncio.sleep(READY_POLL_S)
-            continue
-        writer.close()
-        break
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(READY_POLL_S)
     print(f"\n  {settings.url}\n", flush=True)

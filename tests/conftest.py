@@ -228,14 +228,15 @@ def start_app(
 ) -> Generator[StartApp]:
     """Starts products of a test's own, with the cast: `start_app("postgresql", session_ttl_s=60)`.
 
-    `llm_url` is another model server than `model`.
+    `llm_url` is another model server than `model`; `database_url` and `secret_key` of a running one
+    make a second process beside it.
     """
     with ExitStack() as running:
 
         def start(engine: str = "sqlite", *, llm_url: str = "", **more: object) -> AppProcess:
             home = tmp_path / uuid.uuid4().hex
-            url = ""
-            if engine == "postgresql":
+            url = str(more.pop("database_url", ""))
+            if engine == "postgresql" and not url:
                 template: str = request.getfixturevalue("postgres_with_cast")
                 server: PostgresServer = request.getfixturevalue("postgres")
                 name = f"app_{uuid.uuid4().hex}"

@@ -1,7 +1,7 @@
 """Login and logout by the browser's own forms. Only an HttpOnly cookie knows the token."""
 
 from typing import Annotated
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import structlog
 from fastapi import APIRouter, Form, Request
@@ -27,7 +27,7 @@ async def log_in(
     next: Annotated[str, Form()] = "/",
 ) -> RedirectResponse:
     """Start a session and go to `next`; on a refusal back to the form with the reason."""
-    target = safe_target(next)
+    target = safe_target(next if next != "/" else _asked_for(request))
     if is_foreign(request):
         log.warning("login.refused", code="foreign_origin")
         return _back("foreign_origin", target)
@@ -65,6 +65,12 @@ async def log_out(request: Request) -> RedirectResponse:
     response = RedirectResponse("/login", 303)
     clear_session(response, secure=services().settings.url.startswith("https:"))
     return response
+
+
+def _asked_for(request: Request) -> str:
+    """`next` of the login page itself, for a form that was posted before its socket was open."""
+    query = parse_qs(urlsplit(request.headers.get("referer", "")).query)
+    return query.get("next", ["/"])[0]
 
 
 def safe_target(target: str) -> str:

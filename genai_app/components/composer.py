@@ -4,8 +4,7 @@ until the server says that the question is committed."""
 import reflex as rx
 
 from genai_app.components.text import t
-from genai_app.models import Status
-from genai_app.services.chat import MAX_PROMPT_CHARS
+from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.state.chat import COMPOSER_ID, ChatState
 
 
@@ -46,9 +45,12 @@ def composer() -> rx.Component:
         class_name="composer",
         # One character past the limit tells the server enough: a pasted book would close the
         # socket, and the user would not hear why.
-        on_submit=lambda form: ChatState.send(
-            form.to(dict[str, str])["prompt"][: MAX_PROMPT_CHARS + 1],
-            form.to(dict[str, str])["prompt"].length(),
-            ChatState.send_id,
-        ),
+        on_submit=lambda form: [
+            rx.scroll_to("end"),
+            ChatState.send(
+                form.to(dict[str, str])["prompt"][: MAX_PROMPT_CHARS + 1],
+                form.to(dict[str, str])["prompt"].length(),
+                ChatState.send_id,
+            ),
+        ],
     )

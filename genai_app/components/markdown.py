@@ -6,12 +6,14 @@ Each is an `@rx.memo` with one string: a page that draws again does not parse ag
 
 import reflex as rx
 from reflex_components_code.code import CodeBlock, Theme
+from reflex_components_core.el.elements.inline import A
 
 from genai_app.components.text import t
 
 
 def _link(value: rx.Var, **props: rx.Var) -> rx.Component:
-    return rx.el.a(value, target="_blank", rel="noopener noreferrer nofollow", **props)
+    # not rx.el.a: that is the router's link, which knows no href from Markdown
+    return A.create(value, target="_blank", rel="noopener noreferrer nofollow", **props)
 
 
 def _no_image(value: rx.Var, **props: rx.Var) -> rx.Component:
@@ -32,11 +34,19 @@ def _highlighted(value: rx.Var, language: rx.Var | str = "log", **props: rx.Var)
             ),
             class_name="code-head",
         ),
-        CodeBlock.create(
-            value,
-            language=language,
-            theme=rx.color_mode_cond(Theme.one_light, Theme.one_dark),
-            custom_style={"background": "transparent", "margin": "0", "padding": "0.75rem 1rem"},
+        rx.el.div(
+            CodeBlock.create(
+                value,
+                language=language,
+                theme=rx.color_mode_cond(Theme.coldark_cold, Theme.coldark_dark),
+                custom_style={
+                    "background": "transparent",
+                    "margin": "0",
+                    "padding": "0.75rem 1rem",
+                },
+            ),
+            class_name="code-body",
+            tab_index=0,
         ),
         class_name="code",
     )
@@ -46,7 +56,7 @@ def _plain(value: rx.Var, language: rx.Var | str = "", **props: rx.Var) -> rx.Co
     """A code block that still grows: highlighting it at every flush would cost the most of all."""
     return rx.el.div(
         rx.el.div(rx.el.span(language, class_name="code-language"), class_name="code-head"),
-        rx.el.pre(rx.el.code(value)),
+        rx.el.div(rx.el.pre(rx.el.code(value)), class_name="code-body", tab_index=0),
         class_name="code",
     )
 

@@ -52,7 +52,7 @@ def growing_answer() -> rx.Component:
 
 def _question(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.article(
-        rx.el.h3(t("chat.you"), class_name="visually-hidden"),
+        rx.el.h2(t("chat.you"), class_name="visually-hidden"),
         rx.el.div(row.text, class_name="bubble"),
         class_name="message question",
         custom_attrs={"data-testid": "message-user"},
@@ -141,7 +141,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
 
 def _answer(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.article(
-        rx.el.h3(t("chat.assistant"), class_name="visually-hidden"),
+        rx.el.h2(t("chat.assistant"), class_name="visually-hidden"),
         rx.cond(
             row.trimmed > 0, rx.el.p(t("chat.trimmed", count=row.trimmed), class_name="trimmed")
         ),
@@ -149,7 +149,11 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
             row.status == Status.RUNNING,
             growing_answer(),
             rx.fragment(
-                rx.cond(row.text != "", markdown_block(text=row.text)),
+                rx.cond(
+                    row.text != "",
+                    markdown_block(text=row.text),
+                    rx.cond(row.status == Status.COMPLETE, _note("info", t("chat.no_answer"))),
+                ),
                 _end_note(row),
                 _answer_foot(row),
             ),

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from genai_app.components.native_form import native_form
-from genai_app.components.text import t
+from genai_app.components.text import error_text, t
 from genai_app.state.chat import ChatState
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import DialogGroup, DialogRow
@@ -28,6 +28,7 @@ def _item(dialog: rx.Var[DialogRow]) -> rx.Component:
                 _link(title, dialog),
                 _action("pencil", t("nav.rename"), DialogsState.begin_rename(dialog.id), "rename"),
                 _action("trash-2", t("nav.delete"), DialogsState.ask_delete(dialog.id), "delete"),
+                key="row",
                 class_name=rx.cond(
                     dialog.id == ChatState.dialog_id, "dialog-row current", "dialog-row"
                 ),
@@ -71,7 +72,11 @@ def _rename_form(dialog: rx.Var[DialogRow]) -> rx.Component:
         ),
         _action("x", t("nav.cancel"), DialogsState.cancel, "cancel"),
         class_name="dialog-edit",
-        on_submit=lambda form: DialogsState.rename(dialog.id, form.to(dict[str, str])["title"]),
+        key="rename",
+        # not dialog.id: Reflex lifts the handler of a form out of the loop
+        on_submit=lambda form: DialogsState.rename(
+            DialogsState.renaming, form.to(dict[str, str])["title"]
+        ),
     )
 
 
@@ -90,6 +95,7 @@ def _delete_question(dialog: rx.Var[DialogRow]) -> rx.Component:
             t("nav.cancel"), type="button", class_name="text-button", on_click=DialogsState.cancel
         ),
         class_name="dialog-edit",
+        key="delete",
         role="alertdialog",
         aria_label=t("nav.delete_question"),
     )
@@ -152,7 +158,16 @@ def preferences() -> rx.Component:
 
 
 def sidebar() -> rx.Component:
+    editing = (DialogsState.renaming != "") | (DialogsState.deleting != "")
     return rx.el.aside(
+        rx.cond(
+            editing,
+            rx.window_event_listener(
+                on_key_down=lambda key, _: rx.cond(
+                    key == "Escape", DialogsState.cancel(), rx.noop()
+                )
+            ),
+        ),
         rx.el.header(
             rx.el.span(rx.icon("sparkles", size=18), t("app.name"), class_name="brand"),
             rx.el.button(
@@ -168,8 +183,15 @@ def sidebar() -> rx.Component:
             rx.icon("square-pen", size=16),
             t("nav.new"),
             href="/",
+            on_click=rx.set_focus("composer"),
             class_name="new-dialog",
             custom_attrs={"data-testid": "new-dialog"},
+        ),
+        rx.cond(
+            DialogsState.error_code != "",
+            rx.el.p(
+                error_text(DialogsState.error_code), class_name="note note-danger", role="alert"
+            ),
         ),
         rx.el.nav(
             rx.cond(

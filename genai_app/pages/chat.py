@@ -57,6 +57,7 @@ def _dialog() -> rx.Component:
             ),
         ),
         rx.foreach(ChatState.messages, lambda row: rx.fragment(message(row), key=row.id)),
+        rx.el.span(id="end", aria_hidden=True),
         class_name="dialog",
         role="log",
         aria_label=t("chat.messages"),

@@ -120,10 +120,20 @@ class Answers:
             )
             return set(ending)
 
-    async def end(self, message_id: uuid.UUID, ending: Ending) -> None:
-        """Write the last state, unless a reaper has given the answer up before."""
+    async def end(self, message_id: uuid.UUID, ending: Ending) -> Status:
+        """Write the last state, unless a reaper has given the answer up before: then only the text,
+        which it did not have. Returns the state that the answer has now."""
         moment = clock.now()
         async with self._db.write() as session:
+            await session.execute(
+                sa.update(Message)
+                .where(
+                    col(Message.id) == message_id,
+                    col(Message.status) == Status.INTERRUPTED,
+                    col(Message.error_code) == "process_lost",
+                )
+                .values(text=ending.text)
+            )
             await session.execute(
                 sa.update(Message)
                 .where(col(Message.id) == message_id, col(Message.status) == Status.RUNNING)
@@ -140,9 +150,13 @@ class Answers:
             )
             await session.execute(
                 sa.update(Generation)
-                .where(col(Generation.message_id) == message_id)
+                .where(col(Generation.message_id) == message_id, col(Generation.ended_at).is_(None))
                 .values(ended_at=moment)
             )
+            status = await session.scalar(
+                sa.select(col(Message.status)).where(col(Message.id) == message_id)
+            )
+            return Status(status) if status else ending.status
 
     async def ask_to_stop(self, message_id: uuid.UUID) -> None:
         """Leave word for the run's owner, another process; its next checkpoint sees it."""

@@ -1,5 +1,7 @@
 """The one road of a message, whatever channel it comes by: check, commit, then call the model."""
 
+import asyncio
+import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -12,16 +14,18 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound, TooLarge
-from genai_app.models import Author, Dialog, Generation, Message, Source, Status
+from genai_app.models import MAX_PROMPT_CHARS, Author, Dialog, Generation, Message, Source, Status
 from genai_app.services.generation import Generations, Increment, Request
 from genai_app.services.history import branch
+from genai_app.text import clean_text
 
-MAX_PROMPT_CHARS = 100_000
 TITLE_CHARS = 60
 MAX_CONTEXT_MESSAGES = 200
 CHARS_PER_TOKEN = 2.5  # low on purpose: Russian text in current tokenizers has 2.5 to 4
+# of the other scripts and of emoji a character is a token or more
+_LETTERS = re.compile("[\\0-\u024f\u0370-\u04ff\u2010-\u2027]+")
 TEMPLATE_TOKENS = 8  # what a chat template adds to each message
 
 
@@ -64,12 +68,23 @@ class Chat:
             `client_id` was used for another text.
         """
         text = check_prompt(text)
+        # shielded: whoever asks may go away between the commit and the call
+        return await asyncio.shield(self._ask(actor, text, client_id, dialog_id))
+
+    async def _ask(
+        self, actor: Actor, text: str, client_id: uuid.UUID, dialog_id: object | None
+    ) -> Turn:
         try:
             async with self._db.write() as session:
                 turn = await self._find_turn(session, actor, client_id, text)
                 if turn is not None:
                     return turn
                 dialog = await self._dialog_for(session, actor, dialog_id, text)
+                if dialog_id is not None:
+                    # a copy of this send may have held the dialog's lock until now
+                    turn = await self._find_turn(session, actor, client_id, text)
+                    if turn is not None:
+                        return turn
                 parent = await _leaf(session, dialog)
                 question = Message(
                     dialog_id=dialog.id,
@@ -99,6 +114,9 @@ class Chat:
 
         Raises NotFound, and Conflict while an answer of the dialog is still running.
         """
+        return await asyncio.shield(self._regenerate(actor, answer_id))
+
+    async def _regenerate(self, actor: Actor, answer_id: object) -> Turn:
         async with self._db.write() as session:
             old = await get_message(session, actor, answer_id, Author.ASSISTANT)
             dialog = await get_dialog(session, actor, old.dialog_id, lock=True)
@@ -188,19 +206,29 @@ class Chat:
         """The newest messages of the branch that fit, oldest first, and how many were left out."""
         path = branch(question.id, MAX_CONTEXT_MESSAGES)
         rows = await session.execute(
-            sa.select(col(Message.author), col(Message.text))
+            sa.select(col(Message.author), col(Message.text), col(Message.error_code))
             .join(path, col(Message.id) == path.c.id)
             .order_by(path.c.n)
         )
         turns: list[ChatTurn] = []
         left = self._prompt_budget
         count = 0
-        for author, text in rows:  # newest first
+        did_not_fit = False
+        for author, text, error_code in rows:  # newest first
+            if not text or (did_not_fit and author == Author.USER):
+                # an answer that failed before its first word says nothing, and a question that
+                # the model could not take would not fit this time either
+                did_not_fit = error_code == "context_too_long"
+                count += not text
+                continue
             left -= estimate_tokens(text)
             if turns and left < 0:
                 break
             count += 1
-            if text:  # an answer that failed before its first word says nothing
+            if turns and author == turns[-1].role == Author.USER:
+                # templates of Mistral and Gemma refuse two questions in a row
+                turns[-1] = ChatTurn(author, f"{text}\n\n{turns[-1].content}")
+            else:
                 turns.append(ChatTurn(author, text))
         # an answer must not open the context: its question was cut off
         while len(turns) > 1 and turns[-1].role == Author.ASSISTANT:
@@ -211,15 +239,20 @@ class Chat:
 
 
 async def _leaf(session: AsyncSession, dialog: Dialog) -> Message | None:
-    """The last message of the dialog's branch. Raises Conflict while its answer is running."""
-    if dialog.leaf_id is None:
-        return None
-    leaf = await session.get(Message, dialog.leaf_id)
-    if leaf is not None and leaf.status == Status.RUNNING:
-        run = await session.get(Generation, leaf.id)
-        if run is not None and run.ended_at is None and run.lease_until >= clock.now():
-            raise Conflict(code="answer_running")
-    return leaf
+    """The last message of the branch on the screen. Raises Conflict while any answer is running."""
+    running = await session.scalar(
+        sa.select(col(Generation.message_id))
+        .join(Message, col(Message.id) == col(Generation.message_id))
+        .where(
+            col(Generation.ended_at).is_(None),
+            col(Generation.lease_until) >= clock.now(),
+            col(Message.dialog_id) == dialog.id,
+        )
+        .limit(1)
+    )
+    if running is not None:
+        raise Conflict(code="answer_running")
+    return await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
 
 
 def check_prompt(text: str) -> str:
@@ -234,7 +267,7 @@ def check_prompt(text: str) -> str:
 
 def make_title(text: str) -> str:
     """The first words of a question, on one line, at most TITLE_CHARS characters."""
-    line = " ".join(text[: TITLE_CHARS * 4].split())
+    line = " ".join(text.lstrip()[: TITLE_CHARS * 4].split())
     if len(line) <= TITLE_CHARS:
         return line
     cut = line[: TITLE_CHARS - 1]
@@ -243,4 +276,5 @@ def make_title(text: str) -> str:
 
 def estimate_tokens(text: str) -> int:
     """An upper estimate without a tokenizer, which would cost the event loop what it saves."""
-    return int(len(text) / CHARS_PER_TOKEN) + TEMPLATE_TOKENS
+    others = len(_LETTERS.sub("", text))
+    return int((len(text) - others) / CHARS_PER_TOKEN) + others + TEMPLATE_TOKENS

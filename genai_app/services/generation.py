@@ -18,10 +18,11 @@ import structlog
 
 from genai_app import clock
 from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
 from genai_app.models import Generation, Status
 from genai_app.services.answers import Answers, Ending, Growth
+from genai_app.text import clean_text
 
 log = structlog.get_logger()
 
@@ -159,6 +160,7 @@ class Generations:
         Args:
             pause_s: the least time between two increments; a page need not be drawn per token.
         """
+        from_length = max(from_length, 0)
         live = self._live.get(message_id)
         if live is None:
             async for increment in self._follow_saved(message_id, from_length, pause_s):
@@ -174,7 +176,7 @@ class Generations:
                     return
                 if pause_s:
                     await asyncio.sleep(pause_s)
-            if len(live.text) == seen and live.status is Status.RUNNING:
+            if len(live.text) <= seen and live.status is Status.RUNNING:
                 await live.changed()
 
     async def _follow_saved(
@@ -199,10 +201,15 @@ class Generations:
             reader.cancel()
         await asyncio.wait({reader})
         status, code = self._end_state(live, reader)
-        await self._save_end(live, status, code)
-        live.status = status
-        del self._live[live.message_id]
-        live.wake()
+        try:
+            live.status = await self._save_end(live, status, code)
+        except Exception:
+            # not to be saved by any retry: the lease runs out, and a reaper marks the row
+            log.exception("generation.bug", message_id=str(live.message_id))
+            live.status = Status.INTERRUPTED
+        finally:
+            del self._live[live.message_id]
+            live.wake()
 
     async def _read(self, live: LiveAnswer, request: Request) -> None:
         stream = self._llm.stream(
@@ -244,8 +251,11 @@ class Generations:
         cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
         return (Status.INTERRUPTED if cut else Status.FAILED), error.code
 
-    async def _save_end(self, live: LiveAnswer, status: Status, code: str | None) -> None:
-        """Commit the end state; while the database is away keep the text and try again."""
+    async def _save_end(self, live: LiveAnswer, status: Status, code: str | None) -> Status:
+        """Commit the end state; while the database is away keep the text and try again.
+
+        Returns the state that the answer has now.
+        """
         finish = live.finish
         ending = Ending(
             text=live.text,

@@ -3,16 +3,17 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
-from genai_app.db import Database, clean_text
-from genai_app.errors import InvalidInput
+from genai_app.db import Database
+from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Status
+from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
@@ -92,7 +93,10 @@ class History:
             dialog = await get_dialog(session, actor, dialog_id)
             start = dialog.leaf_id
             if above is not None:
-                start = (await get_message(session, actor, above)).parent_id
+                below = await get_message(session, actor, above)
+                if below.dialog_id != dialog.id:
+                    raise NotFound
+                start = below.parent_id
             if start is None:
                 return Branch(dialog, [], {}, has_older=False)
             path = branch(start, limit)
@@ -100,7 +104,7 @@ class History:
                 sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
             )
             messages = list(newest_first)[::-1]
-            questions = [m.id for m in messages if m.author == Author.USER]
+            questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
             rows = await session.execute(
                 sa.select(col(Message.parent_id), col(Message.id))
                 .where(col(Message.parent_id).in_(questions))
@@ -166,6 +170,9 @@ class History:
 def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     moment, _, key = cursor.partition("/")
     try:
-        return datetime.fromisoformat(moment), uuid.UUID(key)
-    except ValueError:
+        given = datetime.fromisoformat(moment)
+        if given.tzinfo is None:
+            raise ValueError("of no time zone")
+        return given.astimezone(UTC), uuid.UUID(key)
+    except (ValueError, OverflowError):
         raise InvalidInput(code="bad_cursor") from None

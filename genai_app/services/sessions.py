@@ -14,9 +14,10 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.errors import NotAuthenticated
 from genai_app.models import Channel, Role, Session, User
+from genai_app.text import clean_text
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
 MAX_ADDRESS = 100

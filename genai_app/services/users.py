@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import Origin, Role, User
 from genai_app.services.passwords import check_password, hash_password
 from genai_app.services.sessions import end_sessions
+from genai_app.text import clean_text
 
 MAX_USERNAME = 64
 MAX_FULL_NAME = 200

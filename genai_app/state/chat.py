@@ -3,12 +3,13 @@
 import uuid
 
 import reflex as rx
+from reflex_base.constants.state import FIELD_MARKER
 
 from genai_app.errors import AppError, Conflict, InvalidInput, NotFound
-from genai_app.models import Status
+from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.services import services
 from genai_app.services.acting import acting
-from genai_app.services.chat import MAX_PROMPT_CHARS, Turn
+from genai_app.services.chat import Turn
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import MessageRow, message_rows
 from genai_app.state.session import SessionState
@@ -38,16 +39,16 @@ class ChatState(rx.State):
     @rx.event
     async def open(self):
         """Build the page from its address and the database. Runs at every load and reconnect."""
-        (await self.get_state(UiState))._settle()
-        (await self.get_state(SessionState))._show(acting())
         await (await self.get_state(DialogsState))._load()
-        self.error_code = ""
         if not _is_uuid(self.send_id):
             self.send_id = str(uuid.uuid4())
         dialog_id = _dialog_of(self.router.url.path)
         moved, self._moved_to = self._moved_to, ""
         if dialog_id and dialog_id == moved == self.dialog_id:
-            return None  # our own redirect after a first question: all is on the screen already
+            return None  # our own redirect after a first question: the rest is on the screen
+        (await self.get_state(UiState))._settle()
+        (await self.get_state(SessionState))._show(acting())
+        self.error_code = ""
         if dialog_id is None:
             self._show_nothing()
             if self.router.url.path.strip("/"):
@@ -110,7 +111,7 @@ class ChatState(rx.State):
                 turn = await chat.ask(actor, text, client_id=uuid.uuid4(), dialog_id=dialog_id)
         except AppError as error:
             if not (isinstance(error, InvalidInput) and error.code == "empty_prompt"):
-                self.error_code = error.code
+                self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
             return
         self.send_id = str(uuid.uuid4())
         yield rx.set_value(COMPOSER_ID, "")
@@ -120,11 +121,13 @@ class ChatState(rx.State):
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""
         first = not self.dialog_id
-        yield await self._show(str(turn.dialog_id))
-        await (await self.get_state(DialogsState))._load()
+        follow = await self._show(str(turn.dialog_id))
+        # the answer first: the sidebar may follow it, by the load of the new address or by itself
         if first:
             self._moved_to = str(turn.dialog_id)
-            yield rx.redirect(f"/c/{turn.dialog_id}", replace=True)
+            yield [follow, rx.redirect(f"/c/{turn.dialog_id}", replace=True)]
+        else:
+            yield [follow, DialogsState.load]
 
     @rx.event
     async def regenerate(self, answer_id: str):
@@ -171,10 +174,10 @@ class ChatState(rx.State):
     def dismiss_error(self):
         self.error_code = ""
 
-    @rx.event
-    def show_bug(self):
-        """A handler failed in a way nobody foresaw; its trace is in the log."""
-        self.error_code = "internal"
+
+def error_delta(code: str) -> dict[str, dict[str, str]]:
+    """What shows the sentence for `code` on a page past its State."""
+    return {ChatState.get_full_name(): {"error_code" + FIELD_MARKER: code}}
 
 
 def _is_uuid(value: object) -> bool:

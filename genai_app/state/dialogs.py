@@ -24,6 +24,10 @@ class DialogsState(rx.State):
 
     _pages: int = 1
 
+    @rx.event
+    async def load(self):
+        await self._load()
+
     async def _load(self) -> None:
         """Read the list again, as long as it was."""
         dialogs: list[Dialog] = []

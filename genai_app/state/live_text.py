@@ -13,7 +13,9 @@ PIECES = 12
 TAIL_CHARS = 240  # a longer tail becomes a piece
 BLOCK_CHARS = 320  # shorter neighbours share a slot: fewer elements, fewer margins to get wrong
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+# a fence may open at a bullet; in the words after backticks there are none
+_FENCE = re.compile(r"([ \t]*)((?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}(?=[^`]*$)|~{3,})(.*)")
+_CODE_INDENT = ("    ", "\t", " \t", "  \t", "   \t")
 _LIST_ITEM = re.compile(r" {0,3}([-*+]|\d{1,9}[.)])(\s|$)")
 
 
@@ -31,7 +33,6 @@ class LiveText:
         self._open = ""  # text of the block that still grows
         self._shown = 0  # how much of it is in pieces
         self._scanned = 0  # end of its last whole line that was looked at
-        self._cut = 0  # where it may be cut: the start of a line after a blank one
         self._blank = False
         self._list = False
         self._fence = ""
@@ -53,13 +54,12 @@ class LiveText:
     def _scan(self) -> None:
         """Look at each whole line once; close the block wherever Markdown allows it."""
         while (end := self._open.find("\n", self._scanned)) >= 0:
-            line = self._open[self._scanned : end]
+            line = self._open[self._scanned : end].rstrip("\r")
             start, self._scanned = self._scanned, end + 1
-            fence = _FENCE.match(line)
+            indent, item, mark, words = self._fence_in(line)
             if self._fence:
-                mark = fence.group(1) if fence else ""
-                if mark[:1] == self._fence[0] and len(mark) >= len(self._fence):
-                    self._fence = "" if not line.strip(f" {mark[:1]}") else self._fence
+                if not item and mark.startswith(self._fence) and not words.strip():
+                    self._fence = ""
                 continue
             if not line.strip():
                 self._blank = True
@@ -70,19 +70,23 @@ class LiveText:
                     self._close(start)
             self._blank = False
             self._list = self._list or bool(_LIST_ITEM.match(line))
-            if fence:
-                self._fence = fence.group(1)
+            if mark and (self._list or not indent.startswith(_CODE_INDENT)):
+                self._fence = mark
+
+    def _fence_in(self, line: str) -> tuple[str, str, str, str]:
+        """Indent, bullets, mark and words of a line that may be a fence; empty for another."""
+        found = _FENCE.match(line)
+        return (found[1], found[2], found[3], found[4]) if found else ("", "", "", "")
 
     def _continues(self, line: str) -> bool:
         """Whether a line after a blank one still belongs to the block before."""
+        if line.startswith(_CODE_INDENT):
+            return True
         return self._list and (line.startswith("  ") or bool(_LIST_ITEM.match(line)))
 
     def _close(self, end: int) -> None:
         if self._block == BLOCKS:
-            everything = "".join(self._slots[f"block_{i}"] for i in range(BLOCKS))
-            for i in range(BLOCKS):
-                self._write(f"block_{i}", everything if i == 0 else "")
-            self._block = 1
+            self._block = self._join("block", BLOCKS)
         self._write(f"block_{self._block}", self._open[:end])
         self._block += 1
         self._open = self._open[end:]
@@ -94,12 +98,26 @@ class LiveText:
 
     def _add_piece(self, text: str) -> None:
         if self._piece == PIECES:
-            for i in range(PIECES):
-                self._write(f"piece_{i}", self._open[: self._shown] if i == 0 else "")
-            self._piece = 1
+            self._piece = self._join("piece", PIECES)
         self._write(f"piece_{self._piece}", text)
         self._piece += 1
         self._shown = len(self._open)
+
+    def _join(self, kind: str, count: int) -> int:
+        """Make room: the last slots become one, with all before that are no longer than it.
+
+        So the slots at least halve from one to the next, and a character moves a dozen times at
+        most, however long the answer is. Returns the number of slots that are left.
+        """
+        texts = [self._slots[f"{kind}_{i}"] for i in range(count)]
+        joined = texts.pop()
+        while texts and (len(texts) == count - 1 or len(texts[-1]) <= len(joined)):
+            joined = texts.pop() + joined
+        for i in range(count):
+            self._write(f"{kind}_{i}", joined if i == len(texts) else self._slots[f"{kind}_{i}"])
+            if i > len(texts):
+                self._write(f"{kind}_{i}", "")
+        return len(texts) + 1
 
     def _write(self, name: str, value: str) -> None:
         if self._slots[name] != value:

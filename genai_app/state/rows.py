@@ -46,7 +46,8 @@ class DialogGroup:
 def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> MessageRow:
     seconds = ""
     if message.author == Author.ASSISTANT and message.finished_at is not None:
-        seconds = f"{(message.finished_at - message.created_at).total_seconds():.1f}"
+        passed = message.finished_at - message.created_at
+        seconds = f"{max(passed.total_seconds(), 0):.1f}"
     return MessageRow(
         id=str(message.id),
         author=message.author,

@@ -1,4 +1,4 @@
-"""Ties the client's token to its session at the websocket handshake.
+"""The door of the event socket: who knocks from where, and which State the client may address.
 
 Reflex addresses a client's State by a token that the client chooses. Here the State's real token is
 a keyed hash of that token and of the session behind the cookie, so somebody else's token, guessed
@@ -7,15 +7,17 @@ or stolen, addresses nothing. Foreign origins, and none, are refused before that
 
 import hashlib
 import hmac
+import json
 import uuid
 from urllib.parse import parse_qsl, urlencode
 
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
 from genai_app.web.cookies import cookie_header, session_token
+from genai_app.web.frames import CONNECT, admit
 
 log = structlog.get_logger()
 
@@ -23,11 +25,11 @@ EVENT_PATH = "/_event"
 POLICY_VIOLATION = 1008
 TRY_AGAIN = 1013
 
-# Sessions of the sockets that are open now, by the token their State has.
-bound: dict[str, uuid.UUID] = {}
+# The login of each open socket, by the name that Socket.IO gave the socket.
+open_sockets: dict[str, uuid.UUID] = {}
 
 
-class BindToken:
+class EventDoor:
     """Lets the event socket through to Reflex, and everything else to `pages`."""
 
     def __init__(self, events: ASGIApp, pages: ASGIApp) -> None:
@@ -35,34 +37,69 @@ class BindToken:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope.get("path", "").startswith(EVENT_PATH):
+        if scope["type"] == "lifespan":
+            await self._events(scope, receive, send)
+        elif scope["type"] != "websocket":
             await self._pages(scope, receive, send)
-            return
-        if scope["type"] != "websocket":  # polling is off: the path has nothing for plain HTTP
-            await _not_found(send)
-            return
+        elif not scope["path"].startswith(EVENT_PATH):
+            await _refuse(receive, send, POLICY_VIOLATION)
+        else:
+            await self._open(scope, receive, send)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"origin"), None)
         if origin not in services().settings.origins:
             log.warning("socket.refused", reason="origin", origin=(origin or "none")[:200])
-            await _close(receive, send, POLICY_VIOLATION)
+            await _refuse(receive, send, POLICY_VIOLATION)
             return
         try:
             actor = await services().sessions.find_actor(
                 session_token(cookie_header(scope["headers"]))
             )
         except StorageUnavailable:
-            await _close(receive, send, TRY_AGAIN)
+            await _refuse(receive, send, TRY_AGAIN)
             return
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         session = str(actor.session_id) if actor else "nobody"
         token = bind(query.get("token", ""), session)
         scope = {**scope, "query_string": urlencode({**query, "token": token}).encode()}
-        if actor is not None:
-            bound[token] = actor.session_id
+        socket = _Socket(receive, send, actor.session_id if actor else None)
         try:
-            await self._events(scope, receive, send)
+            await self._events(scope, socket.receive, socket.send)
         finally:
-            bound.pop(token, None)
+            open_sockets.pop(socket.name, None)
+
+
+class _Socket:
+    """One connection: drops what no page says, and learns the name it goes by."""
+
+    def __init__(self, receive: Receive, send: Send, session_id: uuid.UUID | None) -> None:
+        self._receive = receive
+        self._send = send
+        self._session_id = session_id
+        self._warned = False
+        self.name = ""
+
+    async def receive(self) -> Message:
+        while True:
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return message
+            text = message.get("text")
+            frame = admit(text) if isinstance(text, str) else None
+            if frame is not None:
+                return {"type": "websocket.receive", "text": frame}
+            if not self._warned:  # once: what somebody sends by the thousand is not for the log
+                self._warned = True
+                log.warning("socket.frame_dropped", size=len(text or ""))
+
+    async def send(self, message: Message) -> None:
+        text = message.get("text")
+        if not self.name and isinstance(text, str) and text.startswith(CONNECT):
+            self.name = json.loads(text[len(CONNECT) :])["sid"]
+            if self._session_id is not None:
+                open_sockets[self.name] = self._session_id
+        await self._send(message)
 
 
 def bind(client_token: str, session: str) -> str:
@@ -72,11 +109,6 @@ def bind(client_token: str, session: str) -> str:
     return str(uuid.UUID(bytes=digest[:16]))
 
 
-async def _close(receive: Receive, send: Send, code: int) -> None:
+async def _refuse(receive: Receive, send: Send, code: int) -> None:
     await receive()  # websocket.connect
     await send({"type": "websocket.close", "code": code})
-
-
-async def _not_found(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 404, "headers": []})
-    await send({"type": "http.response.body", "body": b""})

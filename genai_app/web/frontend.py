@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
+from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from genai_app.web.cookies import cookie_header, session_token
 ROOT = Path(__file__).parents[2]
 # rxconfig.py builds with this host; see there
 BUILT_ORIGIN = b"://origin.invalid"
+CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
@@ -45,7 +47,7 @@ class Frontend(PrecompressedStaticFiles):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path in self._templates:
+        if path in self._templates and scope["method"] in ("GET", "HEAD"):
             await self._with_origin(scope)(scope, receive, send)
             return
         if is_page(path) and not await _is_known(scope, if_unsure=True):
@@ -65,7 +67,7 @@ class Frontend(PrecompressedStaticFiles):
             caching = "no-store" if is_page(path) else "no-cache"
 
         async def with_cache(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and message["status"] in CACHEABLE:
                 message["headers"] = [*message["headers"], (b"cache-control", caching.encode())]
             await send(message)
 
@@ -76,13 +78,13 @@ class Frontend(PrecompressedStaticFiles):
         if not _HOST.fullmatch(host):
             return Response(status_code=400)
         secure = services().settings.url.startswith("https:")
-        body = _packed(self._templates[scope["path"]], host, secure)
+        body = _substituted(self._templates[scope["path"]], host, secure)
         # the same for all users of this origin, so it may be kept; another origin has its own copy
-        return Response(
-            body,
-            media_type="text/javascript",
-            headers={"content-encoding": "gzip", "cache-control": IMMUTABLE, "vary": "host"},
-        )
+        headers = {"cache-control": IMMUTABLE, "vary": "host, accept-encoding"}
+        if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            body = _packed(body)
+        return Response(body, media_type="text/javascript", headers=headers)
 
 
 def is_page(path: str) -> bool:
@@ -91,11 +93,16 @@ def is_page(path: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _packed(template: bytes, host: bytes, secure: bool) -> bytes:
+def _substituted(template: bytes, host: bytes, secure: bool) -> bytes:
     text = template
     for scheme in (b"http", b"ws"):
         own = scheme + b"s" if secure else scheme
         text = text.replace(scheme + BUILT_ORIGIN, own + b"://" + host)
+    return text
+
+
+@lru_cache(maxsize=16)
+def _packed(text: bytes) -> bytes:
     return gzip.compress(text, 6, mtime=0)
 
 

@@ -55,6 +55,7 @@ class SecurityHeaders:
         self._app = app
         self._headers = {
             "content-security-policy": csp,
+            "cache-control": "no-store",
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
             # not "no-referrer": with it a browser posts our own login form from the origin "null"

@@ -32,6 +32,7 @@ PUBLIC = frozenset(
 
 NEEDS: dict[str, Role] = {
     "ui_state.toggle_sidebar": Role.USER,
+    "dialogs_state.load": Role.USER,
     "dialogs_state.load_more": Role.USER,
     "dialogs_state.begin_rename": Role.USER,
     "dialogs_state.ask_delete": Role.USER,
@@ -45,7 +46,6 @@ NEEDS: dict[str, Role] = {
     "chat_state.choose_answer": Role.USER,
     "chat_state.load_older": Role.USER,
     "chat_state.dismiss_error": Role.USER,
-    "chat_state.show_bug": Role.USER,
     "stream_state.follow": Role.USER,
 }
 

@@ -5,11 +5,12 @@ import asyncio
 import reflex as rx
 import structlog
 from reflex.state import StateUpdate
+from reflex_base.constants import SocketEvent
 from reflex_base.event import Event
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
-from genai_app.web.binding import bound
+from genai_app.web.binding import open_sockets
 
 log = structlog.get_logger()
 
@@ -29,14 +30,11 @@ async def watch_sessions(app: rx.App) -> None:
 
 
 async def end_dead_sockets(app: rx.App) -> None:
-    ended = await services().sessions.list_ended(set(bound.values()))
+    ended = await services().sessions.list_ended(set(open_sockets.values()))
     namespace, sio = app.event_namespace, app.sio
     if not ended or namespace is None or sio is None:
         return
-    for token in [token for token, session in bound.items() if session in ended]:
-        sid = namespace.token_to_sid.get(token)
-        if sid is None:
-            continue
-        away = Event.from_event_type(rx.redirect("/login?error=session_ended"))
-        await namespace.emit_update(StateUpdate(events=away), token)
+    away = StateUpdate(events=Event.from_event_type(rx.redirect("/login?error=session_ended")))
+    for sid in [sid for sid, session_id in open_sockets.items() if session_id in ended]:
+        await namespace.emit(str(SocketEvent.EVENT), away, to=sid)
         await sio.disconnect(sid, namespace=namespace.namespace)

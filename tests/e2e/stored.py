@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
+from genai_app import clock
 from genai_app.models import Author, Dialog, Message, User
 
 
@@ -35,12 +37,18 @@ class Stored:
             return list(session.exec(query))
 
     def add_dialog(
-        self, who: str, title: str, turns: Sequence[tuple[str, str]] = (("Q", "A"),)
+        self,
+        who: str,
+        title: str,
+        turns: Sequence[tuple[str, str]] = (("Q", "A"),),
+        *,
+        days_ago: int = 0,
     ) -> uuid.UUID:
         """Put a finished dialog of pairs (question, answer) there. Returns its id."""
         with Session(self._engine) as session:
             user = session.exec(select(User).where(User.username == who)).one()
-            dialog = Dialog(user_id=user.id, title=title)
+            moment = clock.now() - timedelta(days=days_ago)
+            dialog = Dialog(user_id=user.id, title=title, created_at=moment, updated_at=moment)
             rows: list[Message] = []
             for turn in turns:
                 for author, text in zip((Author.USER, Author.ASSISTANT), turn, strict=True):

@@ -81,7 +81,7 @@ class Tab:
         return uuid.UUID(found[1])
 
     async def ask(self, text: str) -> None:
-        """Type and press Enter, until the question is committed: it is shown, the composer empty."""
+        """Type and press Enter, until the question is committed: shown, the composer empty."""
         count = await self.questions.count()
         await self.composer.fill(text)
         await self.composer.press("Enter")

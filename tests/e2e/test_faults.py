@@ -1,4 +1,4 @@
-"""What the network and the server do to an open page, and what the page does then (cases G27-G43)."""
+"""What network and server do to an open page, and what the page does then (cases G27-G43)."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from genai_app.db import clean_text
 from genai_app.services.chat import MAX_PROMPT_CHARS
+from genai_app.text import clean_text
 from tests import corpora
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
@@ -37,7 +37,7 @@ def hold() -> str:
 
 
 async def set_text(page: Page, text: str) -> None:
-    """Put any UTF-16 into the composer, also what no protocol between here and there would carry."""
+    """Put any UTF-16 into the composer, also what no protocol on the way would carry."""
     await page.get_by_test_id("composer").evaluate(
         """(field, json) => {
             const value = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value');
@@ -200,7 +200,7 @@ async def test_the_server_is_killed_and_started_again(
 async def test_a_dialog_of_ten_thousand_messages(
     browse: Browse, stored: Stored, model: ModelServer
 ):
-    """G42, E13: the newest are shown, the model gets what fits, and the page says what it left out."""
+    """G42, E13: the newest are shown, the model gets what fits, the page says what was left out."""
     turns = [(f"question {i}", f"answer {i} " + "x" * 200) for i in range(5000)]
     dialog_id = stored.add_dialog("alice", "Длинный", turns)
     tab = Tab(await (await browse("alice")).new_page())

@@ -24,8 +24,8 @@ WHOLE = "\n\n".join(XSS)
 # R13: what an answer must never become. Our own page has buttons, links, icons and code in it.
 MESSAGES = "[data-testid=message-user], [data-testid=message-assistant]"
 BAD_NODES = (
-    "script, iframe, frame, form, style, link, meta, base, object, embed, img, picture, video, audio, "
-    "source, input, textarea, select, dialog, details, math, template, noscript, marquee, "
+    "script, iframe, frame, form, style, link, meta, base, object, embed, img, picture, video, "
+    "audio, source, input, textarea, select, dialog, details, math, template, noscript, marquee, "
     "svg:not(.lucide), svg.lucide *[onload], [srcdoc], [style*='url'], [style*='fixed']"
 )
 LOOK = """([messages, bad]) => {
@@ -58,7 +58,7 @@ async def assert_inert(page: Page, messages: int) -> None:
 async def test_the_corpus_as_a_question_and_as_a_streamed_answer(
     tab: Tab, model: ModelServer, app: AppProcess
 ):
-    """D1, D2, D3, the way a user meets them: one text, drawn while it comes and when it is whole."""
+    """D1, D2, D3, as a user meets them: one text, drawn while it comes and when it is whole."""
     model.script_once(Say([WHOLE[i : i + 40] for i in range(0, len(WHOLE), 40)], 0.002), End())
     await tab.ask(WHOLE)
     where = tab.page.url
@@ -92,7 +92,9 @@ async def test_each_sample_alone(browse: Browse, stored: Stored, watch: Watch):
 
 async def test_an_honest_link_leads_where_it_says(tab: Tab, model: ModelServer):
     """D2's other half: what is harmless still works."""
-    model.script_once(Say(("[docs](https://docs.example/a?b=1#c) and <mailto:it@corp.example>",)), End())
+    model.script_once(
+        Say(("[docs](https://docs.example/a?b=1#c) and <mailto:it@corp.example>",)), End()
+    )
     await tab.ask_and_read("Дай ссылку")
     links = tab.answer.get_by_role("link")
     await expect(links).to_have_count(2)
@@ -197,7 +199,8 @@ async def test_no_page_asks_anything_of_another_host(
 
     assert response is not None
     policy = dict(
-        part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";")
+        part.strip().split(" ", 1)
+        for part in response.headers["content-security-policy"].split(";")
     )
     assert policy["default-src"] == "'none'"
     assert "unsafe" not in policy["script-src"]

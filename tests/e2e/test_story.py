@@ -63,9 +63,7 @@ async def test_the_login_leads_to_the_page_that_was_asked_for(
 async def test_an_answer_is_drawn_while_it_comes_and_is_there_after_a_reload(
     tab: Tab, model: ModelServer
 ):
-    model.script_once(
-        Say((HALF, CODE[:30])), Hold("story: code"), Say((CODE[30:],)), End()
-    )
+    model.script_once(Say((HALF, CODE[:30])), Hold("story: code"), Say((CODE[30:],)), End())
     await tab.composer.press_sequentially("Первая строка")
     await tab.composer.press("Shift+Enter")
     await tab.composer.press_sequentially("вторая строка")
@@ -141,6 +139,32 @@ async def test_renaming(tab: Tab):
     await expect(tab.item("Старое имя")).to_have_count(0)
     await tab.reload()
     await expect(tab.item("Новое имя")).to_have_count(1)
+
+
+async def test_a_title_that_is_refused_is_told_why(tab: Tab):
+    await tab.ask_and_read("Без имени")
+    await tab.item("Без имени").hover()
+    await tab.item("Без имени").get_by_test_id("rename").click()
+    title = tab.page.get_by_label("Название диалога")
+    await title.fill("   ")
+    await title.press("Enter")
+    await expect(tab.page.get_by_text("Название должно быть от 1 до 200 знаков.")).to_be_visible()
+    await expect(title).to_be_visible()
+
+
+async def test_asking_in_a_dialog_that_was_deleted_elsewhere(tab: Tab):
+    await tab.ask_and_read("Удалят в другой вкладке")
+    other = Tab(await tab.page.context.new_page())
+    await other.open()
+    await other.item("Удалят в другой вкладке").hover()
+    await other.item("Удалят в другой вкладке").get_by_test_id("delete").click()
+    await other.page.get_by_test_id("confirm-delete").click()
+    await expect(other.item("Удалят в другой вкладке")).to_have_count(0)
+
+    await tab.composer.fill("Ещё вопрос")
+    await tab.composer.press("Enter")
+    await expect(tab.error).to_contain_text("Такого диалога нет. Возможно, он удалён.")
+    await expect(tab.composer).to_have_value("Ещё вопрос")
 
 
 async def test_a_new_dialog_waits_for_typing(tab: Tab):

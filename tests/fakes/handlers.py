@@ -1,6 +1,7 @@
 """Every handler that a websocket client may name, from the registry of the product itself."""
 
 import os
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -41,12 +42,17 @@ def state_name(name: str) -> str:
 def http_paths() -> list[tuple[str, frozenset[str]]]:
     """Every path of the API with its methods."""
     registered()
-    from fastapi.routing import APIRoute
-
     from genai_app.app import http_routes
 
     found: dict[str, frozenset[str]] = {}
-    for route in http_routes().routes:
-        if isinstance(route, APIRoute):
-            found[route.path] = found.get(route.path, frozenset()) | route.methods
+    for path, methods in _walk(http_routes().routes):
+        found[path] = found.get(path, frozenset()) | methods
     return sorted(found.items())
+
+
+def _walk(routes: Iterable[Any]) -> Iterator[tuple[str, frozenset[str]]]:
+    for route in routes:
+        if hasattr(route, "original_router"):  # FastAPI keeps included routers as they are
+            yield from _walk(route.original_router.routes)
+        elif getattr(route, "methods", None):
+            yield route.path, frozenset(route.methods)

@@ -32,7 +32,9 @@ async def count_messages(db: Database) -> int:
 async def put_history(db: Database, username: str, turns: list[tuple[str, str]]) -> str:
     """A dialog of that user with these questions and answers. Returns its id."""
     async with db.write() as session:
-        user_id = await session.scalar(sa.select(col(User.id)).where(col(User.username) == username))
+        user_id = await session.scalar(
+            sa.select(col(User.id)).where(col(User.username) == username)
+        )
         dialog = Dialog(user_id=user_id, title="a long one")  # type: ignore[arg-type]
         session.add(dialog)
         await session.flush()

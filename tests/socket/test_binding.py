@@ -21,7 +21,11 @@ def foreign(app: AppProcess) -> list[str]:
     return [
         *("", "null", "https://evil.example", f"https://127.0.0.1:{port}"),
         *(f"http://127.0.0.1:{port}.evil.example", f"http://127.0.0.1:{port + 1}"),
-        *(f"http://127.0.0.1.evil.example:{port}", f"http://evil.example:{port}", "http://127.0.0.1"),
+        *(
+            f"http://127.0.0.1.evil.example:{port}",
+            f"http://evil.example:{port}",
+            "http://127.0.0.1",
+        ),
         *(f"http://127.0.0.1:{port}/", f"HTTP://127.0.0.1:{port}", f"http://127.0.0.1:{port} evil"),
     ]
 
@@ -41,10 +45,20 @@ async def test_foreign_origins_get_no_socket(app: AppProcess, open_page: OpenPag
 async def test_no_other_path_leads_to_the_socket(app: AppProcess, open_page: OpenPage) -> None:
     """C7. A path that only looks like the event socket's opens nothing."""
     page = await open_page("alice", path="")
-    for path in ("//_event/", "/_EVENT/", "/x/_event/", "/_upload", "/", "/login", "/%5fevent/../x"):
+    for path in (
+        "//_event/",
+        "/_EVENT/",
+        "/x/_event/",
+        "/_upload",
+        "/",
+        "/login",
+        "/%5fevent/../x",
+    ):
         with pytest.raises(aiohttp.WSServerHandshakeError):
             async with aiohttp.ClientSession() as http:
-                await http.ws_connect(f"{app.url}{path}", headers={"Origin": "https://evil.example"})
+                await http.ws_connect(
+                    f"{app.url}{path}", headers={"Origin": "https://evil.example"}
+                )
     assert page.closed
 
 
@@ -53,7 +67,7 @@ async def test_no_other_path_leads_to_the_socket(app: AppProcess, open_page: Ope
 async def test_a_stolen_token_opens_nothing(
     thief: str, connected: bool, open_page: OpenPage
 ) -> None:
-    """R6. Alice's client token without her cookie, or with Bob's: nothing of hers, and she stays."""
+    """R6. Alice's client token without her cookie, or with Bob's: nothing of hers; she stays."""
     alice = await open_page("alice")
     await alice.ask(question(words="canary-token"))
     if not connected:
@@ -86,7 +100,7 @@ async def test_odd_tokens_are_as_good_as_any(token: str, open_page: OpenPage) ->
 
 
 async def test_logout_ends_every_tab(open_page: OpenPage, app: AppProcess) -> None:
-    """B6. The cookie is refused at once on HTTP and socket; the other tab is at the login in 5 s."""
+    """B6. The cookie is refused at once on HTTP and socket; the other tab is out in 5 s."""
     page = await open_page("alice")
     second = await open_page(path="/", jar=page.jar)
     assert second.view("session_state")["username"] == "alice"

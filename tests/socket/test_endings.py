@@ -40,7 +40,7 @@ async def stop(page: PageClient) -> dict[str, Any]:
 async def test_stop_closes_the_model_call_within_a_second(
     directive: str, open_page: OpenPage, model: ModelServer, app_db: Database
 ) -> None:
-    """G22. Before the first token and in the middle: upstream closed, the text that came is kept."""
+    """G22. Before the first token and in the middle: upstream closed, what came is kept."""
     page = await open_page("alice")
     text = question(directive)
     await page.begin(text)
@@ -183,16 +183,27 @@ async def test_no_model_server_at_all(
         assert (await ready.json())["checks"] == {"database": "up", "model": "down"}
 
 
-GOOD = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
+GOOD = (
+    b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
+)
 
 
 @pytest.mark.parametrize(
     ("steps", "text", "status"),
     [
         ((Say(("a", "b")), Raw(b'data: {"choi\n\n'), Say(("c",)), End()), "abc", "complete"),
-        ((Say(("a",)), Raw(b": ping\n\njunk\n\nevent: x\n\n"), Say(("b",)), End()), "ab", "complete"),
+        (
+            (Say(("a",)), Raw(b": ping\n\njunk\n\nevent: x\n\n"), Say(("b",)), End()),
+            "ab",
+            "complete",
+        ),
         ((Raw(GOOD % b"a" + b"\r\n\r\n"), Say(("b",)), End()), "ab", "complete"),
-        ((Raw(GOOD.replace(b": ", b":", 1) % b"a" + b"\n\n"), Say(("b",)), End()), "ab", "complete"),
+        (
+            (Raw(GOOD.replace(b": ", b":", 1) % b"a" + b"\n\n"), Say(("b",)), End()),
+            "ab",
+            "complete",
+        ),
         ((Raw(GOOD % "я\u2028".encode() + b"\n\n", 1), End()), "я\u2028", "complete"),
         ((Say(("a",)), *(Raw(b"data: {junk\n\n"),) * 4, Say(("b",)), End()), "a", "failed"),
     ],

@@ -12,7 +12,7 @@ from genai_app.models import Dialog, Message
 from genai_app.services.users import Users
 from genai_app.web.policy import NEEDS, PUBLIC, short_name
 from tests.cast import PASSWORDS
-from tests.conftest import OpenPage
+from tests.conftest import OpenPage, StartApp
 from tests.fakes import handlers
 from tests.fakes.app_process import AppProcess
 from tests.fakes.log_lines import LogMark
@@ -109,7 +109,7 @@ async def test_public_handlers_tell_nobody_anything(open_page: OpenPage) -> None
 async def test_disabled_users_call_nothing(
     open_page: OpenPage, newcomer: tuple[str, str], app_db: Database, model: ModelServer
 ) -> None:
-    """C3, B6. A session of an account that was disabled meanwhile is nobody's, at the next event."""
+    """C3, B6. A session of an account that was disabled is nobody's at the next event."""
     dan = await open_page(path="")
     assert await dan.log_in("dan", PASSWORDS["dan"]) == "/login?error=wrong_credentials"
     page = await open_page(path="")
@@ -264,11 +264,29 @@ async def test_lone_surrogates_do_not_break_the_socket(open_page: OpenPage) -> N
             await settled(page)
 
 
+async def test_one_bad_event_is_one_error(start_app: StartApp, open_page: OpenPage) -> None:
+    """F2. What the page is told of a failed event must not fail again, and again: one packet of an
+    anonymous client would keep the process busy for ever."""
+    app = start_app()
+    page = await open_page(path="/login", at=app)
+    log = LogMark(app)
+    name = handlers.full_name("login_state.load")
+    await page.emit(name, {}, router_data={"pathname": "/", "asPath": ["a"]})
+    before = 0.0
+    for _ in range(20):  # other pages work meanwhile, and nothing goes on behind them
+        other = await open_page(path="/login", at=app)
+        await other.drop()
+        before = before or app.cpu_s()
+    assert len(log.text().splitlines()) < 60
+    assert app.cpu_s() - before < 1.5
+
+
 async def test_frames_that_no_page_sends_are_survived(
-    open_page: OpenPage, app: AppProcess
+    open_page: OpenPage, start_app: StartApp
 ) -> None:
-    """R4, R7. Packets of other kinds, half JSON, no event at all: no trace, nothing of it logged."""
-    page = await open_page("alice")
+    """R4, R7. Packets of other kinds, half JSON, no event at all: nothing of it is logged."""
+    app = start_app()
+    page = await open_page("alice", at=app)
     log = LogMark(app)
     packets = ["42/_event,[]", "42/_event,5", '42/_event,["event"]', '42/_event,["event",5]']
     packets += ['42/_event,["event",{"password":"canary-frame"}]', "42/_event,{", "43/_event,1[]"]

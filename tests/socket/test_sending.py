@@ -5,8 +5,9 @@ import uuid
 
 import pytest
 
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.services.chat import MAX_PROMPT_CHARS
+from genai_app.text import clean_text
 from tests import corpora
 from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import AppProcess
@@ -188,9 +189,7 @@ async def test_the_whole_corpus_survives(open_page: OpenPage, app_db: Database) 
     assert page.titles()[0]
 
 
-async def test_a_model_that_says_the_corpus_is_kept(
-    open_page: OpenPage, app_db: Database
-) -> None:
+async def test_a_model_that_says_the_corpus_is_kept(open_page: OpenPage, app_db: Database) -> None:
     """G43. Lone surrogates and NUL from the model: replaced, never a failed save."""
     page = await open_page("alice")
     answer = await page.ask(question("text=corpus,delay=0.02"))
@@ -254,7 +253,7 @@ async def test_a_long_history_is_trimmed_for_the_model(
 async def test_a_question_over_the_context_says_so(
     open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:
-    """E3. The model refuses the length: a friendly error, the question kept, a shorter one works."""
+    """E3. The model refuses the length: a friendly error, the question is kept."""
     page = await open_page("alice")
     text = question()
     model.script_once(Status(400, "This model's maximum context length is 8192 tokens."))

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import col
 
-from genai_app.db import Database, clean_text
+from genai_app.db import Database
 from genai_app.errors import StorageUnavailable
 from genai_app.models import User, new_id
 from genai_app.services.users import Users
+from genai_app.text import clean_text
 from tests.fakes.services import PostgresServer, free_port
 
 TASKS, ROUNDS = 8, 20

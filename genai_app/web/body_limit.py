@@ -1,0 +1,33 @@
+"""No request body is taken that no route of ours could want."""
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 1_000_000
+
+
+class BodyLimit:
+    """Answers 413 as soon as the announced or the received size is too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        size = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        received = int(size) if size.isdigit() else 0
+        counted = 0
+
+        async def limited() -> Message:
+            nonlocal counted
+            if received > MAX_BODY_BYTES:
+                raise HTTPException(413)
+            message = await receive()
+            counted += len(message.get("body", b""))
+            if counted > MAX_BODY_BYTES:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, limited, send)

@@ -1,0 +1,30 @@
+"""What nobody foresaw: the trace goes to the log, once, and a plain sentence to the page.
+
+The sentence is written straight to the socket. An event would run with the data of the one that
+failed, and fail like it, for ever.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from reflex_base.event.context import EventContext
+
+log = structlog.get_logger()
+
+MAX_REPORT_CHARS = 500
+
+_sending: set[asyncio.Task[None]] = set()
+
+
+def handler_failed(exception: Exception, shown: Mapping[str, Mapping[str, str]]) -> None:
+    """A handler raised. `shown`: the delta that tells the page so."""
+    log.error("handler.bug", exc_info=exception)
+    task = asyncio.ensure_future(EventContext.get().emit_delta(shown))
+    _sending.add(task)
+    task.add_done_callback(_sending.discard)
+
+
+def page_failed(exception: Exception) -> None:
+    """The browser reports a failure of its own; it may claim anything, so it is only noted."""
+    log.warning("page.error", report=str(exception)[:MAX_REPORT_CHARS])

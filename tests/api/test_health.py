@@ -1,0 +1,29 @@
+"""What a load balancer asks: /healthz and /readyz."""
+
+import json
+
+from tests.fakes.app_process import AppProcess
+from tests.fakes.raw_http import ask
+
+
+async def test_healthz_says_that_the_process_runs(app: AppProcess) -> None:
+    """G34. No dependency is asked, no login is needed."""
+    answer = await ask(app, "GET", "/healthz")
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})
+
+
+async def test_readyz_names_each_dependency(app: AppProcess) -> None:
+    """G1, G13. Up or down, and nothing about where they are."""
+    answer = await ask(app, "GET", "/readyz")
+    assert answer.status == 200
+    assert json.loads(answer.body) == {
+        "status": "ready",
+        "checks": {"database": "up", "model": "up"},
+    }
+    assert answer.header("cache-control") == "no-store"
+
+
+async def test_health_is_not_asked_by_other_methods(app: AppProcess) -> None:
+    """F2. A wrong method is a plain 405."""
+    for path in ("/healthz", "/readyz"):
+        assert (await ask(app, "POST", path)).status == 405

@@ -1,0 +1,74 @@
+"""Alice and Bob as actors, and the chat services. A test module takes them with
+`pytest_plugins = ("tests.unit.talk_fixtures",)`.
+"""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from genai_app.access import Actor
+from genai_app.db import Database
+from genai_app.services import generation
+from genai_app.services.chat import Chat
+from genai_app.services.generation import Generations
+from genai_app.services.history import History
+from tests.fakes.model_reading import MakeLlm
+from tests.unit.talk import MakeTalk, Talk, enter
+
+pytest_plugins = ("tests.fakes.model_fixtures",)
+
+BRISK_S = 0.03
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The background loops go round at once, so that no test waits for their pace."""
+    for name in ("CHECKPOINT_S", "REAP_S", "REMOTE_POLL_S", "SAVE_RETRY_S"):
+        monkeypatch.setattr(generation, name, BRISK_S)
+    for name in ("DRAIN_S", "SOLE_DRAIN_S"):
+        monkeypatch.setattr(generation, name, 0.0)
+
+
+@pytest_asyncio.fixture
+async def as_alice(db: Database) -> Actor:
+    """Alice, who asks."""
+    return await enter(db, "alice")
+
+
+@pytest_asyncio.fixture
+async def as_bob(db: Database) -> Actor:
+    """A stranger to Alice."""
+    return await enter(db, "bob")
+
+
+@pytest_asyncio.fixture
+async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenerator[MakeTalk]:
+    """Makes processes over one database; `opened=False` has no background loops, so it saves no
+    checkpoints and renews no lease."""
+    made: list[Generations] = []
+
+    async def make(
+        *,
+        at: Database | None = None,
+        opened: bool = True,
+        sole_process: bool = False,
+        context_tokens: int = 8192,
+        max_tokens: int = 1024,
+    ) -> Talk:
+        database = at or db
+        generations = Generations(database, make_llm(), sole_process=sole_process)
+        made.append(generations)
+        if opened:
+            await generations.open()
+        chat = Chat(database, generations, context_tokens=context_tokens, max_tokens=max_tokens)
+        return Talk(database, generations, chat, History(database))
+
+    yield make
+    for generations in made:
+        await generations.close()
+
+
+@pytest_asyncio.fixture
+async def talk(make_talk: MakeTalk) -> Talk:
+    return await make_talk()

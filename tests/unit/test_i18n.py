@@ -1,0 +1,74 @@
+"""Sentences in both languages. That the files are complete is shown by tests/test_docs.py."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import genai_app
+from genai_app import errors
+from genai_app.errors import AppError
+from genai_app.i18n import DEFAULT_LOCALE, LOCALES, catalogue, translate
+from genai_app.models import Source, Status
+
+PRODUCT = Path(genai_app.__file__).parent
+
+
+def _subclasses(kind: type[AppError]) -> Iterator[type[AppError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _subclasses(each)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_error_speaks(locale: str) -> None:
+    """The base of each error needs no parameters."""
+    for kind in _subclasses(AppError):
+        assert kind().user_text(locale) == catalogue(locale)[f"error.{kind.default_code}"]
+    text = errors.TooLarge(code="prompt_too_long", over_by=12).user_text(locale)
+    assert "12" in text
+    assert "{" not in text
+
+
+def test_every_key_in_the_code_is_known() -> None:
+    """`t("...")` and `translate(locale, "...")` with a literal key."""
+    found: set[str] = set()
+    for path in PRODUCT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                place = {"t": 0, "translate": 1}.get(node.func.id)
+                if place is not None and len(node.args) > place:
+                    argument = node.args[place]
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        found.add(argument.value)
+    assert len(found) > 20
+    assert found - set(catalogue("en")) == set()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_names_that_are_put_together(locale: str) -> None:
+    for status in (Status.TRUNCATED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED):
+        assert f"status.{status}" in catalogue(locale)
+    for source in Source:
+        assert f"source.{source}" in catalogue(locale)
+
+
+@pytest.mark.parametrize("locale", ["", "de", "RU", "ru-RU", "../en", "en\0"])
+def test_unknown_locale(locale: str) -> None:
+    """The default language rather than an error; and never another file."""
+    assert translate(locale, "login.submit") == catalogue(DEFAULT_LOCALE)["login.submit"]
+    with pytest.raises(KeyError):
+        catalogue(locale)
+
+
+def test_values_are_not_templates() -> None:
+    """Braces in a value stay braces."""
+    text = translate("en", "start.first_admin", username="{password}", password="{0.__class__}")
+    assert "{password}" in text
+    assert "{0.__class__}" in text
+
+
+def test_unknown_key_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        translate("en", "no.such.key")

@@ -1,0 +1,117 @@
+"""What a page is told of dialogs and messages."""
+
+import time
+from collections.abc import Generator
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from genai_app.i18n import LOCALES, catalogue
+from genai_app.models import Author, Dialog, Message, Status, new_id
+from genai_app.services.history import Branch
+from genai_app.state.rows import MessageRow, group_by_day, message_row, message_rows
+
+ASKED = datetime(2026, 3, 1, 21, 30, 15, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def moscow(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """The server's time zone, three hours before UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Moscow")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def _message(author: Author = Author.ASSISTANT, **more: object) -> Message:
+    given = {"id": new_id(), "author": author, "created_at": ASKED, "text": "words"} | more
+    return Message(dialog_id=new_id(), user_id=new_id(), **given)  # type: ignore[arg-type]
+
+
+def test_a_question() -> None:
+    message = _message(Author.USER)
+    assert message_row(message) == MessageRow(
+        id=str(message.id), author="user", text="words", status="complete", time="00:30"
+    )
+
+
+def test_an_answer() -> None:
+    message = _message(
+        status=Status.FAILED,
+        error_code="model_failed",
+        source="model",
+        model="llama",
+        trimmed=7,
+        finished_at=ASKED + timedelta(seconds=2, milliseconds=349),
+    )
+    row = message_row(message)
+    assert (row.status, row.error_code, row.source) == ("failed", "model_failed", "model")
+    assert (row.model, row.seconds, row.trimmed) == ("llama", "2.3", 7)
+    assert (row.sibling, row.siblings) == (0, [])
+
+
+def test_an_answer_that_grows() -> None:
+    """Nulls of the database are empty strings on the page, which knows no null."""
+    row = message_row(_message(status=Status.RUNNING, text=""))
+    assert (row.text, row.status, row.seconds) == ("", "running", "")
+    for each in fields(row):
+        assert isinstance(getattr(row, each.name), str | int | list)
+
+
+def test_siblings() -> None:
+    """Each answer knows its place among those to the same question, from 1."""
+    question = _message(Author.USER)
+    answers = [_message() for _ in range(3)]
+    family = tuple(answer.id for answer in answers)
+    for place, answer in enumerate(answers, start=1):
+        branch = Branch(
+            Dialog(user_id=new_id()), [question, answer], {answer.id: family}, has_older=False
+        )
+        first, second = message_rows(branch)
+        assert (first.sibling, first.siblings) == (0, [])
+        assert (second.sibling, second.siblings) == (place, [str(key) for key in family])
+
+
+def _dialog(moment: datetime) -> Dialog:
+    return Dialog(user_id=new_id(), title=moment.isoformat(), updated_at=moment)
+
+
+def test_periods_by_the_days_of_the_server() -> None:
+    """Midnight is Moscow's: 21:00 UTC. Order and dialogs stay as they were given."""
+    today = date(2026, 3, 2)
+    midnight = datetime(2026, 3, 1, 21, tzinfo=UTC)
+    tick = timedelta(microseconds=1)
+    expected = {
+        midnight + timedelta(days=3): "today",  # a clock that was set back
+        midnight: "today",
+        midnight - tick: "yesterday",
+        midnight - timedelta(days=1): "yesterday",
+        midnight - timedelta(days=1) - tick: "week",
+        midnight - timedelta(days=6): "week",
+        midnight - timedelta(days=6) - tick: "month",
+        midnight - timedelta(days=29): "month",
+        midnight - timedelta(days=29) - tick: "older",
+        midnight - timedelta(days=4000): "older",
+    }
+    dialogs = [_dialog(moment) for moment in expected]
+
+    groups = group_by_day(dialogs, today)
+
+    assert [group.period for group in groups] == ["today", "yesterday", "week", "month", "older"]
+    found = [(row.id, row.title, group.period) for group in groups for row in group.dialogs]
+    assert found == [
+        (str(dialog.id), dialog.title, period)
+        for dialog, period in zip(dialogs, expected.values(), strict=True)
+    ]
+
+
+def test_no_dialogs() -> None:
+    assert group_by_day([], date(2026, 3, 2)) == []
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_period_has_a_name(locale: str) -> None:
+    for period in ("today", "yesterday", "week", "month", "older"):
+        assert catalogue(locale)[f"period.{period}"]
