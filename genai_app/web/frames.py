@@ -13,10 +13,11 @@ from functools import cache
 from types import UnionType
 from typing import TypeGuard, Union, cast, get_args, get_origin, get_type_hints
 
+from reflex_base.constants.state import FIELD_MARKER
 from reflex_base.registry import RegistrationContext
 
 from genai_app.text import clean_text
-from genai_app.web.policy import NEEDS, PUBLIC, short_name
+from genai_app.web.policy import CLIENT_VARS, NEEDS, PUBLIC, short_name
 
 NAMESPACE = "/_event,"
 KEEP_ALIVE = ("2", "3")
@@ -67,12 +68,10 @@ def _is_event(event: object) -> bool:
         return False
     if short_name(name) not in PUBLIC and short_name(name) not in NEEDS:
         return False
-    return _is_router_data(event.get("router_data")) and _fits(name, event.get("payload", {}))
+    return _is_router_data(event.get("router_data", {})) and _fits(name, event.get("payload", {}))
 
 
 def _is_router_data(data: object) -> bool:
-    if data is None:
-        return True
     if not _is_record(data) or set(data) - ROUTER_KEYS:
         return False
     query = data.get("query", {})
@@ -88,9 +87,31 @@ def _fits(name: str, payload: object) -> bool:
     parameters = _parameters(name)
     if parameters is None or not _is_record(payload) or set(payload) - set(parameters):
         return False
-    return all(
-        isinstance(payload[key], wanted) if key in payload else not required
-        for key, (wanted, required) in parameters.items()
+    return (
+        all(
+            isinstance(payload[key], wanted) if key in payload else not required
+            for key, (wanted, required) in parameters.items()
+        )
+        and _are_client_vars(payload.get("vars"))
+        and _are_strings(payload.get("hashes"))
+    )
+
+
+def _are_client_vars(values: object) -> bool:
+    """What the browser keeps for us, in two events of Reflex's own."""
+    return values is None or (
+        _is_record(values)
+        and all(
+            short_name(key.removesuffix(FIELD_MARKER)) in CLIENT_VARS and isinstance(value, str)
+            for key, value in values.items()
+        )
+    )
+
+
+def _are_strings(values: object) -> bool:
+    return values is None or (
+        isinstance(values, list)
+        and all(isinstance(each, str) for each in cast("list[object]", values))
     )
 
 

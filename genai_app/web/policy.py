@@ -30,6 +30,9 @@ PUBLIC = frozenset(
     }
 )
 
+# Vars that live in the browser and come from there: preferences and an idempotency key.
+CLIENT_VARS = frozenset({"ui_state.locale_cookie", "chat_state.send_id"})
+
 NEEDS: dict[str, Role] = {
     "ui_state.toggle_sidebar": Role.USER,
     "dialogs_state.load": Role.USER,

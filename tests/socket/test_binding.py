@@ -90,7 +90,7 @@ async def test_a_stolen_token_opens_nothing(
     assert alice.messages()[0]["text"].startswith("canary-token")
 
 
-@pytest.mark.parametrize("token", ["", "x" * 10_000, "a&token=b", "%00", "\r\nx: y", "é"])
+@pytest.mark.parametrize("token", ["", "x" * 5_000, "a&token=b", "%00", "\r\nx: y", "é"])
 async def test_odd_tokens_are_as_good_as_any(token: str, open_page: OpenPage) -> None:
     """R6. The token comes from the client and may be anything; it is only ever hashed."""
     page = await open_page("alice", path="")
@@ -126,7 +126,7 @@ async def test_logout_ends_every_tab(open_page: OpenPage, app: AppProcess) -> No
 async def test_logout_refuses_the_very_next_event(open_page: OpenPage) -> None:
     """B6. An open socket of an ended session gets nothing more, before anybody closes it."""
     page = await open_page("alice")
-    await page.ask(question())
+    await page.ask(question("tokens=3"))
     known = page.dialog_id
     await page.log_out()
     await page.send_event("dialogs_state.rename", dialog_id=known, title="after the logout")

@@ -55,13 +55,13 @@ async def test_stop_closes_the_model_call_within_a_second(
     assert answer["text"].startswith(page.live_text())
     row = await message_row(app_db, answer["id"])
     assert (row.text, row.status) == (answer["text"], "stopped")
-    assert (await page.ask(question()))["status"] == "complete"
+    assert (await page.ask(question("tokens=3")))["status"] == "complete"
 
 
 async def test_stop_twice_and_after_the_end_changes_nothing(open_page: OpenPage) -> None:
     """G22. Idempotent."""
     page = await open_page("alice")
-    answer = await page.ask(question())
+    answer = await page.ask(question("tokens=3"))
     assert await stop(page) == answer
     await page.begin(question(LONG))
     await page.wait_for(lambda: page.live_text())
@@ -97,7 +97,7 @@ async def test_answer_again_makes_a_sibling(open_page: OpenPage, app_db: Databas
     await page.send_event("chat_state.choose_answer", answer_id=first["id"])
     await page.wait_for(lambda: page.messages()[-1]["id"] == first["id"])
     assert page.messages()[-1]["sibling"] == 1
-    third = await page.ask(question())
+    third = await page.ask(question("tokens=3"))
     assert (await message_row(app_db, page.messages()[-2]["id"])).parent_id == (
         await message_row(app_db, first["id"])
     ).id
@@ -111,7 +111,7 @@ async def test_answer_again_makes_a_sibling(open_page: OpenPage, app_db: Databas
 async def test_answer_again_while_one_runs_is_refused(open_page: OpenPage) -> None:
     """G22, N6. One answer at a time in a dialog; the running one is not harmed."""
     page = await open_page("alice")
-    first = await page.ask(question())
+    first = await page.ask(question("tokens=3"))
     await page.begin(question("tokens=30,delay=0.02"))
     await page.send_event("chat_state.regenerate", answer_id=first["id"])
     await page.wait_for(lambda: page.error_code == "answer_running")
@@ -156,7 +156,7 @@ async def test_a_broken_answer_says_why_and_keeps_what_came(
     assert len(await list_questions(app_db, text)) == 1
     assert log.bugs() == []
     assert text.partition(" fake:")[0] not in log.text()
-    assert (await page.ask(question()))["status"] == "complete"
+    assert (await page.ask(question("tokens=3")))["status"] == "complete"
 
 
 async def test_a_refused_model_is_asked_once_more_and_no_storm(
@@ -166,6 +166,7 @@ async def test_a_refused_model_is_asked_once_more_and_no_storm(
     page = await open_page("alice")
     busy, away = question("status=429"), question("status=503")
     await page.ask(busy)
+    await page.open("/")  # a dialog of its own: unanswered questions are asked together
     await page.ask(away)
     assert (len(asked(model, busy)), len(asked(model, away))) == (1, 2)
 
@@ -176,7 +177,7 @@ async def test_no_model_server_at_all(
     """G13, N1. Nobody listens: the question is kept and can be asked again when somebody does."""
     app = start_app(llm_url=f"http://127.0.0.1:{free_port()}")
     page = await open_page("alice", at=app)
-    answer = await page.ask(question())
+    answer = await page.ask(question("tokens=3"))
     assert (answer["status"], answer["error_code"]) == ("failed", "model_unavailable")
     async with page.http("GET", "/readyz") as ready:
         assert ready.status == 200
@@ -215,5 +216,5 @@ async def test_malformed_streams(
     """G19. Good data is kept, a bad chunk skipped; more than three end it with what had come."""
     page = await open_page("alice")
     model.script_once(*steps)
-    answer = await page.ask(question())
+    answer = await page.ask(question("tokens=3"))
     assert (answer["text"], answer["status"]) == (text, status)

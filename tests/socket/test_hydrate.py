@@ -82,7 +82,7 @@ async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
 async def test_no_secret_is_in_any_frame(open_page: OpenPage, app: AppProcess) -> None:
     """C10, B12. Neither cookie nor password nor the State's real token comes back to the page."""
     page = await open_page("alice")
-    await page.ask(question())
+    await page.ask(question("tokens=3"))
     await page.open(page.path)
     await page.open("/login")
     everything = "".join(frame.text for frame in page.frames)

@@ -49,7 +49,7 @@ async def test_a_text_too_long_is_refused_by_how_much(
     assert page.view("chat_state")["over_by"] == over_by
     assert await count_messages(app_db) == before
     assert cleared(page) == 0
-    await page.ask(question())  # shortened, under the same socket
+    await page.ask(question("tokens=3"))  # shortened, under the same socket
     assert page.error_code == ""
     assert cleared(page) == 1
 
@@ -68,14 +68,14 @@ async def test_a_frame_over_the_socket_cap_costs_only_the_frame(
 ) -> None:
     """E2, R8. A raw 3 MB event: the socket may close; the page that comes back is whole."""
     page = await open_page("alice")
-    await page.ask(question())
+    await page.ask(question("tokens=3"))
     shown, before = page.messages(), await count_messages(app_db)
     await page.send("y" * 3_000_000)
     await page.wait_closed()
     await page.open(page.path)
     assert page.messages() == shown
     assert await count_messages(app_db) == before
-    await page.ask(question())
+    await page.ask(question("tokens=3"))
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t\u2028", "\u3000"])
@@ -260,7 +260,7 @@ async def test_a_question_over_the_context_says_so(
     answer = await page.ask(text)
     assert (answer["status"], answer["error_code"]) == ("failed", "context_too_long")
     assert len(await list_questions(app_db, text)) == 1
-    assert (await page.ask(question()))["status"] == "complete"
+    assert (await page.ask(question("tokens=3")))["status"] == "complete"
 
 
 async def test_a_whole_session_writes_no_bug(open_page: OpenPage, app: AppProcess) -> None:
