@@ -125,9 +125,10 @@ class ChatState(rx.State):
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
         if first:
             self._moved_to = str(turn.dialog_id)
-            yield [follow, rx.redirect(f"/c/{turn.dialog_id}", replace=True)]
+            then = rx.redirect(f"/c/{turn.dialog_id}", replace=True)
         else:
-            yield [follow, DialogsState.load]
+            then = DialogsState.load
+        yield [follow, then] if follow else then
 
     @rx.event
     async def regenerate(self, answer_id: str):

@@ -26,5 +26,7 @@ def handler_failed(exception: Exception, shown: Mapping[str, Mapping[str, str]])
 
 
 def page_failed(exception: Exception) -> None:
-    """The browser reports a failure of its own; it may claim anything, so it is only noted."""
-    log.warning("page.error", report=str(exception)[:MAX_REPORT_CHARS])
+    """The browser reports a failure of its own. It may claim anything, a dialog's text among it:
+    what it says is for a log that somebody has set to DEBUG."""
+    log.warning("page.error", size=len(str(exception)))
+    log.debug("page.error_report", report=str(exception)[:MAX_REPORT_CHARS])

@@ -64,7 +64,7 @@ class Frontend(PrecompressedStaticFiles):
         if path.startswith("/assets/"):
             caching = IMMUTABLE
         else:  # not even the back button may show a page after the logout
-            caching = "no-store" if is_page(path) else "no-cache"
+            caching = "no-store" if is_page(path) or path == "/login" else "no-cache"
 
         async def with_cache(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in CACHEABLE:

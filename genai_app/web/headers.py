@@ -83,7 +83,13 @@ class SecurityHeaders:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app({**scope, "request_id": request_id}, receive, with_headers)
+            try:
+                await self._app({**scope, "request_id": request_id}, receive, with_headers)
+            except Exception:
+                # Starlette answers with our 500, logs nothing, and raises again for the server:
+                # api/errors.py has logged it
+                if not status:
+                    raise
             if not scope["path"].startswith(UNLOGGED):
                 log.info(
                     "request",

@@ -36,7 +36,7 @@ async def test_blank_passwords_are_refused(app: AppProcess, password: str) -> No
         *("*", "*)(uid=*", "admin)(|(objectClass=*", "\\2a", "alice\x00", "\x00", "", " ", "'--"),
         *(
             "a" * 10_000,
-            "a" * 2_000_000,
+            "a" * 200_000,
             "alice\u200b",
             "\u202ealice",
             "al\u00adice",
