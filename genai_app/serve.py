@@ -3,20 +3,18 @@
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import structlog
+import uvicorn
 
 from genai_app import build, log, migrations
 from genai_app.errors import SettingsError
 from genai_app.settings import Settings, unknown_names
-
-if TYPE_CHECKING:
-    import uvicorn
 
 logger = structlog.get_logger()
 
@@ -90,9 +88,18 @@ def _prepare_reflex(settings: Settings) -> None:
     )
 
 
-async def _serve(settings: Settings) -> int:
-    import uvicorn
+class Server(uvicorn.Server):
+    """Ends with an exit code of its own: uvicorn raises the signal again when all is done."""
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def _serve(settings: Settings) -> int:
     from genai_app.app import app
 
     config = uvicorn.Config(
@@ -112,7 +119,7 @@ async def _serve(settings: Settings) -> int:
         backlog=1024,
         timeout_graceful_shutdown=SOCKETS_CLOSE_S,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     announcing = asyncio.create_task(_announce(settings, server))
     await server.serve()
     announcing.cancel()
@@ -121,7 +128,7 @@ async def _serve(settings: Settings) -> int:
     return 0 if server.started else 1
 
 
-async def _announce(settings: Settings, server: "uvicorn.Server") -> None:
+async def _announce(settings: Settings, server: Server) -> None:
     """Say where to go once the port answers."""
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(READY_POLL_S)

@@ -31,7 +31,7 @@ REAP_S = 2.0
 REMOTE_POLL_S = 0.5
 SAVE_RETRY_S = 1.0
 DRAIN_S = 20.0
-SOLE_DRAIN_S = 2.0  # on a laptop Ctrl-C should not wait for a long answer
+SOLE_DRAIN_S = 5.0  # on a laptop Ctrl-C should not wait for a long answer
 MAX_ANSWER_CHARS = 400_000
 
 
