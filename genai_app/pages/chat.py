@@ -90,6 +90,10 @@ def chat() -> rx.Component:
                 class_name="dock",
             ),
         ),
-        class_name=rx.cond(ChatState.messages.length() > 0, "app", "app fresh"),
+        class_name=rx.cond(
+            ChatState.loaded,
+            rx.cond(ChatState.messages.length() > 0, "app", "app fresh"),
+            "app loading",
+        ),
         lang=UiState.locale,
     )

@@ -10,6 +10,7 @@ from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.services import services
 from genai_app.services.acting import acting
 from genai_app.services.chat import Turn
+from genai_app.services.history import PAGE
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import MessageRow, message_rows
 from genai_app.state.session import SessionState
@@ -64,7 +65,9 @@ class ChatState(rx.State):
 
     async def _show(self, dialog_id: str):
         try:
-            branch = await services().history.get_branch(acting(), dialog_id)
+            branch = await services().history.get_branch(
+                acting(), dialog_id, limit=self._limit(dialog_id)
+            )
         except AppError as error:
             self._show_nothing()
             self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
@@ -75,6 +78,10 @@ class ChatState(rx.State):
         self.has_older = branch.has_older
         self.loaded = True
         return self._follow_running()
+
+    def _limit(self, dialog_id: str) -> int:
+        """A page of messages; in the dialog on the screen as many as were loaded, and a turn."""
+        return max(PAGE, len(self.messages) + 2) if dialog_id == self.dialog_id else PAGE
 
     def _follow_running(self):
         last = self.messages[-1] if self.messages else None

@@ -50,11 +50,11 @@ class StreamState(rx.State):
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
-            dialog_id = chat.dialog_id
+            dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
             if not any(row.id == message_id for row in chat.messages):
                 return
         try:
-            branch = await services().history.get_branch(actor, dialog_id)
+            branch = await services().history.get_branch(actor, dialog_id, limit=limit)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
