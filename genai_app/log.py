@@ -104,7 +104,7 @@ def configure(settings: Settings) -> None:
     root.setLevel(settings.log_level)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    for name in OWN_HANDLERS:
+    for name in (*QUIET, *OWN_HANDLERS):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -18,6 +18,7 @@ from genai_app.settings import Settings, unknown_names
 
 logger = structlog.get_logger()
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SOCKETS_CLOSE_S = 3
 MAX_FRAME_BYTES = 1_000_000
 READY_POLL_S = 0.02
@@ -28,6 +29,12 @@ def run(settings: Settings) -> int:
     log.configure(settings)
     for name in unknown_names(settings):
         logger.warning("settings.unknown", name=name)
+    if not settings.public_url and settings.host not in LOOPBACK:
+        logger.warning(
+            "settings.public_url_missing",
+            means="browsers on other machines are refused: set GENAI_PUBLIC_URL to the address"
+            " that they open",
+        )
     if build.built_missing():
         raise SettingsError("the front end is not built: run `genai build` (needs bun) once")
     settings.data_dir.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import reflex as rx
 from reflex_components_code.code import CodeBlock, Theme
 from reflex_components_core.el.elements.inline import A
 
+from genai_app.components.icon_button import icon_button
 from genai_app.components.text import t
 
 
@@ -24,14 +25,7 @@ def _highlighted(value: rx.Var, language: rx.Var | str = "log", **props: rx.Var)
     return rx.el.div(
         rx.el.div(
             rx.el.span(language, class_name="code-language"),
-            rx.el.button(
-                rx.icon("copy", size=14),
-                type="button",
-                class_name="icon-button",
-                aria_label=t("chat.copy_code"),
-                title=t("chat.copy_code"),
-                on_click=rx.set_clipboard(value),
-            ),
+            icon_button("copy", t("chat.copy_code"), size=14, on_click=rx.set_clipboard(value)),
             class_name="code-head",
         ),
         rx.el.div(

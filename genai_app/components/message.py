@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block, markdown_tail
 from genai_app.components.text import error_text, t
 from genai_app.models import Author, Source, Status
@@ -9,17 +10,6 @@ from genai_app.state.chat import ChatState
 from genai_app.state.live_text import BLOCKS, PIECES
 from genai_app.state.rows import MessageRow
 from genai_app.state.stream import StreamState
-
-
-def _icon_button(icon: str, label: rx.Var[str], **props) -> rx.Component:
-    return rx.el.button(
-        rx.icon(icon, size=15),
-        type="button",
-        class_name="icon-button",
-        aria_label=label,
-        title=label,
-        **props,
-    )
 
 
 @rx.memo
@@ -91,14 +81,14 @@ def _branches(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.cond(
         place > 0,
         rx.el.span(
-            _icon_button(
+            icon_button(
                 "chevron-left",
                 t("chat.previous_answer"),
                 disabled=place <= 1,
                 on_click=ChatState.choose_answer(row.siblings[place - 2]),
             ),
             rx.el.span(f"{place} / {count}", class_name="branch-place"),
-            _icon_button(
+            icon_button(
                 "chevron-right",
                 t("chat.next_answer"),
                 disabled=place >= count,
@@ -114,18 +104,18 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.cond(
             row.text != "",
-            _icon_button(
+            icon_button(
                 "copy",
                 t("chat.copy"),
                 on_click=rx.set_clipboard(row.text),
-                custom_attrs={"data-testid": "copy"},
+                testid="copy",
             ),
         ),
-        _icon_button(
+        icon_button(
             "refresh-cw",
             t("chat.regenerate"),
             on_click=ChatState.regenerate(row.id),
-            custom_attrs={"data-testid": "regenerate"},
+            testid="regenerate",
         ),
         _branches(row),
         rx.el.span(

@@ -3,6 +3,7 @@
 import reflex as rx
 from reflex_components_core.core.banner import has_connection_errors
 
+from genai_app.components.icon_button import icon_button
 from genai_app.components.text import error_text, t
 from genai_app.state.chat import ChatState
 from genai_app.state.session import SessionState
@@ -26,14 +27,7 @@ def error_notice() -> rx.Component:
         rx.el.div(
             rx.icon("circle-alert", size=16),
             rx.el.span(error_text(ChatState.error_code, over_by=ChatState.over_by)),
-            rx.el.button(
-                rx.icon("x", size=14),
-                type="button",
-                class_name="icon-button",
-                aria_label=t("chat.dismiss"),
-                title=t("chat.dismiss"),
-                on_click=ChatState.dismiss_error,
-            ),
+            icon_button("x", t("chat.dismiss"), size=14, on_click=ChatState.dismiss_error),
             class_name="note note-danger",
             role="alert",
             custom_attrs={"data-testid": "error"},

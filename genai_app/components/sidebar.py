@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
 from genai_app.components.text import error_text, t
 from genai_app.state.chat import ChatState
@@ -43,15 +44,7 @@ def _link(title: rx.Var[str], dialog: rx.Var[DialogRow]) -> rx.Component:
 
 
 def _action(icon: str, label: rx.Var[str], handler, name: str) -> rx.Component:
-    return rx.el.button(
-        rx.icon(icon, size=14),
-        type="button",
-        class_name="icon-button",
-        aria_label=label,
-        title=label,
-        on_click=handler,
-        custom_attrs={"data-testid": name},
-    )
+    return icon_button(icon, label, size=14, on_click=handler, testid=name)
 
 
 def _rename_form(dialog: rx.Var[DialogRow]) -> rx.Component:
@@ -63,13 +56,7 @@ def _rename_form(dialog: rx.Var[DialogRow]) -> rx.Component:
             auto_focus=True,
             aria_label=t("nav.title_field"),
         ),
-        rx.el.button(
-            rx.icon("check", size=14),
-            type="submit",
-            class_name="icon-button",
-            aria_label=t("nav.save"),
-            title=t("nav.save"),
-        ),
+        icon_button("check", t("nav.save"), size=14, type="submit"),
         _action("x", t("nav.cancel"), DialogsState.cancel, "cancel"),
         class_name="dialog-edit",
         key="rename",
@@ -117,14 +104,7 @@ def _corner() -> rx.Component:
         ),
         preferences(),
         native_form(
-            rx.el.button(
-                rx.icon("log-out", size=16),
-                type="submit",
-                class_name="icon-button",
-                aria_label=t("nav.logout"),
-                title=t("nav.logout"),
-                custom_attrs={"data-testid": "logout"},
-            ),
+            icon_button("log-out", t("nav.logout"), size=16, type="submit", testid="logout"),
             action="/logout",
             method="post",
         ),
@@ -170,12 +150,11 @@ def sidebar() -> rx.Component:
         ),
         rx.el.header(
             rx.el.span(rx.icon("sparkles", size=18), t("app.name"), class_name="brand"),
-            rx.el.button(
-                rx.icon("x", size=18),
-                type="button",
-                class_name="icon-button narrow-only",
-                aria_label=t("nav.close"),
-                title=t("nav.close"),
+            icon_button(
+                "x",
+                t("nav.close"),
+                size=18,
+                class_name="narrow-only",
                 on_click=UiState.toggle_sidebar,
             ),
         ),

@@ -3,6 +3,7 @@
 import reflex as rx
 
 from genai_app.components.composer import composer
+from genai_app.components.icon_button import icon_button
 from genai_app.components.message import message
 from genai_app.components.notices import connection_notice, demo_notice, error_notice
 from genai_app.components.sidebar import sidebar
@@ -14,14 +15,7 @@ from genai_app.state.ui import UiState
 def _bar() -> rx.Component:
     """The head of a narrow screen."""
     return rx.el.header(
-        rx.el.button(
-            rx.icon("menu", size=20),
-            type="button",
-            class_name="icon-button",
-            aria_label=t("nav.menu"),
-            title=t("nav.menu"),
-            on_click=UiState.toggle_sidebar,
-        ),
+        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
         rx.el.span(
             rx.cond(ChatState.title != "", ChatState.title, t("nav.new")), class_name="bar-title"
         ),

@@ -49,7 +49,11 @@ class EventDoor:
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"origin"), None)
         if origin not in services().settings.origins:
-            log.warning("socket.refused", reason="origin", origin=(origin or "none")[:200])
+            log.warning(
+                "socket.refused",
+                reason="the origin is not GENAI_PUBLIC_URL",
+                origin=(origin or "none")[:200],
+            )
             await _refuse(receive, send, POLICY_VIOLATION)
             return
         try:

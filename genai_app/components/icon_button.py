@@ -1,0 +1,19 @@
+"""A button that is a picture. Its name is said to who cannot see it, and shown on pointing."""
+
+import reflex as rx
+
+
+def icon_button(
+    icon: str, label: rx.Var[str], *, size: int = 15, class_name: str = "", **props
+) -> rx.Component:
+    """`props`: those of a button; `testid` becomes its `data-testid`."""
+    if testid := props.pop("testid", ""):
+        props["custom_attrs"] = {"data-testid": testid}
+    return rx.el.button(
+        rx.icon(icon, size=size),
+        type=props.pop("type", "button"),
+        class_name=f"icon-button {class_name}".strip(),
+        aria_label=label,
+        title=label,
+        **props,
+    )
