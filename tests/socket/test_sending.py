@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import pytest
 
@@ -70,7 +71,8 @@ async def test_a_frame_over_the_socket_cap_costs_only_the_frame(
     page = await open_page("alice")
     await page.ask(question("tokens=3"))
     shown, before = page.messages(), await count_messages(app_db)
-    await page.send("y" * 3_000_000)
+    with suppress(ConnectionError):  # the server may close while the frame is still on its way
+        await page.send("y" * 3_000_000)
     await page.wait_closed()
     await page.open(page.path)
     assert page.messages() == shown
