@@ -86,6 +86,9 @@ def _prepare_reflex(settings: Settings) -> None:
         {
             "REFLEX_ENV_MODE": "prod",
             "REFLEX_WEB_WORKDIR": str(build.ROOT / ".web"),
+            # not left to rxconfig.py, which Reflex does not find from every directory: its default
+            # writes the States, and so what stands on the pages, to disk
+            "REFLEX_STATE_MANAGER_MODE": "memory",
             "REFLEX_STATES_WORKDIR": str(settings.data_dir / "states"),
             "REFLEX_TELEMETRY_ENABLED": "false",
             "REFLEX_CHECK_LATEST_VERSION": "false",
