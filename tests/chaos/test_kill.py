@@ -194,6 +194,7 @@ async def test_a_restart_keeps_logins(start_app: StartApp, open_page: OpenPage) 
     await page.ask(question())
     shown = page.messages()
     assert await asyncio.to_thread(app.stop) == 0
+    assert not list(app.data_dir.rglob("*.pkl"))  # what stands on a page is never on the disk
     await page.wait_closed()
     app.restart()
     await page.open(page.path)
