@@ -17,16 +17,16 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         size = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
-        received = int(size) if size.isdigit() else 0
-        counted = 0
+        announced = int(size) if size.isdigit() else 0
+        received = 0
 
         async def limited() -> Message:
-            nonlocal counted
-            if received > MAX_BODY_BYTES:
+            nonlocal received
+            if announced > MAX_BODY_BYTES:
                 raise HTTPException(413)
             message = await receive()
-            counted += len(message.get("body", b""))
-            if counted > MAX_BODY_BYTES:
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
                 raise HTTPException(413)
             return message
 
