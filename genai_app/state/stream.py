@@ -80,7 +80,11 @@ async def _show_growing(message_id: str) -> bool:
     context = EventContext.get()
     namespace = RegistrationContext.get().app.event_namespace
     assert namespace is not None  # there is no event without it
-    connected = namespace.token_to_sid
+    # not token_to_sid, which is a copy; a page that was loaded again is followed by its own event
+    sockets = namespace._token_manager.token_to_socket
+    socket = sockets.get(context.token)
+    if socket is None:
+        return False
     await _emit(context, live)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
@@ -88,7 +92,7 @@ async def _show_growing(message_id: str) -> bool:
         try:
             async with aclosing(increments):
                 async for increment in increments:
-                    if context.token not in connected:
+                    if sockets.get(context.token) is not socket:
                         return False
                     if increment.text:
                         seen += len(increment.text)
@@ -96,7 +100,7 @@ async def _show_growing(message_id: str) -> bool:
                         await _emit(context, live)
             return True
         except StorageUnavailable:
-            if context.token not in connected:
+            if sockets.get(context.token) is not socket:
                 return False
             await asyncio.sleep(RETRY_S)
 
