@@ -15,14 +15,17 @@ RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated user at one door. Made only by services/sessions.py."""
+    """An authenticated user at one door: by a login, or by an API key. Made only by
+    services/sessions.py and services/keys.py."""
 
     user_id: uuid.UUID
     username: str
     full_name: str
     role: Role
     channel: Channel
-    session_id: uuid.UUID
+    session_id: uuid.UUID | None = None
+    key_id: uuid.UUID | None = None
+    rate_limit: str | None = None  # the user's own, in place of the role's
 
     def has(self, role: Role) -> bool:
         """Whether the actor has `role` or a higher one."""

@@ -138,10 +138,14 @@ class User(SQLModel, table=True):
     password_hash: str | None = _text(default=None, nullable=True)
     created_at: datetime = _moment(default_factory=now)
     disabled_at: datetime | None = _moment(default=None, nullable=True)
+    rate_limit: str | None = _text(default=None, nullable=True)  # in place of the role's
+    # until then the limit is counted from the messages: Redis was gone (services/limits.py)
+    counted_until: datetime | None = _moment(default=None, nullable=True)
 
 
 class Session(SQLModel, table=True):
-    """A login. The cookie holds the token; the table only its keyed hash."""
+    """A login. A browser's cookie holds a token of which the table has the keyed hash. Of a login
+    through the API nobody has that token; it has the id of the refresh token that is good now."""
 
     __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -152,12 +156,36 @@ class Session(SQLModel, table=True):
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     user_id: uuid.UUID = _key("users.id")
     token_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    refresh_id: uuid.UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    channel: str = Field(
+        default=Channel.WEB, sa_column=sa.Column(sa.Text, nullable=False, server_default="web")
+    )
     created_at: datetime = _moment(default_factory=now)
     expires_at: datetime = _moment()
     ended_at: datetime | None = _moment(default=None, nullable=True)
     end_reason: str | None = _text(default=None, nullable=True)
     address: str = _text(default="")
     user_agent: str = _text(default="")
+
+
+class ApiKey(SQLModel, table=True):
+    """A named key of a user for scripts. Shown once; the table has its keyed hash."""
+
+    __tablename__ = "api_keys"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
+        sa.Index("ix_api_keys_user_id", "user_id", "id"),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    user_id: uuid.UUID = _key("users.id")
+    name: str = _text()
+    key_hash: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=False))
+    hint: str = _text()  # its first characters, to tell keys apart
+    created_at: datetime = _moment(default_factory=now)
+    expires_at: datetime | None = _moment(default=None, nullable=True)
+    last_used_at: datetime | None = _moment(default=None, nullable=True)
+    revoked_at: datetime | None = _moment(default=None, nullable=True)
 
 
 class Dialog(SQLModel, table=True):
@@ -178,7 +206,9 @@ class Dialog(SQLModel, table=True):
 class Message(SQLModel, table=True):
     """A node of a dialog's tree; branches are siblings under one parent.
 
-    `client_id` is made by the client for each send, so that a repeat is the same message.
+    `client_id` is made by the client for each send, so that a repeat is the same message; a repeat
+    with another `body_hash` is a mistake. `context_hash` covers everything that a client of
+    OpenAI's API has sent and been told up to here, so that its next call goes on with this dialog.
     """
 
     __tablename__ = "messages"  # pyright: ignore[reportAssignmentType]
@@ -187,6 +217,12 @@ class Message(SQLModel, table=True):
         sa.Index("ix_messages_dialog_id", "dialog_id", "id"),
         sa.Index("ix_messages_parent_id", "parent_id"),
         sa.Index("ix_messages_user_created", "user_id", "created_at"),
+        sa.Index(
+            "ix_messages_context",
+            "context_hash",
+            postgresql_where=sa.text("context_hash IS NOT NULL"),
+            sqlite_where=sa.text("context_hash IS NOT NULL"),
+        ),
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
@@ -195,6 +231,8 @@ class Message(SQLModel, table=True):
     parent_id: uuid.UUID | None = _key("messages.id", default=None, nullable=True)
     depth: int = 0  # how many messages stand before it on its branch
     client_id: uuid.UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    body_hash: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32)))
+    context_hash: bytes | None = Field(default=None, sa_column=sa.Column(sa.LargeBinary(32)))
     author: str = _text()
     channel: str = _text(default=Channel.WEB)
     text: str = _text(default="")
@@ -204,6 +242,9 @@ class Message(SQLModel, table=True):
     model: str | None = _text(default=None, nullable=True)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    made_at: datetime | None = _moment(
+        default=None, nullable=True
+    )  # a cached answer: when it was new
     trimmed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # messages left out
     created_at: datetime = _moment(default_factory=now)
     first_token_at: datetime | None = _moment(default=None, nullable=True)
@@ -219,6 +260,12 @@ class Generation(SQLModel, table=True):
         sa.Index(
             "ix_generations_lease", "lease_until", postgresql_where=sa.text("ended_at IS NULL")
         ),
+        sa.Index(
+            "ix_generations_user",
+            "user_id",
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        ),
     )
 
     message_id: uuid.UUID = Field(
@@ -226,8 +273,31 @@ class Generation(SQLModel, table=True):
             sa.Uuid, sa.ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
         )
     )
+    # the message's own, beside it; no foreign keys: the row goes with its message
+    dialog_id: uuid.UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    user_id: uuid.UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
     owner: str = _text()
     started_at: datetime = _moment(default_factory=now)
     lease_until: datetime = _moment()
     stop_requested_at: datetime | None = _moment(default=None, nullable=True)
     ended_at: datetime | None = _moment(default=None, nullable=True)
+
+
+class AuditEvent(SQLModel, table=True):
+    """Who did what to whom, and whether it was allowed. Never what was written or asked."""
+
+    __tablename__ = "audit_events"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (sa.Index("ix_audit_events_at", "at", "id"),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    at: datetime = _moment(default_factory=now)
+    action: str = _text()
+    outcome: str = _text()
+    # no foreign key: the event outlives the account
+    actor_id: uuid.UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    actor_name: str = _text(default="")
+    target: str = _text(default="")
+    channel: str = _text(default="")
+    address: str = _text(default="")
+    request_id: str = _text(default="")
+    details: str = _text(default="")  # "reason=disabled limit=30/minute"

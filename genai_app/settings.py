@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from limits import RateLimitItem, parse
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,6 +33,8 @@ PREFIX = "GENAI_"
 MIN_SECRET_BYTES = 32
 MIN_SECRET_DISTINCT = 8  # "aaaa..." and "changeme" repeated are long, not secret
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "default", "example", "password")
+
+MAX_WINDOW_S = 31 * 86400
 
 Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
 
@@ -53,7 +63,9 @@ class SecretFiles(PydanticBaseSettingsSource):
         return found
 
 
-SECRET_FIELDS = frozenset({"secret_key", "database_url", "llm_api_key", "admin_password"})
+SECRET_FIELDS = frozenset(
+    {"secret_key", "database_url", "redis_url", "llm_api_key", "admin_password", "metrics_token"}
+)
 
 
 class Settings(BaseSettings):
@@ -75,6 +87,7 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr | None = None
     database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
 
     llm_base_url: Annotated[tuple[str, ...], NoDecode] = ()
     llm_api_key: SecretStr | None = None
@@ -87,9 +100,21 @@ class Settings(BaseSettings):
     llm_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
     llm_context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] = 8192
 
+    system_prompt: str = ""
+
+    rate_limit: str = "30/minute"
+    rate_limit_reviewer: str = ""
+    rate_limit_admin: str = ""
+    max_parallel_answers: Annotated[int, Field(ge=0, le=100_000)] = 0
+    cache_ttl_s: Annotated[int, Field(ge=1, le=366 * 86400)] = 3600
+    cache_scope: Literal["company", "user", "off"] = "company"
+
     admin_username: str = "admin"
     admin_password: SecretStr | None = None
     session_ttl_s: Annotated[int, Field(ge=60, le=366 * 86400)] = 14 * 86400
+    access_token_ttl_s: Annotated[int, Field(ge=10, le=86400)] = 900
+    trusted_proxy_hops: Annotated[int, Field(ge=0, le=10)] = 0
+    metrics_token: SecretStr | None = None
 
     locale: Literal["ru", "en"] = "ru"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -135,6 +160,24 @@ class Settings(BaseSettings):
         ):
             raise ValueError("must be an origin such as https://chat.example.com, without a path")
         return value.rstrip("/")
+
+    @field_validator("rate_limit", "rate_limit_reviewer", "rate_limit_admin")
+    @classmethod
+    def _check_limit(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name == "rate_limit":
+            parse_limit(value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in (
+            "redis",
+            "rediss",
+            "unix",
+        ):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -223,6 +266,21 @@ class Settings(BaseSettings):
         if len(text) < MIN_SECRET_BYTES:
             raise SettingsError(f"{path}: damaged, {MIN_SECRET_BYTES} bytes or more are needed")
         return text.encode()
+
+
+def parse_limit(text: str) -> RateLimitItem:
+    """A limit in the notation of `limits`: `30/minute`, `1000 per 8 hours`.
+
+    Raises:
+        ValueError: not of that notation, nothing at all, or a window of more than 31 days.
+    """
+    try:
+        item = parse(text)
+    except ValueError:
+        raise ValueError("must look like 30/minute or 500 per 8 hours") from None
+    if item.amount < 1 or item.get_expiry() > MAX_WINDOW_S:
+        raise ValueError("must let at least one through and look back at most 31 days")
+    return item
 
 
 def load_settings(**overrides: Any) -> Settings:

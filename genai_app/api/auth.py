@@ -59,7 +59,7 @@ async def log_out(request: Request) -> RedirectResponse:
         return RedirectResponse("/", 303)
     token = session_token(request.headers.get("cookie"))
     actor = await services().sessions.find_actor(token)
-    if actor is not None:
+    if actor is not None and actor.session_id is not None:
         await services().sessions.end(actor.session_id, "logout")
         log.info("logout", user=actor.username)
     response = RedirectResponse("/login", 303)

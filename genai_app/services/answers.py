@@ -61,9 +61,15 @@ class Answers:
         self._db = db
         self._owner = owner
 
-    def lease(self, message_id: uuid.UUID) -> Generation:
+    def lease(self, answer: Message) -> Generation:
         """The row to commit together with an empty answer."""
-        return Generation(message_id=message_id, owner=self._owner, lease_until=_lease_end())
+        return Generation(
+            message_id=answer.id,
+            dialog_id=answer.dialog_id,
+            user_id=answer.user_id,
+            owner=self._owner,
+            lease_until=_lease_end(),
+        )
 
     async def read(self, message_id: uuid.UUID) -> SavedAnswer | None:
         query = (

@@ -194,7 +194,7 @@ class Chat:
         )
         session.add(answer)
         await session.flush()
-        session.add(self._generations.lease(answer.id))
+        session.add(self._generations.lease(answer))
         dialog.leaf_id = answer.id
         dialog.updated_at = clock.now()
         session.add(dialog)

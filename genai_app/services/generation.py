@@ -20,7 +20,7 @@ from genai_app import clock
 from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
 from genai_app.db import Database
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
-from genai_app.models import Generation, Status
+from genai_app.models import Generation, Message, Status
 from genai_app.services.answers import Answers, Ending, Growth
 from genai_app.text import clean_text
 
@@ -131,9 +131,9 @@ class Generations:
 
     # --- starting, stopping -------------------------------------------------
 
-    def lease(self, message_id: uuid.UUID) -> Generation:
+    def lease(self, answer: Message) -> Generation:
         """The row to commit together with the empty answer; then call `start`."""
-        return self._answers.lease(message_id)
+        return self._answers.lease(answer)
 
     def start(self, message_id: uuid.UUID, request: Request) -> None:
         """Call the model for an answer whose row and lease are committed."""

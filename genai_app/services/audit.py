@@ -1,0 +1,98 @@
+"""Who did what, and whether it was allowed: one row an event, in the transaction of the deed where
+there is one. Never a password, a token, or what somebody asked or was told."""
+
+from contextvars import ContextVar
+from enum import StrEnum
+
+import structlog
+
+from genai_app.access import Actor
+from genai_app.db import Database
+from genai_app.errors import StorageUnavailable
+from genai_app.models import AuditEvent, Channel, User
+from genai_app.text import clean_text
+
+log = structlog.stdlib.get_logger(__name__)
+
+MAX_TARGET = 200
+
+# The address of the client that this task serves; set by the door it came through.
+client_address: ContextVar[str] = ContextVar("client_address", default="")
+
+
+class Action(StrEnum):
+    """What can be done. The past tense is left to `Outcome`."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    TOKEN_REFRESH = "token_refresh"  # noqa: S105 - a name
+    SESSION_REVOKE = "session_revoke"
+    KEY_CREATE = "key_create"
+    KEY_REVOKE = "key_revoke"
+    USER_ADD = "user_add"
+    USER_DISABLE = "user_disable"
+    USER_ENABLE = "user_enable"
+    USER_PASSWORD = "user_password"  # noqa: S105 - a name
+    ROLE_CHANGE = "role_change"
+    LIMIT_CHANGE = "limit_change"
+    LIMIT_HIT = "limit_hit"
+    ACCESS = "access"  # a door that only some roles may use
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+
+
+def event(
+    action: Action,
+    outcome: Outcome = Outcome.DONE,
+    *,
+    by: Actor | User | str = "",
+    target: str = "",
+    channel: Channel | str = "",
+    **details: object,
+) -> AuditEvent:
+    """The row to add to a session.
+
+    Args:
+        by: who acts; a name where nobody is known by it, or the operator's command line.
+        target: what it is done to, as an administrator would name it.
+        details: short facts such as `reason="disabled"`; no content of dialogs.
+    """
+    known = by if isinstance(by, Actor | User) else None
+    actor_id = known.user_id if isinstance(known, Actor) else known.id if known else None
+    name = by if isinstance(by, str) else by.username
+    return AuditEvent(
+        action=action,
+        outcome=outcome,
+        actor_id=actor_id,
+        actor_name=clean_text(name)[:MAX_TARGET],
+        target=clean_text(target)[:MAX_TARGET],
+        channel=channel or (known.channel if isinstance(known, Actor) else ""),
+        address=client_address.get(),
+        request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
+        details=" ".join(f"{key}={clean_text(str(value))[:100]}" for key, value in details.items()),
+    )
+
+
+class Audit:
+    """Writes events that belong to no other transaction."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def record(self, row: AuditEvent) -> None:
+        """Commit one event. A refusal stands although the database is away: then the log has it."""
+        try:
+            async with self._db.write() as session:
+                session.add(row)
+        except StorageUnavailable:
+            log.error(
+                "audit.lost",
+                action=row.action,
+                outcome=row.outcome,
+                actor=row.actor_name,
+                target=row.target,
+                details=row.details,
+            )
