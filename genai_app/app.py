@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
+from genai_app.adapters.redis import Entries, limit_storage, redis_pool
 from genai_app.api import auth, errors, health
 from genai_app.db import Database
 from genai_app.i18n import translate
@@ -21,10 +22,13 @@ from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
 from genai_app.services import Services, use
+from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
+from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
+from genai_app.services.limits import Limits
 from genai_app.services.sessions import Sessions
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
@@ -42,7 +46,20 @@ from genai_app.web.session_watch import watch_sessions
 def build_services(settings: Settings, llm: LlmClient) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
-    generations = Generations(db, llm, sole_process=settings.embedded)
+    url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    pool = redis_pool(url) if url else None
+    cache = AnswerCache(
+        Entries(pool) if pool else None,
+        scope=settings.cache_scope,
+        ttl_s=settings.cache_ttl_s,
+    )
+    limits = Limits(
+        db,
+        limit_storage(url, pool),
+        settings.rates,
+        max_parallel=settings.max_parallel_answers,
+    )
+    generations = Generations(db, llm, cache, sole_process=settings.embedded)
     return Services(
         settings=settings,
         db=db,
@@ -50,12 +67,18 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
         users=Users(db),
         auth=Auth(db),
         sessions=Sessions(db, settings.secret, settings.session_ttl_s),
+        audit=Audit(db),
+        limits=limits,
+        cache=cache,
         generations=generations,
         chat=Chat(
             db,
             generations,
+            limits,
+            cache,
             context_tokens=settings.llm_context_tokens,
             max_tokens=settings.llm_max_tokens,
+            system_prompt=settings.system_prompt,
         ),
         history=History(db),
     )

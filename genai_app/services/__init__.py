@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from genai_app.adapters.llm import LlmClient
     from genai_app.db import Database
+    from genai_app.services.audit import Audit
     from genai_app.services.auth import Auth
+    from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
     from genai_app.services.generation import Generations
     from genai_app.services.history import History
+    from genai_app.services.limits import Limits
     from genai_app.services.sessions import Sessions
     from genai_app.services.users import Users
     from genai_app.settings import Settings
@@ -29,6 +32,9 @@ class Services:
     users: "Users"
     auth: "Auth"
     sessions: "Sessions"
+    audit: "Audit"
+    limits: "Limits"
+    cache: "AnswerCache"
     generations: "Generations"
     chat: "Chat"
     history: "History"

@@ -93,6 +93,7 @@ class Sessions:
                 col(User.username),
                 col(User.full_name),
                 col(User.role),
+                col(User.rate_limit),
             )
             .join(User, col(User.id) == col(Session.user_id))
             .where(col(Session.token_hash) == self._hash(token), _alive())
@@ -101,8 +102,16 @@ class Sessions:
             row = (await session.execute(query)).one_or_none()
         if row is None:
             return None
-        session_id, user_id, username, full_name, role = row
-        return Actor(user_id, username, full_name, Role(role), channel, session_id)
+        session_id, user_id, username, full_name, role, rate_limit = row
+        return Actor(
+            user_id,
+            username,
+            full_name,
+            Role(role),
+            channel,
+            session_id=session_id,
+            rate_limit=rate_limit,
+        )
 
     async def end(self, session_id: uuid.UUID, reason: str) -> None:
         """End one login; one that has ended keeps its first reason."""
