@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
-from genai_app.adapters.redis import Entries, limit_storage, redis_pool
-from genai_app.api import auth, errors, health
+from genai_app.adapters.redis import Entries, limit_storage
+from genai_app.api import auth, errors, health, keys, tokens
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.chat import chat
@@ -28,14 +28,18 @@ from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
+from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
+from genai_app.services.login_limits import LoginLimits
 from genai_app.services.sessions import Sessions
+from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
 from genai_app.web.binding import EventDoor
 from genai_app.web.body_limit import BodyLimit
+from genai_app.web.client_address import ClientAddress
 from genai_app.web.failures import handler_failed, page_failed
 from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
@@ -46,18 +50,15 @@ from genai_app.web.session_watch import watch_sessions
 def build_services(settings: Settings, llm: LlmClient) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
-    url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    pool = redis_pool(url) if url else None
+    sessions = Sessions(db, settings.secret, settings.session_ttl_s)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    counters = limit_storage(redis_url)
+    login_limits = LoginLimits(db, counters)
+    limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
     cache = AnswerCache(
-        Entries(pool) if pool else None,
+        Entries(redis_url) if redis_url else None,
         scope=settings.cache_scope,
         ttl_s=settings.cache_ttl_s,
-    )
-    limits = Limits(
-        db,
-        limit_storage(url, pool),
-        settings.rates,
-        max_parallel=settings.max_parallel_answers,
     )
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
     return Services(
@@ -65,8 +66,11 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
         db=db,
         llm=llm,
         users=Users(db),
-        auth=Auth(db),
-        sessions=Sessions(db, settings.secret, settings.session_ttl_s),
+        auth=Auth(db, login_limits),
+        sessions=sessions,
+        tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
+        keys=Keys(db, settings.secret),
+        login_limits=login_limits,
         audit=Audit(db),
         limits=limits,
         cache=cache,
@@ -123,6 +127,9 @@ async def running_services() -> AsyncGenerator[None]:
         watch.cancel()
         await services.generations.close()
         await llm.aclose()
+        await services.keys.close()
+        await services.login_limits.close()
+        await services.cache.close()
         await services.db.close()
         if demo:
             await demo.stop()
@@ -133,6 +140,8 @@ def http_routes() -> FastAPI:
     api = FastAPI(title="GenAI assistant", docs_url=None, redoc_url=None)
     errors.install(api)
     api.include_router(auth.router)
+    api.include_router(tokens.router)
+    api.include_router(keys.router)
     api.include_router(health.router)
     return api
 
@@ -145,8 +154,10 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     api = http_routes()
     api.mount("/", Frontend(directory))
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
-    https = load_settings().url.startswith("https:")
-    return EventDoor(events, SecurityHeaders(BodyLimit(api), csp=csp, https=https))
+    settings = load_settings()
+    https = settings.url.startswith("https:")
+    pages = SecurityHeaders(BodyLimit(api), csp=csp, https=https)
+    return ClientAddress(EventDoor(events, pages), settings.trusted_proxy_hops)
 
 
 def on_handler_error(exception: Exception) -> None:

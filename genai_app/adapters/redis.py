@@ -1,52 +1,100 @@
-"""Redis: one bounded pool, every call with a deadline. It holds nothing that may not be lost."""
+"""Redis: one bounded pool for each user of it, short deadlines; counters of `limits` upon it, and
+entries that may be lost.
+
+Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 log = structlog.stdlib.get_logger(__name__)
 
-TIMEOUT_S = 1.0
-MAX_CONNECTIONS = 20
+SOCKET_TIMEOUT_S = 1.0
+POOL_SIZE = 20
 REST_S = 2.0
-LIMIT_PREFIX = "genai:limit"
+
+LimitStorage = MemoryStorage | RedisStorage
 
 
-def redis_pool(url: str) -> BlockingConnectionPool:
-    """The connections of this process. Opens none yet."""
+def redis_client(url: str) -> Redis:
+    """A client with a pool of its own; connects at the first command. `aclose()` ends both."""
+    return Redis.from_pool(_pool(url))
+
+
+def _pool(url: str) -> BlockingConnectionPool:
     return BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
-        max_connections=MAX_CONNECTIONS,
-        timeout=TIMEOUT_S,  # for a free connection
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        max_connections=POOL_SIZE,
+        timeout=SOCKET_TIMEOUT_S,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        # again for a connection that Redis closed meanwhile; who keeps silent is not asked twice
+        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
     )
 
 
-def limit_storage(url: str | None, pool: BlockingConnectionPool | None) -> Storage:
-    """Where limits are counted: Redis by `pool`, else this process."""
-    if url is None or pool is None:
+def limit_storage(url: str | None) -> LimitStorage:
+    """Where `limits` counts: Redis, or this process. Raises limits.errors.StorageError when used
+    while Redis is away. To be closed by `close_storage`."""
+    if url is None:
         return MemoryStorage()
+    scheme = "redis+unix" if urlsplit(url).scheme == "unix" else urlsplit(url).scheme
     return RedisStorage(
-        f"async+{url}",
-        implementation="redispy",  # the default client breaks with its current version
+        f"async+{scheme}:{url.partition(':')[2]}",
         wrap_exceptions=True,
-        key_prefix=LIMIT_PREFIX,
-        connection_pool=pool,  # pyright: ignore[reportArgumentType]
+        implementation="redispy",
+        key_prefix="genai:limits",
+        connection_pool=_pool(url),  # pyright: ignore[reportArgumentType]
     )
+
+
+async def give_back(storage: LimitStorage, key: str) -> None:
+    """Take the newest entry out of the moving window `key`, which `limits` itself cannot."""
+    if isinstance(storage, MemoryStorage):
+        entries = storage.events.get(key)
+        if entries:
+            entries.pop(0)
+    else:
+        client: Any = _client(storage)  # redis-py types its two kinds of client as one
+        await client.lpop(storage.bridge.prefixed_key(key))
+
+
+async def forget(storage: LimitStorage, key: str) -> None:
+    """Empty the moving window `key`."""
+    if isinstance(storage, MemoryStorage):
+        # in place: its own clear() takes the list away under the task that expires entries
+        storage.events.get(key, []).clear()
+    else:
+        await storage.clear(key)
+
+
+async def close_storage(storage: LimitStorage) -> None:
+    """Close the connections of a storage."""
+    if isinstance(storage, RedisStorage):
+        await _client(storage).connection_pool.disconnect()
+
+
+def _client(storage: RedisStorage) -> Redis:
+    bridge: Any = storage.bridge
+    return bridge.get_connection()
 
 
 class Entries:
     """Values that may be lost at any moment. Each call is bounded; a Redis that failed is left
     alone for a moment, so that an answer does not wait for it again and again."""
 
-    def __init__(self, pool: BlockingConnectionPool) -> None:
-        self._client = Redis(connection_pool=pool)
+    def __init__(self, url: str) -> None:
+        self._client = redis_client(url)
         self._rest_until = 0.0
 
     async def get(self, key: str) -> bytes | None:
@@ -55,12 +103,15 @@ class Entries:
     async def set(self, key: str, value: bytes, *, ttl_s: int) -> None:
         await self._bounded(lambda: self._client.set(key, value, ex=ttl_s))
 
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
     async def _bounded(self, call: Callable[[], Awaitable[Any]]) -> Any:
         loop = asyncio.get_running_loop()
         if loop.time() < self._rest_until:
             return None
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
                 return await call()
         except (RedisError, TimeoutError, OSError) as error:
             self._rest_until = loop.time() + REST_S

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from genai_app.services.chat import Chat
     from genai_app.services.generation import Generations
     from genai_app.services.history import History
+    from genai_app.services.keys import Keys
     from genai_app.services.limits import Limits
+    from genai_app.services.login_limits import LoginLimits
     from genai_app.services.sessions import Sessions
+    from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
     from genai_app.settings import Settings
 
@@ -32,6 +35,9 @@ class Services:
     users: "Users"
     auth: "Auth"
     sessions: "Sessions"
+    tokens: "Tokens"
+    keys: "Keys"
+    login_limits: "LoginLimits"
     audit: "Audit"
     limits: "Limits"
     cache: "AnswerCache"

@@ -23,7 +23,6 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 import structlog
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +30,7 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
+from genai_app.adapters.redis import LimitStorage, RedisError, give_back
 from genai_app.db import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import Channel, Message, User
@@ -78,7 +78,7 @@ class Limits:
     def __init__(
         self,
         db: Database,
-        storage: Storage,
+        storage: LimitStorage,
         rates: Mapping[str, RateLimitItem],
         *,
         max_parallel: int = 0,
@@ -129,15 +129,9 @@ class Limits:
         """Return the unit of a question that was not committed."""
         if taken.budget is None or self._resting():
             return
-        key = self.rate(actor).key_for(str(actor.user_id))
-        if isinstance(self._storage, MemoryStorage):
-            if events := self._storage.events.get(key):
-                events.pop(0)
-            return
-        bridge = self._storage.bridge  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
         try:
-            await bridge.get_connection().lpop(bridge.prefixed_key(key))  # pyright: ignore[reportUnknownMemberType]
-        except self._storage.base_exceptions as error:
+            await give_back(self._storage, self.rate(actor).key_for(str(actor.user_id)))
+        except RedisError as error:
             self._lost(error)
 
     async def look(self, actor: Actor) -> Budget:

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
-from limits.aio.storage import MemoryStorage, Storage
 
 from genai_app.access import Actor
+from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.services import generation
 from genai_app.services.cache import AnswerCache, Scope
@@ -64,13 +64,13 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         cache_ttl_s: int = 60,
         rate: str = "100000/minute",
         max_parallel: int = 0,
-        storage: Storage | None = None,
+        storage: LimitStorage | None = None,
     ) -> Talk:
         database = at or db
         cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
         limits = Limits(
             database,
-            storage or MemoryStorage(),
+            storage or limit_storage(None),
             dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
             max_parallel=max_parallel,
         )
