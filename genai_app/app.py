@@ -12,9 +12,11 @@ import reflex as rx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
 from genai_app.api import auth, errors, health
+from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.chat import chat
@@ -30,7 +32,7 @@ from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
-from genai_app.web.binding import EventDoor
+from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.failures import handler_failed, page_failed
 from genai_app.web.frontend import Frontend, built_directory
@@ -73,6 +75,16 @@ async def announce_first_admin(services: Services) -> None:
         print(f"\n{text}", flush=True)
 
 
+def watch_figures(services: Services) -> None:
+    """Tell the metrics where to look."""
+    metrics.watch(
+        running=lambda: services.generations.running,
+        sockets=lambda: len(open_sockets),
+        connections_used=lambda: services.db.connections_used,
+        connections_most=lambda: services.db.connections_most,
+    )
+
+
 def settle_garbage_collector() -> None:
     """What is loaded by now stays: without this, a full collection stops all answers for 0.1 s
     every few seconds under load (docs/performance.md)."""
@@ -92,12 +104,17 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     await announce_first_admin(services)
     await services.generations.open()
-    watch = asyncio.create_task(watch_sessions(app), name="session watch")
+    watch_figures(services)
+    watches = [
+        asyncio.create_task(watch_sessions(app), name="session watch"),
+        asyncio.create_task(metrics.measure_loop(), name="loop lag"),
+    ]
     settle_garbage_collector()
     try:
         yield
     finally:
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         await services.generations.close()
         await llm.aclose()
         await services.db.close()
@@ -111,6 +128,7 @@ def http_routes() -> FastAPI:
     errors.install(api)
     api.include_router(auth.router)
     api.include_router(health.router)
+    api.include_router(metrics_page.router)
     return api
 
 
