@@ -263,7 +263,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             if all(value is None for value in values):
                 continue
             direct, thin, product = values
-            added = "-" if product is None or direct is None else f"{product - direct:.1f}"
+            added = "-" if product is None or direct is None else f"{product - direct:.3g}"
             ratio = f"{product / thin:.2f}" if product is not None and thin else "-"
             cells = "".join(f"{'-' if value is None else value:>10}" for value in values)
             mark = "  missed" if missed(path, size, values) else ""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
+from genai_app.adapters.redis_check import RedisCheck
 from genai_app.api import auth, errors, health
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
@@ -60,6 +61,9 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
             max_tokens=settings.llm_max_tokens,
         ),
         history=History(db),
+        redis_check=RedisCheck(settings.redis_url.get_secret_value())
+        if settings.redis_url
+        else None,
     )
 
 
@@ -118,6 +122,8 @@ async def running_services() -> AsyncGenerator[None]:
         await services.generations.close()
         await llm.aclose()
         await services.db.close()
+        if services.redis_check:
+            await services.redis_check.aclose()
         if demo:
             await demo.stop()
         use(None)
