@@ -19,6 +19,7 @@ from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db import Database
 from genai_app.models import Author, Channel, Dialog, Message, Role, Source
+from genai_app.services.keys import Keys
 from genai_app.services.users import Users
 from tests.fakes.app_process import ROOT, AppProcess, poll
 from tests.fakes.services import PostgresServer, RedisServer, free_port
@@ -115,8 +116,6 @@ class Bench:
 
     async def keys(self, count: int) -> list[str]:
         """API keys, each of a user of its own."""
-        from genai_app.services.keys import Keys
-
         keys = Keys(self._db, self._secret())
         for name in (await self.users(count))[len(self._keys) :]:
             actor = Actor(self._users[name], name, "", Role.USER, Channel.API)

@@ -233,8 +233,12 @@ def model() -> Generator[ModelServer]:
 def app(
     model: ModelServer, sqlite_with_cast: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[AppProcess]:
-    """The product over SQLite with the cast, one process for all tests that leave it alive."""
-    process = AppProcess(tmp_path_factory.mktemp("app"), llm_url=model.url)
+    """The product over SQLite with the cast, one process for all tests that leave it alive.
+
+    It trusts one proxy, so that each request of raw_http.ask comes from a client of its own: else
+    the wrong logins of all tests would be counted together.
+    """
+    process = AppProcess(tmp_path_factory.mktemp("app"), llm_url=model.url, trusted_proxy_hops=1)
     shutil.copy(sqlite_with_cast, process.data_dir / "genai.sqlite3")
     with process:
         yield process
