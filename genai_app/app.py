@@ -12,10 +12,13 @@ import reflex as rx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
+from genai_app.adapters.redis_check import RedisCheck
 from genai_app.api import auth, errors, health, keys, tokens
+from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.chat import chat
@@ -37,7 +40,7 @@ from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
-from genai_app.web.binding import EventDoor
+from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.client_address import ClientAddress
 from genai_app.web.failures import handler_failed, page_failed
@@ -85,6 +88,9 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        redis_check=RedisCheck(settings.redis_url.get_secret_value())
+        if settings.redis_url
+        else None,
     )
 
 
@@ -98,6 +104,16 @@ async def announce_first_admin(services: Services) -> None:
             settings.locale, "start.first_admin", username=settings.admin_username, password=made
         )
         print(f"\n{text}", flush=True)
+
+
+def watch_figures(services: Services) -> None:
+    """Tell the metrics where to look."""
+    metrics.watch(
+        running=lambda: services.generations.running,
+        sockets=lambda: len(open_sockets),
+        connections_used=lambda: services.db.connections_used,
+        connections_most=lambda: services.db.connections_most,
+    )
 
 
 def settle_garbage_collector() -> None:
@@ -119,18 +135,25 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     await announce_first_admin(services)
     await services.generations.open()
-    watch = asyncio.create_task(watch_sessions(app), name="session watch")
+    watch_figures(services)
+    watches = [
+        asyncio.create_task(watch_sessions(app), name="session watch"),
+        asyncio.create_task(metrics.measure_loop(), name="loop lag"),
+    ]
     settle_garbage_collector()
     try:
         yield
     finally:
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         await services.generations.close()
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()
         await services.cache.close()
         await services.db.close()
+        if services.redis_check:
+            await services.redis_check.aclose()
         if demo:
             await demo.stop()
         use(None)
@@ -143,6 +166,7 @@ def http_routes() -> FastAPI:
     api.include_router(tokens.router)
     api.include_router(keys.router)
     api.include_router(health.router)
+    api.include_router(metrics_page.router)
     return api
 
 

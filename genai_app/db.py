@@ -79,6 +79,16 @@ class Database:
             ):
                 yield session
 
+    @property
+    def connections_used(self) -> int:
+        """Connections that a query has now."""
+        return sum(_pool(engine).checkedout() for engine in {self._writer, self._reader})
+
+    @property
+    def connections_most(self) -> int:
+        """Connections that queries may have at once."""
+        return sum(_pool(engine).size() for engine in {self._writer, self._reader})
+
     async def check(self) -> None:
         """One round trip. Raises StorageUnavailable."""
         async with self.read() as session:
@@ -103,6 +113,12 @@ class _translated:
         )
         if lost:
             raise StorageUnavailable(str(error)[:300]) from error
+
+
+def _pool(engine: AsyncEngine) -> sa.pool.QueuePool:
+    pool = engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)  # both kinds of engine have one
+    return pool
 
 
 def _sqlstate(error: DBAPIError) -> str:
