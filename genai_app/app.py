@@ -38,11 +38,10 @@ from genai_app.web.headers import SecurityHeaders, content_security_policy, inli
 from genai_app.web.policy import Policy
 from genai_app.web.session_watch import watch_sessions
 
-
 API_VERSION = "0.1.0"
 API_DESCRIPTION = (
-    "Ask the company's assistant from scripts. Log in with POST /token, or make an API key, and send"
-    " it as `Authorization: Bearer ...`. Clients of OpenAI's API use `/v1` unchanged."
+    "Ask the company's assistant from scripts. Log in with POST /token, or make an API key, and"
+    " send it as `Authorization: Bearer ...`. Clients of OpenAI's API use `/v1` unchanged."
 )
 # pages whose address a form posts to
 PAGES_BESIDE_FORMS = ("/login", "/logout")

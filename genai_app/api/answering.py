@@ -17,8 +17,8 @@ from genai_app.errors import (
 )
 from genai_app.models import Status
 from genai_app.services import services
+from genai_app.services.answers import End
 from genai_app.services.chat import Turn
-from genai_app.services.generation import End
 
 # of the ids that are made from texts; a change of it would make old texts new requests
 NAMESPACE = uuid.UUID("4b2f8a52-5a0e-4b8f-9d0c-1f3c5f6f7a10")

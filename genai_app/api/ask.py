@@ -18,8 +18,8 @@ from genai_app.api.budget import Asker, Reader
 from genai_app.api.errors import body_of
 from genai_app.api.sse import EventStream, Following, data, whole
 from genai_app.services import services
+from genai_app.services.answers import End
 from genai_app.services.chat import Options, Turn
-from genai_app.services.generation import End
 
 router = APIRouter(tags=["ask"])
 
@@ -108,9 +108,7 @@ async def _answered(request: Request, turn: Turn, *, stream: bool) -> Response:
             return data(body_of(request, error))
         return data(_answer(turn, text, end).model_dump(mode="json"))
 
-    return EventStream(
-        following, before=b'{"delta":', after=b"}", closing=closing, headers=headers
-    )
+    return EventStream(following, before=b'{"delta":', after=b"}", closing=closing, headers=headers)
 
 
 def _answer(turn: Turn, text: str, end: End) -> Answer:

@@ -98,9 +98,7 @@ class Dialog(BaseModel):
 
     @classmethod
     def of(cls, row: DialogRow) -> "Dialog":
-        return cls(
-            id=row.id, title=row.title, created_at=row.created_at, updated_at=row.updated_at
-        )
+        return cls(id=row.id, title=row.title, created_at=row.created_at, updated_at=row.updated_at)
 
 
 class Dialogs(BaseModel):

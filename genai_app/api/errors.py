@@ -118,7 +118,9 @@ def install(app: FastAPI) -> None:
 def _complaint(found: Sequence[Any]) -> tuple[str, str | None]:
     """What is wrong with a body first of all, and where."""
     first = found[0]
-    if first["type"] == "json_invalid":
+    # a body of no JSON content type is taken for text
+    as_text = first["loc"] == ("body",) and isinstance(first.get("input"), str | bytes)
+    if first["type"] == "json_invalid" or as_text:
         return translate(services().settings.locale, "error.malformed_json"), None
     # a key may be any text of the caller's
     where = ".".join(str(part) for part in first["loc"][1:])[:MAX_PARAM_CHARS]

@@ -30,8 +30,8 @@ from genai_app.api.sse import ENCODER, EventStream, Following, data, whole
 from genai_app.errors import AppError, InvalidInput
 from genai_app.models import Status
 from genai_app.services import services
+from genai_app.services.answers import End
 from genai_app.services.chat import Options, Turn
-from genai_app.services.generation import End
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -176,9 +176,7 @@ def _completion(turn: Turn, model: str, text: str, end: End) -> Completion:
 
 def _usage(end: End) -> TokenUsage:
     prompt, answer = end.prompt_tokens or 0, end.completion_tokens or 0
-    return TokenUsage(
-        prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer
-    )
+    return TokenUsage(prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer)
 
 
 def _completion_id(turn: Turn) -> str:

@@ -9,7 +9,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from genai_app.services.generation import End, Increment
+from genai_app.services.answers import End
+from genai_app.services.generation import Increment
 
 ENCODER = msgspec.json.Encoder()
 DONE = b"data: [DONE]\n\n"

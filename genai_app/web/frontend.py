@@ -77,7 +77,7 @@ class Frontend(PrecompressedStaticFiles):
         async def with_cache(message: Message) -> None:
             if message["type"] != "http.response.start":
                 pass
-            elif message["status"] == 404 and _wants_json(scope):
+            elif message["status"] == 404 and _is_program(scope):
                 raise HTTPException(404)  # nothing is sent yet: the API's renderer answers
             elif message["status"] in CACHEABLE:
                 message["headers"] = [*message["headers"], (b"cache-control", caching.encode())]
@@ -104,9 +104,10 @@ def is_page(path: str) -> bool:
     return path == "/" or re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
 
 
-def _wants_json(scope: Scope) -> bool:
-    accept = Headers(scope=scope).get("accept", "")
-    return "json" in accept and "html" not in accept
+def _is_program(scope: Scope) -> bool:
+    """Whether no browser asks for a page: every one of them names HTML."""
+    accept = Headers(scope=scope).get("accept")
+    return accept is not None and "html" not in accept
 
 
 @lru_cache(maxsize=16)
