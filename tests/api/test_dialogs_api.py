@@ -9,11 +9,6 @@ from tests.fakes.app_process import AppProcess
 from tests.fakes.rows import put_history
 
 
-async def _somebody(open_api: OpenApi) -> tuple[object, str]:
-    api = await open_api()
-    return api, (await api.get("/me")).json()["username"]
-
-
 async def test_who_i_am(open_api: OpenApi, app: AppProcess) -> None:
     api = await open_api("alice")
     answer = await api.get("/me")
@@ -95,10 +90,8 @@ async def test_messages_page_by_page(open_api: OpenApi, app_db: Database) -> Non
     texts: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        page = await api.get(
-            f"/dialogs/{dialog_id}/messages",
-            params={"limit": 3, "cursor": cursor} if cursor else {"limit": 3},
-        )
+        params = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
+        page = await api.get(f"/dialogs/{dialog_id}/messages", params=params)
         texts += [item["text"] for item in page.json()["items"]]
         cursor = page.json()["next_cursor"]
     assert texts == [text for turn in turns for text in turn]

@@ -163,14 +163,11 @@ async def test_error_classes(
     with pytest.raises(openai.InternalServerError) as away:
         await ask(model=MODEL, messages=[{"role": "user", "content": question("status=503")}])
     assert away.value.status_code == 503
+    stream = await ask(
+        model=MODEL, messages=[{"role": "user", "content": question("error=2")}], stream=True
+    )
     with pytest.raises(openai.APIError) as broke:
-        stream = await ask(
-            model=MODEL,
-            messages=[{"role": "user", "content": question("error=2")}],
-            stream=True,
-        )
-        async for _ in stream:
-            pass
+        _ = [chunk async for chunk in stream]
     assert broke.value.code == "model_failed"
 
 
