@@ -69,7 +69,7 @@ async def ask(
 @router.post(
     "/messages/{message_id}/regenerate",
     response_model=Answer,
-    responses=STREAMED | failures(400, 404, 409, 502),
+    responses=STREAMED | failures(400, 404, 409, 413, 502),
     summary="Answer the same question again",
 )
 async def regenerate(

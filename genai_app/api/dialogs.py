@@ -43,7 +43,7 @@ async def get_dialog(dialog_id: str, actor: Reader) -> Dialog:
     return Dialog.of(await services().history.get(actor, dialog_id))
 
 
-@router.patch("/dialogs/{dialog_id}", responses=failures(404), summary="Rename a dialog")
+@router.patch("/dialogs/{dialog_id}", responses=failures(400, 404, 413), summary="Rename a dialog")
 async def rename_dialog(dialog_id: str, body: TitleBody, actor: Reader) -> Dialog:
     await services().history.rename(actor, dialog_id, body.title)
     return Dialog.of(await services().history.get(actor, dialog_id))

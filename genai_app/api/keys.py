@@ -48,7 +48,7 @@ class Keys(BaseModel):
     items: list[Key]
 
 
-@router.post("", status_code=201, responses=failures(403), summary="Make an API key")
+@router.post("", status_code=201, responses=failures(400, 403, 413), summary="Make an API key")
 async def create(body: NewKey, actor: Reader) -> MadeKey:
     """Make a key. Only a login can: a stolen key must not outlive itself."""
     if actor.session_id is None:

@@ -86,7 +86,7 @@ async def log_in(request: Request) -> TokenAnswer:
     return _answer(pair)
 
 
-@router.post("/token/refresh", responses=failures(), summary="Get a new pair of tokens")
+@router.post("/token/refresh", responses=failures(400, 413), summary="Get a new pair of tokens")
 async def refresh(body: RefreshBody) -> TokenAnswer:
     """A new pair of tokens. A refresh token is good once: used again, it ends the session."""
     return _answer(await services().tokens.refresh(body.refresh_token))
