@@ -17,7 +17,7 @@ from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.adapters.redis_check import RedisCheck
-from genai_app.api import auth, errors, health, keys, tokens
+from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
@@ -48,6 +48,14 @@ from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
 from genai_app.web.policy import Policy
 from genai_app.web.session_watch import watch_sessions
+
+API_VERSION = "0.1.0"
+API_DESCRIPTION = (
+    "Ask the company's assistant from scripts. Log in with POST /token, or make an API key, and"
+    " send it as `Authorization: Bearer ...`. Clients of OpenAI's API use `/v1` unchanged."
+)
+# pages whose address a form posts to
+PAGES_BESIDE_FORMS = ("/login", "/logout")
 
 
 def build_services(settings: Settings, llm: LlmClient) -> Services:
@@ -160,13 +168,17 @@ async def running_services() -> AsyncGenerator[None]:
 
 
 def http_routes() -> FastAPI:
-    api = FastAPI(title="GenAI assistant", docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="GenAI assistant",
+        version=API_VERSION,
+        description=API_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     errors.install(api)
-    api.include_router(auth.router)
-    api.include_router(tokens.router)
-    api.include_router(keys.router)
-    api.include_router(health.router)
-    api.include_router(metrics_page.router)
+    for each in (auth, health, metrics_page, tokens, ask, dialogs, me, keys, openai, docs):
+        api.include_router(each.router)
     return api
 
 
@@ -176,7 +188,11 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     if directory is None:  # while the front end itself is being built
         return events
     api = http_routes()
-    api.mount("/", Frontend(directory))
+    pages = Frontend(directory)
+    for path in PAGES_BESIDE_FORMS:
+        api.add_route(path, pages, methods=["GET", "HEAD"])
+    # not a mount, which would take wrong methods of the API for pages
+    api.router.default = pages
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
     settings = load_settings()
     https = settings.url.startswith("https:")

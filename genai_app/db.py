@@ -125,6 +125,10 @@ def _sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -142,6 +146,8 @@ def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
         for pragma in SQLITE_PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        # its own folds only a to z: a search for ОТПУСК must find "отпуск"
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:
