@@ -1,6 +1,7 @@
 """`/settings`: the account, how the product looks, the limit, API keys, logins."""
 
 import reflex as rx
+from reflex.style import resolved_color_mode
 
 from genai_app.components.api_keys import api_keys
 from genai_app.components.icon_button import icon_button
@@ -50,7 +51,7 @@ def _account() -> rx.Component:
 
 
 def _look() -> rx.Component:
-    dark = rx.color_mode == "dark"
+    dark = resolved_color_mode == "dark"
     return section(
         t("settings.look"),
         choice(
