@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
-from genai_app.api import auth, errors, health
+from genai_app.adapters.redis import limit_storage
+from genai_app.api import auth, errors, health, keys, tokens
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.chat import chat
@@ -22,11 +23,15 @@ from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
 from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
+from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
+from genai_app.services.keys import Keys
+from genai_app.services.login_limits import LoginLimits
 from genai_app.services.sessions import Sessions
+from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
@@ -34,6 +39,7 @@ from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
 from genai_app.web.binding import EventDoor
 from genai_app.web.body_limit import BodyLimit
+from genai_app.web.client_address import ClientAddress
 from genai_app.web.failures import handler_failed, page_failed
 from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
@@ -44,14 +50,21 @@ from genai_app.web.session_watch import watch_sessions
 def build_services(settings: Settings, llm: LlmClient) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
+    sessions = Sessions(db, settings.secret, settings.session_ttl_s)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    login_limits = LoginLimits(db, limit_storage(redis_url))
     generations = Generations(db, llm, sole_process=settings.embedded)
     return Services(
         settings=settings,
         db=db,
         llm=llm,
         users=Users(db),
-        auth=Auth(db),
-        sessions=Sessions(db, settings.secret, settings.session_ttl_s),
+        auth=Auth(db, login_limits),
+        sessions=sessions,
+        tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
+        keys=Keys(db, settings.secret),
+        login_limits=login_limits,
+        audit=Audit(db),
         generations=generations,
         chat=Chat(
             db,
@@ -102,6 +115,8 @@ async def running_services() -> AsyncGenerator[None]:
         watch.cancel()
         await services.generations.close()
         await llm.aclose()
+        await services.keys.close()
+        await services.login_limits.close()
         await services.db.close()
         if demo:
             await demo.stop()
@@ -112,6 +127,8 @@ def http_routes() -> FastAPI:
     api = FastAPI(title="GenAI assistant", docs_url=None, redoc_url=None)
     errors.install(api)
     api.include_router(auth.router)
+    api.include_router(tokens.router)
+    api.include_router(keys.router)
     api.include_router(health.router)
     return api
 
@@ -124,8 +141,10 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     api = http_routes()
     api.mount("/", Frontend(directory))
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
-    https = load_settings().url.startswith("https:")
-    return EventDoor(events, SecurityHeaders(BodyLimit(api), csp=csp, https=https))
+    settings = load_settings()
+    https = settings.url.startswith("https:")
+    pages = SecurityHeaders(BodyLimit(api), csp=csp, https=https)
+    return ClientAddress(EventDoor(events, pages), settings.trusted_proxy_hops)
 
 
 def on_handler_error(exception: Exception) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from genai_app.settings import Settings
 
 DONE, FAILED, MISUSED = 0, 1, 2
+DEFAULT = "default"
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
 
@@ -95,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     enable.add_argument("name")
     enable.set_defaults(run=_user(_enable))
 
+    limit = verbs.add_parser("limit", help="give an account a rate limit of its own")
+    limit.add_argument("name")
+    limit.add_argument(
+        "limit", type=_limit, metavar="LIMIT", help="such as 100/minute; default: its role's"
+    )
+    limit.set_defaults(run=_user(_set_limit))
+
     listing = verbs.add_parser(
         "list", help="all accounts, tab separated: name, role, state, origin"
     )
@@ -139,7 +147,7 @@ def _user(
         async def work() -> None:
             db = Database(settings.sqlalchemy_url)
             try:
-                await command(Users(db), arguments)
+                await command(Users(db, by="command line"), arguments)
             finally:
                 await db.close()
 
@@ -189,10 +197,26 @@ async def _enable(users: Users, arguments: argparse.Namespace) -> None:
     await users.enable(arguments.name)
 
 
+async def _set_limit(users: Users, arguments: argparse.Namespace) -> None:
+    chosen = arguments.limit
+    await users.set_limit(arguments.name, None if chosen == DEFAULT else chosen)
+
+
 async def _list(users: Users, _arguments: argparse.Namespace) -> None:
     for user in await users.list_all():
         state = "active" if user.disabled_at is None else "disabled"
         _say(f"{user.username}\t{user.role}\t{state}\t{user.origin}")
+
+
+def _limit(text: str) -> str:
+    from genai_app.settings import parse_limit
+
+    if text != DEFAULT:
+        try:
+            parse_limit(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _ask_password(*, from_stdin: bool) -> str | None:

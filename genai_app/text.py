@@ -1,6 +1,7 @@
 """Text from outside, made such that every store, frame and file can hold it."""
 
 import re
+import unicodedata
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -14,3 +15,10 @@ def clean_text(text: str) -> str:
         return text
     joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return joined.replace("\x00", "\ufffd")
+
+
+def is_invisible(character: str) -> bool:
+    """Controls, zero width, direction marks, line separators, surrogates: in a name they make two
+    look alike."""
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in ("Zl", "Zp")

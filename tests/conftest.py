@@ -23,7 +23,7 @@ from tests.cast import PASSWORDS
 from tests.fakes.app_process import AppProcess
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
-from tests.fakes.services import PostgresServer
+from tests.fakes.services import PostgresServer, RedisServer
 
 TEMPLATE = "genai_template"
 
@@ -75,6 +75,27 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
     migrations.upgrade(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def redis_process() -> Generator[RedisServer]:
+    """One Redis for this test run; tests take `redis_server`."""
+    server = RedisServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def redis_server(redis_process: RedisServer) -> RedisServer:
+    """A Redis that runs and is empty, to be frozen, stopped or killed at will."""
+    redis_process.thaw()
+    if not redis_process.alive:
+        redis_process.start()
+    redis_process.command("FLUSHALL")
+    return redis_process
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -212,8 +233,12 @@ def model() -> Generator[ModelServer]:
 def app(
     model: ModelServer, sqlite_with_cast: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[AppProcess]:
-    """The product over SQLite with the cast, one process for all tests that leave it alive."""
-    process = AppProcess(tmp_path_factory.mktemp("app"), llm_url=model.url)
+    """The product over SQLite with the cast, one process for all tests that leave it alive.
+
+    It trusts one proxy, so that each request of raw_http.ask comes from a client of its own: else
+    the wrong logins of all tests would be counted together.
+    """
+    process = AppProcess(tmp_path_factory.mktemp("app"), llm_url=model.url, trusted_proxy_hops=1)
     shutil.copy(sqlite_with_cast, process.data_dir / "genai.sqlite3")
     with process:
         yield process

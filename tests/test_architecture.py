@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "pages": {"components", "state"},
     "components": {"components", "state", "models"},
     "state": {"state", "services", "access", "models"},
-    "api": {"api", "services", "web"},
+    "api": {"api", "services", "web", "access", "models"},
     "web": {"web", "services", "models"},
     "services": {"services", "access", "models", "db", "adapters"},
     "adapters": {"adapters"},

@@ -1,22 +1,25 @@
-"""Login and logout by the browser's own forms. Only an HttpOnly cookie knows the token."""
+"""Login and logout by the browser's own forms. Only an HttpOnly cookie knows the token.
+
+Scripts log in at api/tokens.py and out here.
+"""
 
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import structlog
 from fastapi import APIRouter, Form, Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
+from genai_app.api.bearer import get_bearer
 from genai_app.errors import AppError, NotAuthenticated
 from genai_app.services import services
+from genai_app.services.audit import client_address
 from genai_app.web.cookies import clear_session, session_token, set_session
 from genai_app.web.frontend import is_page
 from genai_app.web.origins import is_foreign
 
 log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
-
-MAX_FIELD = 1024
 
 
 @router.post("/login")
@@ -33,12 +36,10 @@ async def log_in(
         return _back("foreign_origin", target)
     settings = services().settings
     try:
-        if len(username) > MAX_FIELD or len(password) > MAX_FIELD:
-            raise NotAuthenticated(code="wrong_credentials")
         user = await services().auth.log_in(username, password)
         token = await services().sessions.start(
             user,
-            address=request.client.host if request.client else "",
+            address=client_address.get(),
             user_agent=request.headers.get("user-agent", ""),
         )
     except AppError as error:
@@ -53,14 +54,25 @@ async def log_in(
 
 
 @router.post("/logout")
-async def log_out(request: Request) -> RedirectResponse:
-    """End the session everywhere it is open, and drop the cookie."""
+async def log_out(request: Request) -> Response:
+    """End the session everywhere it is open: that of the bearer's token, else that of the cookie.
+
+    A browser sends a bearer by itself to nobody, so no foreign page can drive that way.
+    """
+    bearer = get_bearer(request)
+    if bearer is not None:
+        actor = await services().tokens.find_actor(bearer)
+        if actor is None:
+            raise NotAuthenticated
+        await services().sessions.log_out(actor)
+        log.info("logout", user=actor.username)
+        return Response(status_code=204)
     if is_foreign(request):
         return RedirectResponse("/", 303)
     token = session_token(request.headers.get("cookie"))
     actor = await services().sessions.find_actor(token)
-    if actor is not None and actor.session_id is not None:
-        await services().sessions.end(actor.session_id, "logout")
+    if actor is not None:
+        await services().sessions.log_out(actor)
         log.info("logout", user=actor.username)
     response = RedirectResponse("/login", 303)
     clear_session(response, secure=services().settings.url.startswith("https:"))

@@ -34,6 +34,8 @@ def render(
     headers = {"cache-control": "no-store"}
     if retry_after_s is not None:
         headers["retry-after"] = str(retry_after_s)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     body = {
         "code": code,
         "message": message,

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from genai_app.adapters.llm import LlmClient
     from genai_app.db import Database
+    from genai_app.services.audit import Audit
     from genai_app.services.auth import Auth
     from genai_app.services.chat import Chat
     from genai_app.services.generation import Generations
     from genai_app.services.history import History
+    from genai_app.services.keys import Keys
+    from genai_app.services.login_limits import LoginLimits
     from genai_app.services.sessions import Sessions
+    from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
     from genai_app.settings import Settings
 
@@ -29,6 +33,10 @@ class Services:
     users: "Users"
     auth: "Auth"
     sessions: "Sessions"
+    tokens: "Tokens"
+    keys: "Keys"
+    login_limits: "LoginLimits"
+    audit: "Audit"
     generations: "Generations"
     chat: "Chat"
     history: "History"

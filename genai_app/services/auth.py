@@ -5,23 +5,35 @@ import structlog
 from sqlmodel import col
 
 from genai_app.db import Database
-from genai_app.errors import InvalidInput, NotAuthenticated
-from genai_app.models import User
+from genai_app.errors import InvalidInput, NotAuthenticated, RateLimited
+from genai_app.models import Channel, User
 from genai_app.services import passwords
+from genai_app.services.audit import Action, Audit, Outcome, client_address, event
+from genai_app.services.login_limits import LoginLimits, Try
 from genai_app.services.users import Users
 
 log = structlog.stdlib.get_logger(__name__)
 
+MAX_FIELD = 1024
+
 
 class Auth:
-    """Checks names and passwords."""
+    """Checks names and passwords. The client's address is that of services/audit.py.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        limits: how often it may be tried; without them it is counted in this object.
+    """
+
+    def __init__(self, db: Database, limits: LoginLimits | None = None) -> None:
         self._db = db
         self._users = Users(db)
+        self._limits = limits or LoginLimits(db)
+        self._audit = Audit(db)
         passwords.prepare()
 
-    async def log_in(self, username: str | None, password: str | None) -> User:
+    async def log_in(
+        self, username: str | None, password: str | None, channel: Channel = Channel.WEB
+    ) -> User:
         """The account of `username` if `password` is its own.
 
         An unknown name, a wrong password and a disabled account are refused in the same words after
@@ -29,23 +41,39 @@ class Auth:
 
         Raises:
             NotAuthenticated: wrong_credentials.
+            RateLimited: too_many_logins.
             StorageUnavailable: nobody can tell.
         """
         # also a guard of the directory: an empty password is an anonymous bind, which succeeds
         if not password or not password.strip():
-            raise _refusal("blank_password")
-        return await self._check_local(username or "", password)
+            raise _refused("blank_password")
+        username = username or ""
+        if len(username) > MAX_FIELD or len(password) > MAX_FIELD:
+            raise _refused("too_long")
+        attempt = await self._take(username, channel)
+        user = await self._check_local(username, password, channel)
+        await attempt.succeeded()
+        return user
 
-    async def _check_local(self, username: str, password: str) -> User:
+    async def _take(self, username: str, channel: Channel) -> Try:
+        try:
+            return await self._limits.take(username, client_address.get())
+        except RateLimited as error:
+            log.info("login.check_failed", reason=error.code)
+            if await self._limits.is_news(client_address.get()):
+                await self._note(error.code, channel)
+            raise
+
+    async def _check_local(self, username: str, password: str, channel: Channel) -> User:
         user = await self._find(username)
         stored = user.password_hash if user else None
         matches = await passwords.verify_password(password, stored)
         if user is None or stored is None:
-            raise _refusal("unknown_user")
+            raise await self._refuse("unknown_user", channel)
         if not matches:
-            raise _refusal("wrong_password", user)
+            raise await self._refuse("wrong_password", channel, user)
         if user.disabled_at is not None:
-            raise _refusal("disabled", user)
+            raise await self._refuse("disabled", channel, user)
         if passwords.needs_update(stored):
             await self._rehash(user, stored, password)
         return user
@@ -66,7 +94,20 @@ class Auth:
                 .values(password_hash=hashed)
             )
 
+    async def _refuse(
+        self, reason: str, channel: Channel, user: User | None = None
+    ) -> NotAuthenticated:
+        await self._note(reason, channel, user)
+        return _refused(reason, user)
 
-def _refusal(reason: str, user: User | None = None) -> NotAuthenticated:
+    async def _note(self, reason: str, channel: Channel, user: User | None = None) -> None:
+        # no unknown name: people type their password into the wrong field
+        by = user or ""
+        await self._audit.record(
+            event(Action.LOGIN, Outcome.REFUSED, by=by, channel=channel, reason=reason)
+        )
+
+
+def _refused(reason: str, user: User | None = None) -> NotAuthenticated:
     log.info("login.check_failed", reason=reason, user_id=str(user.id) if user else None)
     return NotAuthenticated(reason, code="wrong_credentials")

@@ -1,12 +1,16 @@
-"""Logins. The browser holds a random token, the table its keyed hash: a stolen table is no key."""
+"""Logins. The browser holds a random token, the table its keyed hash: a stolen table is no key.
+
+A login through the API is a row of the same table (services/tokens.py), alive by the same rules.
+"""
 
 import hashlib
 import hmac
 import re
 import secrets
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +28,18 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
 MAX_ADDRESS = 100
 MAX_USER_AGENT = 400
 MAX_LISTED = 100  # logins that an account's page shows
+ACTOR_COLUMNS = (
+    col(User.id),
+    col(User.username),
+    col(User.full_name),
+    col(User.role),
+    col(User.rate_limit),
+)
+
+
+def derive_key(secret: bytes, label: str) -> bytes:
+    """A key of 32 bytes for one purpose: what is signed for one is no proof for another."""
+    return hmac.new(secret, label.encode(), hashlib.sha256).digest()
 
 
 async def end_sessions(session: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
@@ -55,7 +71,39 @@ class Sessions:
             NotAuthenticated: the account was disabled meanwhile.
         """
         token = secrets.token_urlsafe(32)
+        await self._add(user, token, Channel.WEB, address, user_agent)
+        return token
+
+    async def start_api(self, user: User, *, address: str, user_agent: str) -> Session:
+        """A new login of `user` whose refresh token has the id `refresh_id`; nobody gets a cookie's
+        token for it.
+
+        Raises:
+            NotAuthenticated: the account was disabled meanwhile.
+        """
+        nobodys = secrets.token_urlsafe(32)
+        return await self._add(user, nobodys, Channel.API, address, user_agent, uuid.uuid4())
+
+    async def _add(
+        self,
+        user: User,
+        token: str,
+        channel: Channel,
+        address: str,
+        user_agent: str,
+        refresh_id: uuid.UUID | None = None,
+    ) -> Session:
         now = clock.now()
+        row = Session(
+            user_id=user.id,
+            token_hash=self._hash(token),
+            refresh_id=refresh_id,
+            channel=channel,
+            created_at=now,
+            expires_at=now + timedelta(seconds=self._ttl_s),
+            address=stored_address(address),
+            user_agent=clean_text(user_agent)[:MAX_USER_AGENT],
+        )
         async with self._db.write() as session:
             # the row lock orders this against Users.disable, which ends what it can see
             active = await session.scalar(
@@ -65,17 +113,9 @@ class Sessions:
             )
             if active is None:
                 raise NotAuthenticated
-            session.add(
-                Session(
-                    user_id=user.id,
-                    token_hash=self._hash(token),
-                    created_at=now,
-                    expires_at=now + timedelta(seconds=self._ttl_s),
-                    address=clean_text(address)[:MAX_ADDRESS],
-                    user_agent=clean_text(user_agent)[:MAX_USER_AGENT],
-                )
-            )
-        return token
+            session.add(row)
+            session.add(event(Action.LOGIN, by=user, channel=channel))
+        return row
 
     async def find_actor(self, token: str | None, channel: Channel = Channel.WEB) -> Actor | None:
         """Who holds `token`, with the name and role of this moment.
@@ -88,23 +128,19 @@ class Sessions:
         """
         if token is None or not _TOKEN.fullmatch(token):
             return None
-        query = (
-            sa.select(
-                col(Session.id),
-                col(User.id),
-                col(User.username),
-                col(User.full_name),
-                col(User.role),
+        return await find_holder(self._db, channel, col(Session.token_hash) == self._hash(token))
+
+    async def log_out(self, actor: Actor) -> None:
+        """End the login through which `actor` came; one by an API key has none."""
+        async with self._db.write() as session:
+            ended = await session.scalar(
+                sa.update(Session)
+                .where(col(Session.id) == actor.session_id, col(Session.ended_at).is_(None))
+                .values(ended_at=clock.now(), end_reason="logout")
+                .returning(col(Session.id))
             )
-            .join(User, col(User.id) == col(Session.user_id))
-            .where(col(Session.token_hash) == self._hash(token), _alive())
-        )
-        async with self._db.read() as session:
-            row = (await session.execute(query)).one_or_none()
-        if row is None:
-            return None
-        session_id, user_id, username, full_name, role = row
-        return Actor(user_id, username, full_name, Role(role), channel, session_id)
+            if ended is not None:
+                session.add(event(Action.LOGOUT, by=actor))
 
     async def end(self, session_id: uuid.UUID, reason: str) -> None:
         """End one login; one that has ended keeps its first reason."""
@@ -158,7 +194,7 @@ class Sessions:
         query = (
             sa.select(col(Session.id))
             .join(User, col(User.id) == col(Session.user_id))
-            .where(col(Session.id).in_(session_ids), _alive())
+            .where(col(Session.id).in_(session_ids), alive_session())
         )
         async with self._db.read() as session:
             alive = await session.scalars(query)
@@ -168,7 +204,43 @@ class Sessions:
         return hmac.new(self._secret, token.encode(), hashlib.sha256).digest()
 
 
-def _alive() -> sa.ColumnElement[bool]:
+def stored_address(address: str) -> str:
+    """A client's address as the table keeps it."""
+    return clean_text(address)[:MAX_ADDRESS]
+
+
+async def find_holder(
+    db: Database, channel: Channel, *which: sa.ColumnElement[bool]
+) -> Actor | None:
+    """The user of the live session that `which` names, as of this moment, by one query.
+
+    Raises:
+        StorageUnavailable: nobody can tell.
+    """
+    query = (
+        sa.select(col(Session.id), *ACTOR_COLUMNS)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(*which, alive_session())
+    )
+    async with db.read() as session:
+        row = (await session.execute(query)).one_or_none()
+    return None if row is None else make_actor(row[1:], channel, session_id=row[0])
+
+
+def make_actor(
+    columns: Sequence[Any],
+    channel: Channel,
+    *,
+    session_id: uuid.UUID | None = None,
+    key_id: uuid.UUID | None = None,
+) -> Actor:
+    """An actor of what a query for ACTOR_COLUMNS gave."""
+    user_id, username, full_name, role, rate_limit = columns
+    return Actor(user_id, username, full_name, Role(role), channel, session_id, key_id, rate_limit)
+
+
+def alive_session() -> sa.ColumnElement[bool]:
+    """Of a session joined with its user: it is a login at this moment."""
     return sa.and_(
         col(Session.ended_at).is_(None),
         col(Session.expires_at) > clock.now(),

@@ -3,6 +3,7 @@
 import secrets
 import unicodedata
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -11,10 +12,11 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.db import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
-from genai_app.models import Origin, Role, User
+from genai_app.models import AuditEvent, Origin, Role, User
+from genai_app.services.audit import Action, event
 from genai_app.services.passwords import check_password, hash_password
 from genai_app.services.sessions import end_sessions
-from genai_app.text import clean_text
+from genai_app.text import clean_text, is_invisible
 
 MAX_USERNAME = 64
 MAX_FULL_NAME = 200
@@ -31,21 +33,21 @@ def fold_username(username: str) -> str:
     if len(username) <= _MAX_RAW:
         folded = unicodedata.normalize("NFKC", username).casefold()
         folded = unicodedata.normalize("NFKC", folded).strip()
-        if 0 < len(folded) <= MAX_USERNAME and not any(map(_is_invisible, folded)):
+        if 0 < len(folded) <= MAX_USERNAME and not any(map(is_invisible, folded)):
             return folded
     raise InvalidInput(code="bad_username", limit=MAX_USERNAME)
 
 
-def _is_invisible(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] == "C" or category in ("Zl", "Zp")
-
-
 class Users:
-    """Makes and changes accounts. Names are given as people type them."""
+    """Makes and changes accounts. Names are given as people type them.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        by: whom the audit names as the one who acts.
+    """
+
+    def __init__(self, db: Database, by: str = "the system") -> None:
         self._db = db
+        self._by = by
 
     async def add(
         self, username: str, password: str, role: Role = Role.USER, full_name: str = ""
@@ -68,6 +70,7 @@ class Users:
         try:
             async with self._db.write() as session:
                 session.add(user)
+                session.add(self._event(Action.USER_ADD, user, role=role))
         except IntegrityError:
             raise Conflict(code="username_taken", username=user.username) from None
         return user
@@ -87,12 +90,28 @@ class Users:
                 sa.update(User).where(col(User.id) == user.id).values(password_hash=hashed)
             )
             await end_sessions(session, user.id, "password_changed")
+            session.add(self._event(Action.USER_PASSWORD, user))
 
     async def set_role(self, username: str, role: Role) -> None:
         """Raises NotFound: no such local account."""
         user = await self._get_local(username)
         async with self._db.write() as session:
             await session.execute(sa.update(User).where(col(User.id) == user.id).values(role=role))
+            session.add(self._event(Action.ROLE_CHANGE, user, before=user.role, role=role))
+
+    async def set_limit(self, username: str, rate_limit: str | None) -> None:
+        """Give a local account a limit of its own (settings.parse_limit); None: its role's again.
+
+        Raises:
+            NotFound: no such local account.
+        """
+        user = await self._get_local(username)
+        async with self._db.write() as session:
+            await session.execute(
+                sa.update(User).where(col(User.id) == user.id).values(rate_limit=rate_limit)
+            )
+            told = rate_limit or "default"
+            session.add(self._event(Action.LIMIT_CHANGE, user, limit=told))
 
     async def disable(self, username: str) -> None:
         """Shut a local account and end its sessions, both or neither. Raises NotFound."""
@@ -104,6 +123,7 @@ class Users:
                 .values(disabled_at=clock.now())
             )
             await end_sessions(session, user.id, "disabled")
+            session.add(self._event(Action.USER_DISABLE, user))
 
     async def enable(self, username: str) -> None:
         """Open a local account again; its old sessions stay ended. Raises NotFound."""
@@ -112,6 +132,7 @@ class Users:
             await session.execute(
                 sa.update(User).where(col(User.id) == user.id).values(disabled_at=None)
             )
+            session.add(self._event(Action.USER_ENABLE, user))
 
     async def find_local(self, username: str) -> User | None:
         """The local account of that name, disabled or not. Raises InvalidInput: no name at all."""
@@ -157,6 +178,9 @@ class Users:
         except Conflict:  # another start was first, and shows its own
             return None
         return chosen if password is None else None
+
+    def _event(self, action: Action, user: User, **details: Any) -> AuditEvent:
+        return event(action, by=self._by, target=user.username, **details)
 
     async def _get_local(self, username: str) -> User:
         user = await self.find_local(username)

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import ipaddress
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,6 +27,11 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
 
+def new_address() -> str:
+    """The address of a client that was never here (of RFC 3849's block, a /64 of its own)."""
+    return str(ipaddress.ip_address(0x20010DB8 << 96 | secrets.randbits(32) << 64 | 1))
+
+
 async def ask(
     app: AppProcess,
     method: str,
@@ -32,8 +39,12 @@ async def ask(
     headers: dict[str, str] | None = None,
     body: bytes = b"",
 ) -> Answer:
-    """One request, its target exactly as given. Without a `host` of its own it gets the app's."""
-    told = {"host": f"127.0.0.1:{app.port}"} | (headers or {}) | {"connection": "close"}
+    """One request, its target exactly as given. Without a `host` of its own it gets the app's.
+
+    A product that trusts a proxy sees a new client each time, unless `headers` name one.
+    """
+    told = {"host": f"127.0.0.1:{app.port}", "x-forwarded-for": new_address()}
+    told |= (headers or {}) | {"connection": "close"}
     if body:
         told["content-length"] = str(len(body))
     raw = target.encode() if isinstance(target, str) else target

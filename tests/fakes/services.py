@@ -146,6 +146,97 @@ class PostgresServer:
         return ["setpriv", *options, "--"] if options else []
 
 
+class RedisServer:
+    """A throwaway Redis without persistence; the same port over stop and start, empty after each.
+
+    Raises:
+        RuntimeError: Redis is not installed, or does not start; the text says which.
+    """
+
+    def __init__(self) -> None:
+        found = shutil.which("redis-server")
+        if found is None:
+            raise RuntimeError("the tests need Redis 6.2 or later: apt-get install redis-server")
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._program = found
+        self._root = Path(tempfile.mkdtemp(prefix="genai-redis-"))
+        self._process: subprocess.Popen[str] | None = None
+        self._output: list[str] = []
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Returns when connections are accepted."""
+        self._ready.clear()
+        self._output.clear()
+        dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        options = {"bind": "127.0.0.1", "port": self.port, "save": "", "appendonly": "no"}
+        self._process = subprocess.Popen(
+            [
+                *(*dies_with_us, self._program),
+                *(part for name, value in options.items() for part in (f"--{name}", str(value))),
+            ],
+            cwd=self._root,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        if not self._ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+            raise RuntimeError("Redis did not start:\n" + "".join(self._output[-20:]))
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Orderly: clients are disconnected, new ones refused."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As in a crash."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It takes connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def command(self, *words: str) -> str:
+        """One command, its answer as raw protocol text; `command("FLUSHALL")`."""
+        told = f"*{len(words)}\r\n" + "".join(
+            f"${len(word.encode())}\r\n{word}\r\n" for word in words
+        )
+        with socket.create_connection(("127.0.0.1", self.port), timeout=STOP_TIMEOUT_S) as link:
+            link.sendall(told.encode())
+            return link.recv(1_000_000).decode()
+
+    def remove(self) -> None:
+        """End it and delete its directory."""
+        self.kill()
+        shutil.rmtree(self._root)
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self._output.append(line)
+                if "Ready to accept connections" in line:
+                    self._ready.set()
+        self._ready.set()  # it ended: start() looks whether it lives
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.send_signal(signal.SIGCONT)  # a frozen one ends too
+            self._process.wait(STOP_TIMEOUT_S)
+
+
 def _find_postgres() -> Path:
     found = sorted(
         glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin"),

@@ -1,0 +1,81 @@
+"""Redis: one bounded pool for each user of it, short deadlines, and counters of `limits` upon it.
+
+Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from limits.aio.storage import MemoryStorage, RedisStorage
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+SOCKET_TIMEOUT_S = 1.0
+POOL_SIZE = 20
+
+LimitStorage = MemoryStorage | RedisStorage
+
+
+def redis_client(url: str) -> Redis:
+    """A client with a pool of its own; connects at the first command. `aclose()` ends both."""
+    return Redis.from_pool(_pool(url))
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+        url,
+        max_connections=POOL_SIZE,
+        timeout=SOCKET_TIMEOUT_S,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        # again for a connection that Redis closed meanwhile; who keeps silent is not asked twice
+        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
+    )
+
+
+def limit_storage(url: str | None) -> LimitStorage:
+    """Where `limits` counts: Redis, or this process. Raises limits.errors.StorageError when used
+    while Redis is away. To be closed by `close_storage`."""
+    if url is None:
+        return MemoryStorage()
+    scheme = "redis+unix" if urlsplit(url).scheme == "unix" else urlsplit(url).scheme
+    return RedisStorage(
+        f"async+{scheme}:{url.partition(':')[2]}",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="genai:limits",
+        connection_pool=_pool(url),  # pyright: ignore[reportArgumentType]
+    )
+
+
+async def give_back(storage: LimitStorage, key: str) -> None:
+    """Take the newest entry out of the moving window `key`, which `limits` itself cannot."""
+    if isinstance(storage, MemoryStorage):
+        entries = storage.events.get(key)
+        if entries:
+            entries.pop(0)
+    else:
+        client: Any = _client(storage)  # redis-py types its two kinds of client as one
+        await client.lpop(storage.bridge.prefixed_key(key))
+
+
+async def forget(storage: LimitStorage, key: str) -> None:
+    """Empty the moving window `key`."""
+    if isinstance(storage, MemoryStorage):
+        # in place: its own clear() takes the list away under the task that expires entries
+        storage.events.get(key, []).clear()
+    else:
+        await storage.clear(key)
+
+
+async def close_storage(storage: LimitStorage) -> None:
+    """Close the connections of a storage."""
+    if isinstance(storage, RedisStorage):
+        await _client(storage).connection_pool.disconnect()
+
+
+def _client(storage: RedisStorage) -> Redis:
+    bridge: Any = storage.bridge
+    return bridge.get_connection()

@@ -1,0 +1,182 @@
+"""How often a login may be tried: bounds guessing without giving anybody a way to lock others out.
+
+Three windows are taken before a password is checked and given back when it was right: of the
+account from this address; of the account from all addresses where its user never was; of the
+address. Somebody who logged in from this address before meets the first one alone: a stranger who
+fails on purpose locks the account for strangers, not for its user.
+"""
+
+import hashlib
+import ipaddress
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+import sqlalchemy as sa
+import structlog
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
+from redis.exceptions import RedisError
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.adapters.redis import LimitStorage, close_storage, forget, give_back
+from genai_app.db import Database
+from genai_app.errors import InvalidInput, RateLimited
+from genai_app.models import Origin, Session, User
+from genai_app.services.sessions import stored_address
+from genai_app.services.users import fold_username
+
+log = structlog.stdlib.get_logger(__name__)
+
+WINDOW_MIN = 10
+PER_PAIR = 5
+PER_ACCOUNT = 10
+PER_ADDRESS = 30
+KNOWN_FOR_DAYS = 30
+REDIS_AGAIN_S = 5.0  # so that a silent Redis costs one login its deadline, not each
+PER_REPLICA = 2  # without Redis every replica counts alone: half the amount in each
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    item: RateLimitItem
+    key: str
+
+    @property
+    def full_key(self) -> str:
+        return self.item.key_for(self.key)
+
+
+class Try:
+    """One try that was let through. Its password was right: `succeeded`; else it stays counted."""
+
+    def __init__(self, limits: "LoginLimits", storage: LimitStorage, taken: list[_Window]) -> None:
+        self._limits = limits
+        self._storage = storage
+        self._taken = taken
+
+    async def succeeded(self) -> None:
+        """Forget the failures of this account at this address; count this try nowhere.
+
+        Of the other windows one unit comes back, not all: whoever has an account of their own
+        could else guess at others without an end.
+        """
+        try:
+            for window in self._taken:
+                undo = forget if window.key.startswith("pair") else give_back
+                await undo(self._storage, window.full_key)
+        except (StorageError, RedisError) as error:
+            self._limits.note_lost(error)
+
+
+class LoginLimits:
+    """Counts tries, in `storage` or, while that is away, more strictly in this process."""
+
+    def __init__(self, db: Database, storage: LimitStorage | None = None) -> None:
+        self._db = db
+        self._storage: LimitStorage = storage or MemoryStorage()
+        self._spare = MemoryStorage()
+        self._lost_until: float | None = None
+
+    async def take(self, username: str, address: str) -> Try:
+        """Count a try before its password is looked at; many at once cannot pass together.
+
+        Args:
+            username: as typed; a name that no account has is counted in the same way.
+
+        Raises:
+            RateLimited: too_many_logins, with the seconds until one more is let through.
+            StorageUnavailable: nobody can tell whether the user is known here.
+        """
+        known = await self._is_known(username, address)
+        if self._lost_until is None or time.monotonic() >= self._lost_until:
+            try:
+                taken = await self._take(self._storage, self._windows(username, address, known))
+            except (StorageError, RedisError) as error:
+                self.note_lost(error)
+            else:
+                if self._lost_until is not None:
+                    self._lost_until = None
+                    log.info("login_limits.shared_again")
+                return Try(self, self._storage, taken)
+        strict = self._windows(username, address, known, PER_REPLICA)
+        return Try(self, self._spare, await self._take(self._spare, strict))
+
+    async def is_news(self, address: str) -> bool:
+        """Whether a refusal of `take` is to be audited: the first of a minute from this address.
+        Else whoever is refused could fill the table."""
+        limiter = MovingWindowRateLimiter(self._spare)
+        return await limiter.hit(RateLimitItemPerMinute(1, 1, "news"), _network(address))
+
+    def note_lost(self, error: Exception) -> None:
+        """Count in this process for a while. Said once for each time that Redis goes."""
+        if self._lost_until is None:
+            log.warning("login_limits.storage_lost", error=str(error)[:200])
+        self._lost_until = time.monotonic() + REDIS_AGAIN_S
+
+    async def close(self) -> None:
+        """Close the connections of the storage."""
+        await close_storage(self._storage)
+
+    async def _take(self, storage: LimitStorage, windows: list[_Window]) -> list[_Window]:
+        limiter = MovingWindowRateLimiter(storage)
+        for index, window in enumerate(windows):
+            if await limiter.hit(window.item, window.key):
+                continue
+            stats = await limiter.get_window_stats(window.item, window.key)
+            for taken in windows[:index]:  # a try that was not made counts nowhere
+                await give_back(storage, taken.full_key)
+            wait = max(1, ceil(stats.reset_time - clock.now().timestamp()))
+            raise RateLimited(code="too_many_logins", retry_after_s=wait)
+        return windows
+
+    def _windows(self, username: str, address: str, known: bool, divisor: int = 1) -> list[_Window]:
+        def window(amount: int, *names: str) -> _Window:
+            digest = hashlib.sha256("\0".join(names[1:]).encode("utf-8", "replace")).hexdigest()
+            item = RateLimitItemPerMinute(amount // divisor, WINDOW_MIN, "login")
+            return _Window(item, f"{names[0]}:{digest[:32]}")
+
+        name, network = _folded(username), _network(address)
+        found = [window(PER_PAIR, "pair", name, network)]
+        if not known:
+            if name:  # a name that cannot be one is nobody's account
+                found.append(window(PER_ACCOUNT, "account", name))
+            found.append(window(PER_ADDRESS, "address", network))
+        return found
+
+    async def _is_known(self, username: str, address: str) -> bool:
+        """Whether the account's user logged in from this address not long ago."""
+        query = sa.select(
+            sa.exists()
+            .where(col(User.id) == col(Session.user_id))
+            .where(
+                col(User.origin) == Origin.LOCAL,
+                col(User.username) == _folded(username),
+                col(Session.address) == stored_address(address),
+                col(Session.created_at) > clock.now() - timedelta(days=KNOWN_FOR_DAYS),
+            )
+        )
+        async with self._db.read() as session:
+            return bool(await session.scalar(query))
+
+
+def _folded(username: str) -> str:
+    try:
+        return fold_username(username)
+    except InvalidInput:
+        return ""
+
+
+def _network(address: str) -> str:
+    """Of IPv6 the /64 that one subscriber has whole; other addresses as they are."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))
