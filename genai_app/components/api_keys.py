@@ -100,12 +100,11 @@ def _snippet(label: rx.Var[str], text: rx.Var[str], copy: rx.Var[str], testid: s
 def _new_key() -> rx.Component:
     """In the page only while the key is: nothing of it may be left behind."""
     example = (
-        "curl "
-        + KeysState.base_url
-        + '/chat/completions -H "Authorization: Bearer '
+        'curl -H "Authorization: Bearer '
         + KeysState.new_key
-        + '" -H "Content-Type: application/json" -d \'{"model": "default", "messages": '
-        + '[{"role": "user", "content": "Hello"}]}\''
+        + '" '
+        + KeysState.base_url
+        + "/models"
     )
     return rx.el.div(
         rx.el.p(
