@@ -29,16 +29,36 @@ def choice(
         rx.el.span(label, aria_hidden=True),
         rx.el.div(
             *[
-                rx.cond(
-                    chosen,
-                    rx.el.button(text, type="button", aria_pressed=True),
-                    rx.el.button(text, type="button", aria_pressed=False, on_click=choose),
-                )
+                rx.el.button(text, type="button", aria_pressed=chosen, on_click=choose)
                 for text, chosen, choose in options
             ],
             role="group",
             aria_label=label,
             class_name=f"choice {class_name}".strip(),
+        ),
+        class_name="choice-row",
+    )
+
+
+def switch(
+    label: rx.Var[str], name: rx.Var[str], off: rx.Var[str], on: rx.Var[str], *, is_on, toggle
+) -> rx.Component:
+    """Looks as a choice of two; where there is only a way to the other one.
+
+    Args:
+        name: what is on or off, for who cannot see the two.
+    """
+    return rx.el.div(
+        rx.el.span(label, aria_hidden=True),
+        rx.el.button(
+            rx.el.span(off, class_name=rx.cond(is_on, "", "chosen")),
+            rx.el.span(on, class_name=rx.cond(is_on, "chosen", "")),
+            type="button",
+            role="switch",
+            aria_checked=is_on,
+            aria_label=name,
+            class_name="choice",
+            on_click=toggle,
         ),
         class_name="choice-row",
     )

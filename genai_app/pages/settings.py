@@ -7,7 +7,7 @@ from genai_app.components.api_keys import api_keys
 from genai_app.components.icon_button import icon_button
 from genai_app.components.logins import logins
 from genai_app.components.notices import connection_notice, error_notice, limit_left
-from genai_app.components.section import choice, fact, section
+from genai_app.components.section import choice, fact, section, switch
 from genai_app.components.sidebar import sidebar
 from genai_app.components.text import t
 from genai_app.state.limits import LimitState
@@ -51,7 +51,6 @@ def _account() -> rx.Component:
 
 
 def _look() -> rx.Component:
-    dark = resolved_color_mode == "dark"
     return section(
         t("settings.look"),
         choice(
@@ -60,10 +59,13 @@ def _look() -> rx.Component:
             ("English", UiState.locale == "en", UiState.choose_locale("en")),
             class_name="written",
         ),
-        choice(
+        switch(
             t("settings.theme"),
-            (t("settings.light"), ~dark, rx.toggle_color_mode),
-            (t("settings.dark"), dark, rx.toggle_color_mode),
+            t("settings.dark_theme"),
+            t("settings.light"),
+            t("settings.dark"),
+            is_on=resolved_color_mode == "dark",
+            toggle=rx.toggle_color_mode,
         ),
     )
 

@@ -134,7 +134,7 @@ async def test_a_key_by_keyboard(browse: Browse):
 # --- logins -------------------------------------------------------------------------------------
 
 
-async def test_other_logins_are_ended(browse: Browse, start_app: StartApp):
+async def test_other_logins_are_ended(start_app: StartApp, browse: Browse):
     process = start_app()
     pages: list[Page] = []
     for _ in range(4):
@@ -170,7 +170,7 @@ async def test_a_stranger_to_the_house_sees_no_settings(browse: Browse):
 
 
 async def test_a_cached_answer_says_so_and_can_be_asked_again(
-    browse: Browse, start_app: StartApp, model: ModelServer
+    start_app: StartApp, browse: Browse, model: ModelServer
 ):
     tab = Tab(await (await browse("alice", at=start_app())).new_page())
     await tab.open()
@@ -200,7 +200,7 @@ async def test_a_cached_answer_says_so_and_can_be_asked_again(
 
 
 async def test_the_limit_is_told_when_it_is_near_and_comes_back_by_itself(
-    browse: Browse, start_app: StartApp
+    start_app: StartApp, browse: Browse
 ):
     tab = Tab(await (await browse("alice", at=start_app(rate_limit="2 per 10 seconds"))).new_page())
     await tab.open()
@@ -247,7 +247,7 @@ async def test_nothing_is_wider_than_the_screen(width: int, browse: Browse):
         """() => {
             const wide = node => node.scrollWidth > node.clientWidth + 1;
             const places = [document.scrollingElement, document.body,
-                ...document.querySelectorAll('main, .page-scroll, .settings, section, .row')];
+                ...document.querySelectorAll('main, .page-scroll, .settings, section')];
             return places.filter(node => node && node.clientWidth && wide(node))
                 .map(node => `${node.tagName}.${node.className}`);
         }"""
@@ -275,10 +275,12 @@ async def test_language_and_theme_are_chosen_here_too(browse: Browse):
     await page.get_by_role("button", name="English", exact=True).click()
     await expect(page.get_by_role("heading", name="API keys")).to_be_visible()
     await expect(page.get_by_role("button", name="English", exact=True)).to_be_focused()
-    await page.get_by_role("button", name="Dark", exact=True).click()
+    dark = page.get_by_role("switch", name="Dark theme")
+    await expect(dark).not_to_be_checked()
+    await dark.click()
     await has_theme(page, "dark")
-    dark = page.get_by_role("button", name="Dark", exact=True)
-    await expect(dark).to_have_attribute("aria-pressed", "true")
+    await expect(dark).to_be_checked()
+    await expect(dark).to_be_focused()
     await page.get_by_role("button", name="Русский", exact=True).click()
     await expect(page.get_by_role("heading", name="Ключи API")).to_be_visible()
 

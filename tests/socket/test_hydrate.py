@@ -95,7 +95,7 @@ async def test_a_new_key_is_told_once(open_page: OpenPage, app: AppProcess) -> N
     await page.send_event("keys_state.create", name="nightly", days="30")
     key = str(await page.wait_for(lambda: page.view("keys_state")["new_key"]))
     assert len(key) > 40
-    row = page.view("keys_state")["keys"][0]
+    row = (await page.wait_for(lambda: page.view("keys_state")["keys"]))[0]
     assert set(row) == {"id", "name", "hint", "created", "used", "expires", "expired"}
     assert row["name"] == "nightly"
     assert key.startswith(row["hint"])

@@ -36,7 +36,7 @@ def arguments(name: str) -> list[str]:
     return [each for each in inspect.signature(function).parameters if each != "self"]
 
 
-def plausible(name: str, **given: Any) -> dict[str, Any]:
+def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     """Arguments of the right types."""
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
