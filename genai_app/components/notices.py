@@ -32,6 +32,7 @@ def error_notice() -> rx.Component:
                     ChatState.error_code,
                     over_by=ChatState.over_by,
                     retry_after_s=ChatState.wait_s,
+                    limit=ChatState.most_answers,
                 )
             ),
             icon_button("x", t("chat.dismiss"), size=14, on_click=ChatState.dismiss_error),

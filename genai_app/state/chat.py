@@ -12,6 +12,7 @@ from genai_app.services import services
 from genai_app.services.acting import acting
 from genai_app.services.chat import Turn
 from genai_app.services.history import PAGE
+from genai_app.services.limits import Budget
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.limits import LimitState
 from genai_app.state.rows import MessageRow, message_rows
@@ -33,6 +34,7 @@ class ChatState(rx.State):
     error_code: str = ""
     over_by: int = 0
     wait_s: int = 0
+    most_answers: int = 0
 
     _moved_to: str = ""
 
@@ -141,7 +143,10 @@ class ChatState(rx.State):
         if not isinstance(error, RateLimited):
             return None
         self.wait_s = error.retry_after_s or 1
-        return await (await self.get_state(LimitState))._refresh()
+        most, budget = error.params.get("limit"), error.params.get("budget")
+        self.most_answers = most if isinstance(most, int) else 0
+        known = budget if isinstance(budget, Budget) else None
+        return await (await self.get_state(LimitState))._refresh(known)
 
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""

@@ -27,6 +27,7 @@ VARS = {
         "has_older",
         "loaded",
         "messages",
+        "most_answers",
         "over_by",
         "send_id",
         "title",
