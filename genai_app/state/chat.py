@@ -142,6 +142,8 @@ class ChatState(rx.State):
         self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
         if not isinstance(error, RateLimited):
             return None
+        if error.code == "rate_limited":
+            self.error_code = "limit_reached"  # what scripts are told in a header is said here
         self.wait_s = error.retry_after_s or 1
         most, budget = error.params.get("limit"), error.params.get("budget")
         self.most_answers = most if isinstance(most, int) else 0

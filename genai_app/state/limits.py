@@ -65,7 +65,7 @@ class LimitState(rx.State):
             async with self:
                 self._show(budget)
                 chat = await self.get_state(ChatState)
-                if budget.remaining > 0 and chat.error_code == "rate_limited":
+                if budget.remaining > 0 and chat.error_code == "limit_reached":
                     chat.error_code = ""
             if not is_low(budget):
                 return
