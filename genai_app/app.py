@@ -24,6 +24,7 @@ from genai_app.i18n import translate
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
+from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
@@ -40,6 +41,7 @@ from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
+from genai_app.state.settings import SettingsState
 from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.client_address import ClientAddress
@@ -221,4 +223,5 @@ app.add_middleware(Policy(unavailable=error_delta("storage_unavailable")))
 app.register_lifespan_task(running_services)
 app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatState.open)
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
+app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(not_found, route="404", title="GenAI")

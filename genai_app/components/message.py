@@ -4,7 +4,7 @@ import reflex as rx
 
 from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block, markdown_tail
-from genai_app.components.text import error_text, t
+from genai_app.components.text import age_text, error_text, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat import ChatState
 from genai_app.state.live_text import BLOCKS, PIECES
@@ -99,8 +99,43 @@ def _branches(row: rx.Var[MessageRow]) -> rx.Component:
     )
 
 
+def _source(row: rx.Var[MessageRow]) -> rx.Component:
+    """`модель`, or `из кэша · 5 мин назад`."""
+    return rx.cond(
+        row.source == Source.CACHE,
+        rx.fragment(
+            rx.el.span(t("source.cache"), custom_attrs={"data-testid": "source"}),
+            rx.cond(
+                row.made_unit != "",
+                rx.el.span(age_text(row.made, row.made_unit), custom_attrs={"data-testid": "age"}),
+            ),
+        ),
+        rx.el.span(t("source.model"), custom_attrs={"data-testid": "source"}),
+    )
+
+
+def _ask_again(row: rx.Var[MessageRow]) -> rx.Component:
+    """A sentence where the answer was not made for this question; else a picture is enough."""
+    return rx.cond(
+        row.source == Source.CACHE,
+        rx.el.button(
+            rx.icon("refresh-cw", size=15),
+            t("chat.ask_again"),
+            type="button",
+            class_name="text-button with-icon",
+            on_click=ChatState.regenerate(row.id),
+            custom_attrs={"data-testid": "regenerate"},
+        ),
+        icon_button(
+            "refresh-cw",
+            t("chat.regenerate"),
+            on_click=ChatState.regenerate(row.id),
+            testid="regenerate",
+        ),
+    )
+
+
 def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
-    source = rx.match(row.source, (Source.CACHE, t("source.cache")), t("source.model"))
     return rx.el.footer(
         rx.cond(
             row.text != "",
@@ -111,17 +146,15 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
                 testid="copy",
             ),
         ),
-        icon_button(
-            "refresh-cw",
-            t("chat.regenerate"),
-            on_click=ChatState.regenerate(row.id),
-            testid="regenerate",
-        ),
+        _ask_again(row),
         _branches(row),
         rx.el.span(
-            rx.el.span(source, custom_attrs={"data-testid": "source"}),
+            _source(row),
             rx.cond(row.model != "", rx.el.span(row.model)),
-            rx.cond(row.seconds != "", rx.el.span(t("chat.seconds", seconds=row.seconds))),
+            rx.cond(
+                (row.seconds != "") & (row.source != Source.CACHE),
+                rx.el.span(t("chat.seconds", seconds=row.seconds)),
+            ),
             rx.el.span(row.time),
             class_name="meta",
         ),

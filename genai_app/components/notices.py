@@ -6,6 +6,7 @@ from reflex_components_core.core.banner import has_connection_errors
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import error_text, t
 from genai_app.state.chat import ChatState
+from genai_app.state.limits import LimitState
 from genai_app.state.session import SessionState
 
 
@@ -26,7 +27,14 @@ def error_notice() -> rx.Component:
         ChatState.error_code != "",
         rx.el.div(
             rx.icon("circle-alert", size=16),
-            rx.el.span(error_text(ChatState.error_code, over_by=ChatState.over_by)),
+            rx.el.span(
+                error_text(
+                    ChatState.error_code,
+                    over_by=ChatState.over_by,
+                    retry_after_s=ChatState.wait_s,
+                    limit=ChatState.most_answers,
+                )
+            ),
             icon_button("x", t("chat.dismiss"), size=14, on_click=ChatState.dismiss_error),
             class_name="note note-danger",
             role="alert",
@@ -45,4 +53,56 @@ def demo_notice() -> rx.Component:
             role="note",
             custom_attrs={"data-testid": "demo-notice"},
         ),
+    )
+
+
+def _wait() -> rx.Component:
+    """`, следующий через 12 с`. The seconds are counted down by the style sheet alone."""
+    seconds = rx.fragment(
+        rx.el.span(LimitState.wait, class_name="visually-hidden"),
+        rx.el.span(
+            class_name="countdown",
+            key=LimitState.shown.to_string(),
+            aria_hidden=True,
+            style={"--from": LimitState.wait},
+        ),
+        " ",
+        t("limit.seconds"),
+    )
+    return rx.cond(
+        LimitState.wait_unit != "",
+        rx.fragment(
+            ", ",
+            t("limit.next"),
+            " ",
+            rx.match(
+                LimitState.wait_unit,
+                ("minutes", rx.fragment(t("limit.minutes", count=LimitState.wait))),
+                ("hours", rx.fragment(t("limit.hours", count=LimitState.wait))),
+                seconds,
+            ),
+        ),
+    )
+
+
+@rx.memo
+def limit_left() -> rx.Component:
+    """What is left of the limit, in words."""
+    return rx.el.span(
+        rx.cond(
+            LimitState.remaining > 0,
+            t("limit.left", remaining=LimitState.remaining, limit=LimitState.limit),
+            t("limit.none"),
+        ),
+        _wait(),
+        custom_attrs={"data-testid": "limit"},
+    )
+
+
+def dock_line() -> rx.Component:
+    """Below the composer: the keys, or what is left of the limit when it is little."""
+    return rx.cond(
+        LimitState.low,
+        rx.el.p(limit_left(), class_name="limit-line"),
+        rx.el.p(t("chat.keys"), class_name="keys"),
     )

@@ -5,7 +5,7 @@ import reflex as rx
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
 from genai_app.components.text import error_text, t
-from genai_app.state.chat import ChatState
+from genai_app.state.chat import COMPOSER_ID, ChatState
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import DialogGroup, DialogRow
 from genai_app.state.session import SessionState
@@ -97,10 +97,14 @@ def _group(group: rx.Var[DialogGroup]) -> rx.Component:
 
 def _corner() -> rx.Component:
     return rx.el.footer(
-        rx.el.span(
+        rx.el.a(
             rx.el.span(SessionState.full_name[:1].upper(), class_name="avatar", aria_hidden=True),
             rx.el.span(SessionState.full_name, class_name="user-name"),
+            rx.el.span(", ", t("nav.settings"), class_name="visually-hidden"),
+            href="/settings",
+            title=t("nav.settings"),
             class_name="user",
+            custom_attrs={"data-testid": "settings-link"},
         ),
         preferences(),
         native_form(
@@ -137,7 +141,8 @@ def preferences() -> rx.Component:
     )
 
 
-def sidebar() -> rx.Component:
+def sidebar(*, composer: bool = True) -> rx.Component:
+    """`composer`: whether the page has one, that a new dialog shall begin in."""
     editing = (DialogsState.renaming != "") | (DialogsState.deleting != "")
     return rx.el.aside(
         rx.cond(
@@ -162,7 +167,7 @@ def sidebar() -> rx.Component:
             rx.icon("square-pen", size=16),
             t("nav.new"),
             href="/",
-            on_click=rx.set_focus("composer"),
+            on_click=rx.set_focus(COMPOSER_ID) if composer else rx.noop(),
             class_name="new-dialog",
             custom_attrs={"data-testid": "new-dialog"},
         ),

@@ -27,6 +27,26 @@ def error_text(code: rx.Var[str] | str, **params: rx.Var | str) -> rx.Var[str]:
     return rx.match(code, *cases, t("error.internal"))
 
 
+def age_text(count: rx.Var[int], unit: rx.Var[str]) -> rx.Var[str]:
+    """How long ago, as state/dates.py counts it."""
+    return rx.match(
+        unit,
+        ("minutes", t("age.minutes", count=count)),
+        ("hours", t("age.hours", count=count)),
+        ("days", t("age.days", count=count)),
+        t("age.moment"),
+    )
+
+
+def of_locale(texts: rx.Var[dict[str, str]]) -> rx.Var[str]:
+    """The one of `texts` in the language of the page."""
+    found = texts[DEFAULT_LOCALE]
+    for locale in LOCALES:
+        if locale != DEFAULT_LOCALE:
+            found = rx.cond(UiState.locale == locale, texts[locale], found)
+    return found
+
+
 def _filled(locale: str, key: str, params: dict[str, rx.Var | str]) -> rx.Var[str] | str:
     parts = _PLACEHOLDER.split(catalogue(locale)[key])
     if len(parts) == 1:

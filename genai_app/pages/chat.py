@@ -5,7 +5,7 @@ import reflex as rx
 from genai_app.components.composer import composer
 from genai_app.components.icon_button import icon_button
 from genai_app.components.message import message
-from genai_app.components.notices import connection_notice, demo_notice, error_notice
+from genai_app.components.notices import connection_notice, demo_notice, dock_line, error_notice
 from genai_app.components.sidebar import sidebar
 from genai_app.components.text import t
 from genai_app.state.chat import ChatState
@@ -80,7 +80,7 @@ def chat() -> rx.Component:
                 error_notice(),
                 demo_notice(),
                 composer(),
-                rx.el.p(t("chat.keys"), class_name="keys"),
+                dock_line(),
                 class_name="dock",
             ),
         ),

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.access import Actor
+from genai_app.access import Actor, parse_id
 from genai_app.db import Database
-from genai_app.errors import NotAuthenticated
+from genai_app.errors import NotAuthenticated, NotFound
 from genai_app.models import Channel, Role, Session, User
 from genai_app.services.audit import Action, event
 from genai_app.text import clean_text
@@ -27,6 +27,7 @@ from genai_app.text import clean_text
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
 MAX_ADDRESS = 100
 MAX_USER_AGENT = 400
+MAX_LISTED = 100  # logins that an account's page shows
 ACTOR_COLUMNS = (
     col(User.id),
     col(User.username),
@@ -155,6 +156,37 @@ class Sessions:
         async with self._db.write() as session:
             await end_sessions(session, user_id, reason)
 
+    async def list_live(self, actor: Actor) -> list[Session]:
+        """The actor's own logins that are good now, newest first."""
+        query = (
+            sa.select(Session)
+            .where(
+                col(Session.user_id) == actor.user_id,
+                col(Session.ended_at).is_(None),
+                col(Session.expires_at) > clock.now(),
+            )
+            .order_by(col(Session.created_at).desc(), col(Session.id).desc())
+            .limit(MAX_LISTED)
+        )
+        async with self._db.read() as session:
+            return list(await session.scalars(query))
+
+    async def end_own(self, actor: Actor, session_id: object) -> None:
+        """End one of the actor's own logins. Raises NotFound, also for one that has ended."""
+        key = parse_id(session_id)
+        async with self._db.write() as session:
+            if await _end_where(session, actor, col(Session.id) == key) == 0:
+                raise NotFound
+            session.add(event(Action.SESSION_REVOKE, by=actor, target=str(key)))
+
+    async def end_others(self, actor: Actor) -> int:
+        """End all logins of the actor but the present one. Returns how many there were."""
+        async with self._db.write() as session:
+            ended = await _end_where(session, actor, col(Session.id) != actor.session_id)
+            if ended:
+                session.add(event(Action.SESSION_REVOKE, by=actor, target="others", count=ended))
+        return ended
+
     async def list_ended(self, session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
         """Those of `session_ids` that are no login now: ended, expired, disabled, or gone."""
         if not session_ids:
@@ -214,3 +246,19 @@ def alive_session() -> sa.ColumnElement[bool]:
         col(Session.expires_at) > clock.now(),
         col(User.disabled_at).is_(None),
     )
+
+
+async def _end_where(session: AsyncSession, actor: Actor, which: sa.ColumnElement[bool]) -> int:
+    """End the actor's own live logins among `which`. Returns how many."""
+    ended = await session.scalars(
+        sa.update(Session)
+        .where(
+            which,
+            col(Session.user_id) == actor.user_id,
+            col(Session.ended_at).is_(None),
+            col(Session.expires_at) > clock.now(),
+        )
+        .values(ended_at=clock.now(), end_reason="revoked")
+        .returning(col(Session.id))
+    )
+    return len(ended.all())

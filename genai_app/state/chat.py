@@ -1,17 +1,20 @@
 """The dialog on the screen: its messages and what the user does to them."""
 
 import uuid
+from typing import Any
 
 import reflex as rx
 from reflex_base.constants.state import FIELD_MARKER
 
-from genai_app.errors import AppError, InvalidInput, NotFound
+from genai_app.errors import AppError, NotFound, RateLimited
 from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.services import services
 from genai_app.services.acting import acting
 from genai_app.services.chat import Turn
 from genai_app.services.history import PAGE
+from genai_app.services.limits import Budget
 from genai_app.state.dialogs import DialogsState
+from genai_app.state.limits import LimitState
 from genai_app.state.rows import MessageRow, message_rows
 from genai_app.state.session import SessionState
 from genai_app.state.stream import StreamState
@@ -30,6 +33,8 @@ class ChatState(rx.State):
     loaded: bool = False
     error_code: str = ""
     over_by: int = 0
+    wait_s: int = 0
+    most_answers: int = 0
 
     _moved_to: str = ""
 
@@ -50,18 +55,25 @@ class ChatState(rx.State):
         (await self.get_state(UiState))._settle()
         (await self.get_state(SessionState))._show(acting())
         self.error_code = ""
+        watch = await (await self.get_state(LimitState))._refresh()
         if dialog_id is None:
             self._show_nothing()
             if self.router.url.path.strip("/"):
                 self.error_code = "not_found_page"
-            return None
-        return await self._show(dialog_id)
+            return watch
+        return _events(await self._show(dialog_id), watch)
 
     def _show_nothing(self) -> None:
         self.dialog_id = self.title = ""
         self.messages = []
         self.has_older = False
         self.loaded = True
+
+    def _leave(self) -> None:
+        """Another page is opened in this tab."""
+        self._show_nothing()
+        self.loaded = False
+        self.error_code = ""
 
     async def _show(self, dialog_id: str):
         try:
@@ -111,23 +123,37 @@ class ChatState(rx.State):
         try:
             try:
                 turn = await chat.ask(actor, text, client_id=key, dialog_id=dialog_id)
-            except InvalidInput as error:
+            except AppError as error:
                 if error.code != "client_id_reused":
                     raise
                 # the earlier send did arrive; this is another text
                 turn = await chat.ask(actor, text, client_id=uuid.uuid4(), dialog_id=dialog_id)
         except AppError as error:
-            if not (isinstance(error, InvalidInput) and error.code == "empty_prompt"):
-                self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
+            if error.code != "empty_prompt":
+                yield await self._refused(error)
             return
         self.send_id = str(uuid.uuid4())
         yield rx.set_value(COMPOSER_ID, "")
         async for event in self._after(turn):
             yield event
 
+    async def _refused(self, error: AppError):
+        """Say why no answer was begun. Returns the event that ends the waiting, if any does."""
+        self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
+        if not isinstance(error, RateLimited):
+            return None
+        if error.code == "rate_limited":
+            self.error_code = "limit_reached"  # what scripts are told in a header is said here
+        self.wait_s = error.retry_after_s or 1
+        most, budget = error.params.get("limit"), error.params.get("budget")
+        self.most_answers = most if isinstance(most, int) else 0
+        known = budget if isinstance(budget, Budget) else None
+        return await (await self.get_state(LimitState))._refresh(known)
+
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""
         first = not self.dialog_id
+        watch = await (await self.get_state(LimitState))._refresh(turn.budget)
         follow = await self._show(str(turn.dialog_id))
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
         if first:
@@ -135,14 +161,14 @@ class ChatState(rx.State):
             then = rx.redirect(f"/c/{turn.dialog_id}", replace=True)
         else:
             then = DialogsState.load
-        yield [follow, then] if follow else then
+        yield _events(follow, then, watch)
 
     @rx.event
     async def regenerate(self, answer_id: str):
         try:
             turn = await services().chat.regenerate(acting(), answer_id)
         except AppError as error:
-            self.error_code = error.code
+            yield await self._refused(error)
             return
         async for event in self._after(turn):
             yield event
@@ -181,6 +207,11 @@ class ChatState(rx.State):
     @rx.event
     def dismiss_error(self):
         self.error_code = ""
+
+
+def _events(*events: Any) -> list[Any]:
+    """Those of `events` that there are, in order."""
+    return [event for event in events if event is not None]
 
 
 def error_delta(code: str) -> dict[str, dict[str, str]]:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from genai_app.models import Author, Dialog, Message, Status
+from genai_app import clock
+from genai_app.models import Author, Dialog, Message, Source, Status
 from genai_app.services.history import Branch
+from genai_app.state.dates import age
 
 
 @dataclass
@@ -22,6 +24,8 @@ class MessageRow:
     model: str = ""
     seconds: str = ""  # from the question to the end of the answer
     time: str = ""
+    made: int = 0  # an answer from the cache: how old its text is, and in what
+    made_unit: str = ""  # `moment`, `minutes`, `hours` or `days`; "" for an answer of its own
     trimmed: int = 0
     sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
     siblings: list[str] = field(default_factory=list)
@@ -45,6 +49,9 @@ class DialogGroup:
 
 def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> MessageRow:
     seconds = ""
+    made, made_unit = 0, ""
+    if message.source == Source.CACHE and message.made_at is not None:
+        made, made_unit = age(clock.now() - message.made_at)
     if message.author == Author.ASSISTANT and message.finished_at is not None:
         passed = message.finished_at - message.created_at
         seconds = f"{max(passed.total_seconds(), 0):.1f}"
@@ -58,6 +65,8 @@ def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> Message
         model=message.model or "",
         seconds=seconds,
         time=message.created_at.astimezone().strftime("%H:%M"),
+        made=made,
+        made_unit=made_unit,
         trimmed=message.trimmed,
         sibling=siblings.index(message.id) + 1 if siblings else 0,
         siblings=[str(i) for i in siblings],

@@ -11,18 +11,19 @@ from contextlib import aclosing
 import reflex as rx
 from reflex_base.constants.state import FIELD_MARKER
 from reflex_base.event.context import EventContext
-from reflex_base.registry import RegistrationContext
 
 from genai_app.errors import AppError, NotFound, StorageUnavailable
 from genai_app.services import services
 from genai_app.services.acting import acting
 from genai_app.state.live_text import LiveText, slot_names
+from genai_app.state.presence import Page
 from genai_app.state.rows import message_rows
 
 FLUSH_S = 0.1
 FLUSH_PER_FOLLOWER_S = 0.001  # a busy process draws less often rather than later and later
 MAX_FLUSH_S = 0.4
 RETRY_S = 1.0
+ENDED_BY_AN_END = ("answer_running", "too_many_answers")  # errors that say to wait for an answer
 
 _followers = 0
 
@@ -62,7 +63,7 @@ class StreamState(rx.State):
         async with self:
             chat = await self.get_state(ChatState)
             if chat.dialog_id == dialog_id:
-                if chat.error_code == "answer_running":
+                if chat.error_code in ENDED_BY_AN_END:
                     chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
@@ -77,13 +78,8 @@ _STATE = StreamState.get_full_name()
 async def _show_growing(message_id: str) -> bool:
     """Write increments to the client until the answer ends. False when the client is gone."""
     live, seen = LiveText(), 0
-    context = EventContext.get()
-    namespace = RegistrationContext.get().app.event_namespace
-    assert namespace is not None  # there is no event without it
-    # not token_to_sid, which is a copy; a page that was loaded again is followed by its own event
-    sockets = namespace._token_manager.token_to_socket
-    socket = sockets.get(context.token)
-    if socket is None:
+    context, page = EventContext.get(), Page()
+    if not page.is_there:
         return False
     await _emit(context, live)
     while True:
@@ -92,7 +88,7 @@ async def _show_growing(message_id: str) -> bool:
         try:
             async with aclosing(increments):
                 async for increment in increments:
-                    if sockets.get(context.token) is not socket:
+                    if not page.is_there:
                         return False
                     if increment.text:
                         seen += len(increment.text)
@@ -100,7 +96,7 @@ async def _show_growing(message_id: str) -> bool:
                         await _emit(context, live)
             return True
         except StorageUnavailable:
-            if sockets.get(context.token) is not socket:
+            if not page.is_there:
                 return False
             await asyncio.sleep(RETRY_S)
 

@@ -19,6 +19,7 @@ from genai_app.web.cookies import cookie_header, session_token
 ROOT = Path(__file__).parents[2]
 # rxconfig.py builds with this host; see there
 BUILT_ORIGIN = b"://origin.invalid"
+_SETTINGS = ("/settings", "/settings/")
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 # below these there are no pages: whoever misses is a program
@@ -62,12 +63,12 @@ class Frontend(PrecompressedStaticFiles):
             target = "/login" if path == "/" else f"/login?next={path}"
             await RedirectResponse(target, 303)(scope, receive, send)
             return
-        if path == "/login":
-            if await _is_known(scope, if_unsure=False):
-                await RedirectResponse("/", 303)(scope, receive, send)
-                return
+        if path == "/login" and await _is_known(scope, if_unsure=False):
+            await RedirectResponse("/", 303)(scope, receive, send)
+            return
+        if path in ("/login", *_SETTINGS):
             # a folder of that name is there too: without this, a redirect to it
-            scope = {**scope, "path": "/login.html"}
+            scope = {**scope, "path": f"{path.rstrip('/')}.html"}
 
         if path.startswith("/assets/"):
             caching = IMMUTABLE
@@ -101,7 +102,9 @@ class Frontend(PrecompressedStaticFiles):
 
 def is_page(path: str) -> bool:
     """Whether `path` is one of the product's pages that need a login."""
-    return path == "/" or re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
+    if path in ("/", *_SETTINGS):
+        return True
+    return re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
 
 
 def _is_program(scope: Scope) -> bool:

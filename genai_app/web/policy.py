@@ -50,6 +50,15 @@ NEEDS: dict[str, Role] = {
     "chat_state.load_older": Role.USER,
     "chat_state.dismiss_error": Role.USER,
     "stream_state.follow": Role.USER,
+    "limit_state.watch": Role.USER,
+    "settings_state.open": Role.USER,
+    "keys_state.create": Role.USER,
+    "keys_state.forget": Role.USER,
+    "keys_state.ask_revoke": Role.USER,
+    "keys_state.cancel": Role.USER,
+    "keys_state.revoke": Role.USER,
+    "logins_state.end": Role.USER,
+    "logins_state.end_others": Role.USER,
 }
 
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from genai_app import clock
-from genai_app.models import Author, Dialog, Message, User
+from genai_app.models import Author, Dialog, Message, Source, User
 
 
 class Stored:
@@ -43,8 +43,13 @@ class Stored:
         turns: Sequence[tuple[str, str]] = (("Q", "A"),),
         *,
         days_ago: int = 0,
+        cached_at: datetime | None = None,
     ) -> uuid.UUID:
-        """Put a finished dialog of pairs (question, answer) there. Returns its id."""
+        """Put a finished dialog of pairs (question, answer) there. Returns its id.
+
+        `cached_at`: the answers came from the cache, and were new then.
+        """
+        source = Source.MODEL if cached_at is None else Source.CACHE
         with Session(self._engine) as session:
             user = session.exec(select(User).where(User.username == who)).one()
             moment = clock.now() - timedelta(days=days_ago)
@@ -59,7 +64,8 @@ class Stored:
                         depth=len(rows),
                         author=author,
                         text=text,
-                        source="model" if author == Author.ASSISTANT else None,
+                        source=source if author == Author.ASSISTANT else None,
+                        made_at=cached_at if author == Author.ASSISTANT else None,
                     )
                     rows.append(row)
             session.add(dialog)

@@ -169,7 +169,7 @@ async def test_the_menu_of_a_phone(browse: Browse, stored: Stored):
 # everything that is seen or read aloud, but for what users and models wrote
 CHROME = """() => {
     const written = '.bubble, .markdown, .dialog-link, .bar-title, .user, .visually-hidden, '
-        + '[data-testid=language], .dialog-edit input';
+        + '[data-testid=language], .dialog-edit input, .written';
     const found = [document.title];
     for (const node of document.querySelectorAll('body *')) {
         if (node.closest(written) || !node.checkVisibility({visibilityProperty: true})) continue;
@@ -188,7 +188,7 @@ CHROME = """() => {
 RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
 LATIN = re.compile("[a-z]{2,}", re.IGNORECASE)
 # what Russian sentences keep: names, keys, the short name of the other language
-KEPT = re.compile(r"\b(GenAI|Enter|Shift|fake-model|EN|GENAI_[A-Z_]+)\b")
+KEPT = re.compile(r"\b(GenAI|Enter|Shift|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+)\b")
 
 
 async def assert_language(page: Page, locale: str, expected: str) -> None:

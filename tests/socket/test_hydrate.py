@@ -27,13 +27,19 @@ VARS = {
         "has_older",
         "loaded",
         "messages",
+        "most_answers",
         "over_by",
         "send_id",
         "title",
+        "wait_s",
     },
     "dialogs_state": {"deleting", "error_code", "groups", "has_more", "loaded", "renaming"},
+    "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
+    "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"error_code", "target"},
+    "logins_state": {"error_code", "loaded", "logins"},
     "session_state": {"demo_model", "full_name", "role", "username"},
+    "settings_state": {"loaded"},
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
@@ -41,6 +47,8 @@ MESSAGE = {
     "author",
     "error_code",
     "id",
+    "made",
+    "made_unit",
     "model",
     "seconds",
     "sibling",
@@ -58,7 +66,9 @@ def seen(state: dict[str, dict[str, object]]) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("who", ["alice", ""])
-@pytest.mark.parametrize("path", ["/", "/c/00000000-0000-7000-8000-000000000000", "/login"])
+@pytest.mark.parametrize(
+    "path", ["/", "/c/00000000-0000-7000-8000-000000000000", "/settings", "/login"]
+)
 async def test_only_known_vars_reach_the_client(who: str, path: str, open_page: OpenPage) -> None:
     """C10. The snapshot of var names of each page, before and after a login."""
     page = await open_page(who, path)
@@ -77,6 +87,32 @@ async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
         "id",
         "title",
     }
+
+
+async def test_a_new_key_is_told_once(open_page: OpenPage, app: AppProcess) -> None:
+    """C10. Its text goes to the page that made it, in one frame; no State keeps it."""
+    page = await open_page("alice", "/settings")
+    begin = len(page.frames)
+    await page.send_event("keys_state.create", name="nightly", days="30")
+    key = str(await page.wait_for(lambda: page.view("keys_state")["new_key"]))
+    assert len(key) > 40
+    row = (await page.wait_for(lambda: page.view("keys_state")["keys"]))[0]
+    assert set(row) == {"id", "name", "hint", "created", "used", "expires", "expired"}
+    assert row["name"] == "nightly"
+    assert key.startswith(row["hint"])
+    assert len(row["hint"]) < 12
+    assert sum(key in frame.text for frame in page.frames[begin:]) == 1
+
+    await page.send_event("keys_state.forget")
+    await page.wait_for(lambda: page.view("keys_state")["new_key"] == "")
+    begin = len(page.frames)
+    await page.open("/settings")
+    assert page.view("keys_state")["new_key"] == ""
+    assert key not in "".join(frame.text for frame in page.frames[begin:])
+    assert key not in app.log_text()
+    login = page.view("logins_state")["logins"][0]
+    assert set(login) == {"id", "channel", "device", "address", "since", "current"}
+    assert login["current"]
 
 
 async def test_no_secret_is_in_any_frame(open_page: OpenPage, app: AppProcess) -> None:

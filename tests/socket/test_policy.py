@@ -36,11 +36,13 @@ def arguments(name: str) -> list[str]:
     return [each for each in inspect.signature(function).parameters if each != "self"]
 
 
-def plausible(name: str, **given: Any) -> dict[str, Any]:
+def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     """Arguments of the right types."""
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
-    values |= dict.fromkeys(("dialog_id", "answer_id", "message_id", "send_id"), NOBODYS)
+    values |= {"name": "mine", "days": "no number"}  # a key is made elsewhere
+    ids = ("dialog_id", "answer_id", "message_id", "send_id", "key_id", "session_id")
+    values |= dict.fromkeys(ids, NOBODYS)
     return {each: (values | given)[each] for each in arguments(name)}
 
 
@@ -195,7 +197,11 @@ async def test_a_stranger_stops_and_continues_nothing(
     assert len(alice.messages()) == 2
 
 
-@pytest.mark.parametrize("state", ["session_state", "chat_state", "dialogs_state", "ui_state"])
+STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_state")
+STATES += ("settings_state", "keys_state", "logins_state")
+
+
+@pytest.mark.parametrize("state", STATES)
 async def test_vars_cannot_be_set(state: str, open_page: OpenPage) -> None:
     """C4, R3. `setvar`, `set_*` and update_vars_internal change nothing that we decide by."""
     page = await open_page("alice")

@@ -16,7 +16,10 @@ from tests import corpora
 DIALOG = str(uuid.UUID(int=7))
 
 
-@pytest.mark.parametrize("path", ["/", f"/c/{DIALOG}", f"/c/{DIALOG}/", f"/c/{DIALOG.upper()}"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", f"/c/{DIALOG}", f"/c/{DIALOG}/", f"/c/{DIALOG.upper()}", "/settings", "/settings/"],
+)
 def test_pages(path: str) -> None:
     assert is_page(path)
 
@@ -28,6 +31,7 @@ def test_pages(path: str) -> None:
         *(f"/c/{DIALOG}\n", f"/c/{DIALOG}//", f"/c/{DIALOG}/more", f"//c/{DIALOG}", f"c/{DIALOG}"),
         *("/c/..", "/c/../login", "/c/xyz", "/c/" + "0" * 41, "/c/a b", "/c/a?b", "/c/١٢٣", "/\n"),
         *("/assets/index.js", "/index.html", f"/C/{DIALOG}", "/c/%30", "/\\evil.example"),
+        *("/settings//", "/settings/x", "/Settings", "settings", "/settings\n", "/settings.html"),
     ],
 )
 def test_no_pages(path: str) -> None:

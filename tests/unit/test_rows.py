@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from genai_app import clock
 from genai_app.i18n import LOCALES, catalogue
-from genai_app.models import Author, Dialog, Message, Status, new_id
+from genai_app.models import Author, Dialog, Message, Source, Status, new_id
 from genai_app.services.history import Branch
 from genai_app.state.rows import MessageRow, group_by_day, message_row, message_rows
 
@@ -50,6 +51,15 @@ def test_an_answer() -> None:
     assert (row.status, row.error_code, row.source) == ("failed", "model_failed", "model")
     assert (row.model, row.seconds, row.trimmed) == ("llama", "2.3", 7)
     assert (row.sibling, row.siblings) == (0, [])
+
+
+def test_an_answer_from_the_cache() -> None:
+    """It says how old its text is; who looks later sees a greater age."""
+    made_at = clock.now() - timedelta(minutes=5, seconds=59)
+    row = message_row(_message(source=Source.CACHE, made_at=made_at))
+    assert (row.source, row.made, row.made_unit) == ("cache", 5, "minutes")
+    own = message_row(_message(source=Source.MODEL, made_at=made_at))
+    assert (own.made, own.made_unit) == (0, "")
 
 
 def test_an_answer_that_grows() -> None:

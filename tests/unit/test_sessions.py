@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db import Database
-from genai_app.errors import NotAuthenticated
-from genai_app.models import Channel, Role, Session, User, new_id
+from genai_app.errors import NotAuthenticated, NotFound
+from genai_app.models import AuditEvent, Channel, Role, Session, User, new_id
 from genai_app.services.sessions import Sessions
 from genai_app.services.users import Users
 
@@ -170,3 +170,67 @@ async def test_odd_client_text(sessions: Sessions, db: Database, alice: User) ->
         row = (await session.scalars(sa.select(Session))).one()
     assert len(row.address) <= 100
     assert len(row.user_agent) <= 400
+
+
+# --- the account's own page ---------------------------------------------------------------------
+
+
+async def _ids(sessions: Sessions, actor: Actor) -> list[object]:
+    return [row.id for row in await sessions.list_live(actor)]
+
+
+async def test_own_logins_are_listed_newest_first(
+    sessions: Sessions, alice: User, bob: User
+) -> None:
+    """C1: nobody else's, and none that has ended."""
+    first, second, gone = [await _actor(sessions, await _start(sessions, alice)) for _ in range(3)]
+    await _start(sessions, bob)
+    assert gone.session_id is not None
+    await sessions.end(gone.session_id, "logout")
+    assert await _ids(sessions, first) == [second.session_id, first.session_id]
+
+
+async def test_a_login_is_ended_from_another(sessions: Sessions, db: Database, alice: User) -> None:
+    here = await _actor(sessions, await _start(sessions, alice))
+    token = await _start(sessions, alice)
+    there = await _actor(sessions, token)
+    await sessions.end_own(here, str(there.session_id))
+    assert await sessions.find_actor(token) is None
+    assert await _ids(sessions, here) == [here.session_id]
+    async with db.read() as session:
+        events = list(await session.scalars(sa.select(AuditEvent)))
+    (revoked,) = [each for each in events if each.action == "session_revoke"]
+    assert (revoked.actor_name, revoked.target) == ("alice", str(there.session_id))
+    with pytest.raises(NotFound):
+        await sessions.end_own(here, there.session_id)
+
+
+@pytest.mark.parametrize("which", ["a stranger's", "nobody's", "no id"])
+async def test_what_is_not_ones_own_is_not_found(
+    which: str, sessions: Sessions, alice: User, bob: User
+) -> None:
+    """C1, C2."""
+    token = await _start(sessions, alice)
+    hers = await _actor(sessions, token)
+    his = await _actor(sessions, await _start(sessions, bob))
+    key = {"a stranger's": hers.session_id, "nobody's": new_id(), "no id": "../x"}[which]
+    with pytest.raises(NotFound):
+        await sessions.end_own(his, key)
+    assert await sessions.find_actor(token) == hers
+
+
+async def test_all_other_logins_are_ended(
+    sessions: Sessions, db: Database, alice: User, bob: User
+) -> None:
+    here = await _actor(sessions, await _start(sessions, alice))
+    others = [await _start(sessions, alice) for _ in range(2)]
+    his = await _start(sessions, bob)
+    assert await sessions.end_others(here) == 2
+    assert [await sessions.find_actor(token) for token in others] == [None, None]
+    assert await sessions.find_actor(his) is not None
+    assert await _ids(sessions, here) == [here.session_id]
+    assert await sessions.end_others(here) == 0
+    async with db.read() as session:
+        events = list(await session.scalars(sa.select(AuditEvent)))
+    (revoked,) = [each for each in events if each.action == "session_revoke"]
+    assert (revoked.target, revoked.details) == ("others", "count=2")

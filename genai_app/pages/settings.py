@@ -1,0 +1,124 @@
+"""`/settings`: the account, how the product looks, the limit, API keys, logins."""
+
+import reflex as rx
+from reflex.style import resolved_color_mode
+
+from genai_app.components.api_keys import api_keys
+from genai_app.components.icon_button import icon_button
+from genai_app.components.logins import logins
+from genai_app.components.notices import connection_notice, error_notice, limit_left
+from genai_app.components.section import choice, fact, section, switch
+from genai_app.components.sidebar import sidebar
+from genai_app.components.text import t
+from genai_app.state.limits import LimitState
+from genai_app.state.session import SessionState
+from genai_app.state.settings import SettingsState
+from genai_app.state.ui import UiState
+
+
+def _bar() -> rx.Component:
+    """The head of a narrow screen."""
+    return rx.el.header(
+        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
+        rx.el.span(t("settings.title"), class_name="bar-title"),
+        rx.el.a(
+            rx.icon("square-pen", size=20),
+            href="/",
+            class_name="icon-button",
+            aria_label=t("nav.new"),
+            title=t("nav.new"),
+        ),
+        class_name="bar narrow-only",
+    )
+
+
+def _account() -> rx.Component:
+    role = rx.match(
+        SessionState.role,
+        ("admin", t("role.admin")),
+        ("reviewer", t("role.reviewer")),
+        t("role.user"),
+    )
+    return section(
+        t("settings.account"),
+        rx.el.dl(
+            fact(t("settings.name"), SessionState.full_name, class_name="written"),
+            fact(t("settings.username"), SessionState.username, class_name="written"),
+            fact(t("settings.role"), role),
+            class_name="facts",
+        ),
+    )
+
+
+def _look() -> rx.Component:
+    return section(
+        t("settings.look"),
+        choice(
+            t("settings.language"),
+            ("Русский", UiState.locale == "ru", UiState.choose_locale("ru")),
+            ("English", UiState.locale == "en", UiState.choose_locale("en")),
+            class_name="written",
+        ),
+        switch(
+            t("settings.theme"),
+            t("settings.dark_theme"),
+            t("settings.light"),
+            t("settings.dark"),
+            is_on=resolved_color_mode == "dark",
+            toggle=rx.toggle_color_mode,
+        ),
+    )
+
+
+def _usage() -> rx.Component:
+    return section(
+        t("settings.usage"),
+        rx.cond(
+            LimitState.limit > 0,
+            rx.el.div(
+                rx.el.progress(
+                    value=LimitState.limit - LimitState.remaining,
+                    max=LimitState.limit,
+                    aria_label=t("settings.usage"),
+                    class_name=rx.cond(LimitState.low, "usage-bar low", "usage-bar"),
+                ),
+                rx.el.p(
+                    rx.cond(
+                        LimitState.remaining < LimitState.limit,
+                        limit_left(),
+                        t("settings.all_left", limit=LimitState.limit),
+                    )
+                ),
+                class_name="usage",
+            ),
+        ),
+        hint=t("settings.usage_hint"),
+    )
+
+
+def settings_page() -> rx.Component:
+    return rx.el.div(
+        sidebar(composer=False),
+        rx.el.div(
+            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
+        ),
+        rx.el.main(
+            _bar(),
+            rx.el.div(
+                rx.el.div(
+                    rx.el.h1(t("settings.title")),
+                    connection_notice(),
+                    error_notice(),
+                    _account(),
+                    _look(),
+                    _usage(),
+                    api_keys(),
+                    logins(),
+                    class_name="settings",
+                ),
+                class_name="page-scroll",
+            ),
+        ),
+        class_name=rx.cond(SettingsState.loaded, "app", "app loading"),
+        lang=UiState.locale,
+    )

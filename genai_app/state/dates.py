@@ -1,0 +1,38 @@
+"""Moments as a page says them: one text for each language, in the server's time zone."""
+
+from datetime import datetime, timedelta
+
+from genai_app.i18n import LOCALES, catalogue
+
+
+def day_text(moment: datetime | None) -> dict[str, str]:
+    """`25 ноября 2026` by `ru`; empty texts for None."""
+    return {locale: _day(moment, locale) for locale in LOCALES}
+
+
+def moment_text(moment: datetime | None) -> dict[str, str]:
+    """`25 ноября 2026, 12:30` by `ru`; empty texts for None."""
+    if moment is None:
+        return day_text(None)
+    clock_time = moment.astimezone().strftime("%H:%M")
+    return {locale: f"{day}, {clock_time}" for locale, day in day_text(moment).items()}
+
+
+def _day(moment: datetime | None, locale: str) -> str:
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    month = catalogue(locale)["date.months"].split()[local.month - 1]
+    return f"{local.day} {month} {local.year}"
+
+
+def age(passed: timedelta) -> tuple[int, str]:
+    """A number and its unit, rounded down; less than a minute is `(0, "moment")`."""
+    minutes = int(passed.total_seconds() // 60)
+    if minutes < 1:
+        return 0, "moment"
+    if minutes < 60:
+        return minutes, "minutes"
+    if minutes < 24 * 60:
+        return minutes // 60, "hours"
+    return minutes // (24 * 60), "days"
