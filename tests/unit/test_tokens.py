@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from jose import jwt
+from sqlmodel import col
 
 import genai_app
 from genai_app import clock
@@ -82,7 +83,7 @@ async def _sessions(db: Database) -> list[Session]:
 
 async def _events(db: Database) -> list[tuple[str, str, str, str]]:
     async with db.read() as session:
-        rows = await session.scalars(sa.select(AuditEvent).order_by(AuditEvent.at, AuditEvent.id))
+        rows = await session.scalars(sa.select(AuditEvent).order_by(col(AuditEvent.id)))
         return [(row.action, row.outcome, row.actor_name, row.details) for row in rows]
 
 
