@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
-from genai_app.adapters.redis import limit_storage
+from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.api import auth, errors, health, keys, tokens
 from genai_app.db import Database
 from genai_app.i18n import translate
@@ -25,10 +25,12 @@ from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
+from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
 from genai_app.services.keys import Keys
+from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
 from genai_app.services.sessions import Sessions
 from genai_app.services.tokens import Tokens
@@ -52,8 +54,15 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
     db = Database(settings.sqlalchemy_url)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    login_limits = LoginLimits(db, limit_storage(redis_url))
-    generations = Generations(db, llm, sole_process=settings.embedded)
+    counters = limit_storage(redis_url)
+    login_limits = LoginLimits(db, counters)
+    limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
+    cache = AnswerCache(
+        Entries(redis_url) if redis_url else None,
+        scope=settings.cache_scope,
+        ttl_s=settings.cache_ttl_s,
+    )
+    generations = Generations(db, llm, cache, sole_process=settings.embedded)
     return Services(
         settings=settings,
         db=db,
@@ -65,12 +74,17 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
         keys=Keys(db, settings.secret),
         login_limits=login_limits,
         audit=Audit(db),
+        limits=limits,
+        cache=cache,
         generations=generations,
         chat=Chat(
             db,
             generations,
+            limits,
+            cache,
             context_tokens=settings.llm_context_tokens,
             max_tokens=settings.llm_max_tokens,
+            system_prompt=settings.system_prompt,
         ),
         history=History(db),
     )
@@ -117,6 +131,7 @@ async def running_services() -> AsyncGenerator[None]:
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()
+        await services.cache.close()
         await services.db.close()
         if demo:
             await demo.stop()

@@ -223,6 +223,15 @@ class Settings(BaseSettings):
         return not self.llm_base_url
 
     @cached_property
+    def rates(self) -> dict[str, RateLimitItem]:
+        """The limit of each role, by its name."""
+        own = {"reviewer": self.rate_limit_reviewer, "admin": self.rate_limit_admin}
+        return {
+            role: parse_limit(own.get(role) or self.rate_limit)
+            for role in ("user", "reviewer", "admin")
+        }
+
+    @cached_property
     def url(self) -> str:
         """The origin under which users reach the product."""
         return self.public_url or f"http://localhost:{self.port}"

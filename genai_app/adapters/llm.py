@@ -88,6 +88,7 @@ class LlmClient:
         model: str | None = None,
         max_tokens: int,
         temperature: float | None = None,
+        sampling: Sequence[tuple[str, object]] = (),
     ) -> AsyncGenerator[Piece | Finish, None]:
         """The answer as it comes. The last item is a `Finish`, else an error is raised.
 
@@ -100,9 +101,17 @@ class LlmClient:
         """
         name = model or await self.model_name()
         if self._tgi:
-            body = tgi_body(turns, max_tokens=max_tokens, temperature=temperature)
+            body = tgi_body(
+                turns, max_tokens=max_tokens, temperature=temperature, sampling=sampling
+            )
         else:
-            body = openai_body(turns, model=name, max_tokens=max_tokens, temperature=temperature)
+            body = openai_body(
+                turns,
+                model=name,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                sampling=sampling,
+            )
         clock = Clock(self._settings)
         endpoint = self._pick(None)
         try:
@@ -147,6 +156,20 @@ class LlmClient:
                 raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
             self._name = names[0]
         return self._name
+
+    @property
+    def known_name(self) -> str:
+        """What `model_name` would say, if it need not ask; else ""."""
+        return self._name
+
+    async def list_models(self) -> list[str]:
+        """Names of the models that the servers have. Raises ModelUnavailable: no server tells."""
+        answers = await self._ask_all(CHECK_TIMEOUT_S)
+        names = [answer for answer in answers if isinstance(answer, str)]
+        if not names:
+            raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
+        own = [self._settings.llm_model] if self._settings.llm_model else []
+        return list(dict.fromkeys([*own, *names]))
 
     async def check(self) -> None:
         """

@@ -17,6 +17,7 @@ from genai_app.adapters.llm_errors import ServerError, event_error
 from genai_app.errors import AppError, ModelFailed
 
 MAX_BAD_EVENTS = 3
+TGI_NAMES = {"top_p": "top_p", "stop": "stop", "seed": "seed"}
 REASONS = ("stop", "length", "content_filter", "tool_calls")
 
 T = TypeVar("T")
@@ -213,7 +214,12 @@ class TgiAnswer(Answer):
 
 
 def openai_body(
-    turns: Sequence[ChatTurn], *, model: str, max_tokens: int, temperature: float | None
+    turns: Sequence[ChatTurn],
+    *,
+    model: str,
+    max_tokens: int,
+    temperature: float | None,
+    sampling: Sequence[tuple[str, object]] = (),
 ) -> bytes:
     """The body of POST /v1/chat/completions."""
     body: dict[str, object] = {
@@ -225,14 +231,24 @@ def openai_body(
     }
     if temperature is not None:
         body["temperature"] = temperature
+    body |= dict(sampling)
     return msgspec.json.encode(body)
 
 
-def tgi_body(turns: Sequence[ChatTurn], *, max_tokens: int, temperature: float | None) -> bytes:
+def tgi_body(
+    turns: Sequence[ChatTurn],
+    *,
+    max_tokens: int,
+    temperature: float | None,
+    sampling: Sequence[tuple[str, object]] = (),
+) -> bytes:
     """The body of POST /generate_stream."""
     parameters: dict[str, object] = {"max_new_tokens": max_tokens, "return_full_text": False}
     if temperature:  # TGI refuses 0, and without a temperature it is greedy, which is what 0 means
         parameters |= {"temperature": temperature, "do_sample": True}
+    for name, value in sampling:
+        if name in TGI_NAMES:  # the others it does not know
+            parameters[TGI_NAMES[name]] = value
     return msgspec.json.encode({"inputs": plain_prompt(turns), "parameters": parameters})
 
 

@@ -1,19 +1,27 @@
-"""Redis: one bounded pool for each user of it, short deadlines, and counters of `limits` upon it.
+"""Redis: one bounded pool for each user of it, short deadlines; counters of `limits` upon it, and
+entries that may be lost.
 
 Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from limits.aio.storage import MemoryStorage, RedisStorage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+log = structlog.stdlib.get_logger(__name__)
 
 SOCKET_TIMEOUT_S = 1.0
 POOL_SIZE = 20
+REST_S = 2.0
 
 LimitStorage = MemoryStorage | RedisStorage
 
@@ -79,3 +87,33 @@ async def close_storage(storage: LimitStorage) -> None:
 def _client(storage: RedisStorage) -> Redis:
     bridge: Any = storage.bridge
     return bridge.get_connection()
+
+
+class Entries:
+    """Values that may be lost at any moment. Each call is bounded; a Redis that failed is left
+    alone for a moment, so that an answer does not wait for it again and again."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis_client(url)
+        self._rest_until = 0.0
+
+    async def get(self, key: str) -> bytes | None:
+        return await self._bounded(lambda: self._client.get(key))
+
+    async def set(self, key: str, value: bytes, *, ttl_s: int) -> None:
+        await self._bounded(lambda: self._client.set(key, value, ex=ttl_s))
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _bounded(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._rest_until:
+            return None
+        try:
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                return await call()
+        except (RedisError, TimeoutError, OSError) as error:
+            self._rest_until = loop.time() + REST_S
+            log.warning("redis.unavailable", error=type(error).__name__)
+            return None

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from genai_app.db import Database
     from genai_app.services.audit import Audit
     from genai_app.services.auth import Auth
+    from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
     from genai_app.services.generation import Generations
     from genai_app.services.history import History
     from genai_app.services.keys import Keys
+    from genai_app.services.limits import Limits
     from genai_app.services.login_limits import LoginLimits
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
@@ -37,6 +39,8 @@ class Services:
     keys: "Keys"
     login_limits: "LoginLimits"
     audit: "Audit"
+    limits: "Limits"
+    cache: "AnswerCache"
     generations: "Generations"
     chat: "Chat"
     history: "History"

@@ -8,15 +8,29 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
 from genai_app.db import Database
-from genai_app.models import Generation, Message, Status
+from genai_app.models import Generation, Message, Source, Status
 
 LEASE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What is known of an answer once it has ended."""
+
+    status: Status
+    error_code: str | None
+    source: Source
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +38,8 @@ class SavedAnswer:
     """An answer as the database has it. `abandoned`: it runs, but its owner's lease ran out."""
 
     text: str
-    status: Status
     abandoned: bool
+    end: End | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +53,12 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The last state of an answer."""
+    """The last state of an answer. `context`: see Message.context_hash."""
 
     text: str
-    status: Status
-    error_code: str | None
-    model: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
+    end: End
     first_token_at: datetime | None
+    context: bytes | None
 
 
 class Answers:
@@ -73,7 +84,7 @@ class Answers:
 
     async def read(self, message_id: uuid.UUID) -> SavedAnswer | None:
         query = (
-            sa.select(col(Message.text), col(Message.status), col(Generation.lease_until))
+            sa.select(Message, col(Generation.lease_until))
             .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
             .where(col(Message.id) == message_id)
         )
@@ -81,11 +92,11 @@ class Answers:
             row = (await session.execute(query)).one_or_none()
         if row is None:
             return None
-        text, status, lease_until = row
-        running = status == Status.RUNNING
-        return SavedAnswer(
-            text, Status(status), abandoned=running and (lease_until or clock.now()) <= clock.now()
-        )
+        message, lease_until = row
+        if message.status == Status.RUNNING:
+            abandoned = (lease_until or clock.now()) <= clock.now()
+            return SavedAnswer(message.text, abandoned=abandoned, end=None)
+        return SavedAnswer(message.text, abandoned=False, end=end_of(message))
 
     async def checkpoint(
         self, running: Collection[uuid.UUID], grown: Sequence[Growth]
@@ -129,27 +140,22 @@ class Answers:
     async def end(self, message_id: uuid.UUID, ending: Ending) -> Status:
         """Write the last state, unless a reaper has given the answer up before: then only the text,
         which it did not have. Returns the state that the answer has now."""
-        moment = clock.now()
+        moment, end = clock.now(), ending.end
         async with self._db.write() as session:
-            await session.execute(
-                sa.update(Message)
-                .where(
-                    col(Message.id) == message_id,
-                    col(Message.status) == Status.INTERRUPTED,
-                    col(Message.error_code) == "process_lost",
-                )
-                .values(text=ending.text)
-            )
-            await session.execute(
+            # messages before generations, as in `checkpoint`: the other order can deadlock
+            written = await session.execute(
                 sa.update(Message)
                 .where(col(Message.id) == message_id, col(Message.status) == Status.RUNNING)
                 .values(
                     text=ending.text,
-                    status=ending.status,
-                    error_code=ending.error_code,
-                    model=ending.model,
-                    prompt_tokens=ending.prompt_tokens,
-                    completion_tokens=ending.completion_tokens,
+                    status=end.status,
+                    error_code=end.error_code,
+                    source=end.source,
+                    model=end.model,
+                    prompt_tokens=end.prompt_tokens,
+                    completion_tokens=end.completion_tokens,
+                    made_at=end.made_at,
+                    context_hash=ending.context,
                     first_token_at=ending.first_token_at,
                     finished_at=moment,
                 )
@@ -159,10 +165,21 @@ class Answers:
                 .where(col(Generation.message_id) == message_id, col(Generation.ended_at).is_(None))
                 .values(ended_at=moment)
             )
+            if cast("sa.CursorResult[object]", written).rowcount:
+                return end.status
+            await session.execute(
+                sa.update(Message)
+                .where(
+                    col(Message.id) == message_id,
+                    col(Message.status) == Status.INTERRUPTED,
+                    col(Message.error_code) == "process_lost",
+                )
+                .values(text=ending.text)
+            )
             status = await session.scalar(
                 sa.select(col(Message.status)).where(col(Message.id) == message_id)
             )
-            return Status(status) if status else ending.status
+            return Status(status) if status else end.status
 
     async def ask_to_stop(self, message_id: uuid.UUID) -> None:
         """Leave word for the run's owner, another process; its next checkpoint sees it."""
@@ -211,6 +228,19 @@ class Answers:
                 .values(status=Status.INTERRUPTED, error_code="process_lost", finished_at=moment)
             )
         return ids
+
+
+def end_of(message: Message) -> End:
+    """The end of an answer that is not running."""
+    return End(
+        Status(message.status),
+        message.error_code,
+        Source(message.source or Source.MODEL),
+        message.model,
+        message.prompt_tokens,
+        message.completion_tokens,
+        message.made_at,
+    )
 
 
 def _lease_end() -> datetime:

@@ -1,10 +1,10 @@
-"""The one road of a message, whatever channel it comes by: check, commit, then call the model."""
+"""The one road of a message, whatever channel it comes by: check, take a unit of the user's limit,
+commit, and only then give a cached answer or call the model."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -15,28 +15,52 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
 from genai_app.db import Database
-from genai_app.errors import Conflict, InvalidInput, NotFound, TooLarge
-from genai_app.models import MAX_PROMPT_CHARS, Author, Dialog, Generation, Message, Source, Status
-from genai_app.services.generation import Generations, Increment, Request
-from genai_app.services.history import branch
+from genai_app.errors import Conflict, InvalidInput, TooLarge
+from genai_app.models import (
+    MAX_PROMPT_CHARS,
+    Author,
+    Channel,
+    Dialog,
+    Generation,
+    Message,
+    Source,
+    Status,
+)
+from genai_app.services.answers import End, end_of
+from genai_app.services.cache import AnswerCache, CachedAnswer
+from genai_app.services.context import digest, with_system_prompt
+from genai_app.services.flight import Request
+from genai_app.services.generation import Generations, Increment
+from genai_app.services.limits import Budget, CountMessages, Limits, Slot, Taken
+from genai_app.services.place import Options, Place, Sent, body_hash, find_place, imported
 from genai_app.text import clean_text
 
+__all__ = ["Chat", "Options", "Turn"]
+
 TITLE_CHARS = 60
-MAX_CONTEXT_MESSAGES = 200
-CHARS_PER_TOKEN = 2.5  # low on purpose: Russian text in current tokenizers has 2.5 to 4
-# of the other scripts and of emoji a character is a token or more
-_LETTERS = re.compile("[\\0-\u024f\u0370-\u04ff\u2010-\u2027]+")
-TEMPLATE_TOKENS = 8  # what a chat template adds to each message
+PLACE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and the answer that belongs to it. `repeated`: it had been sent before."""
+    """A question and the answer that belongs to it.
+
+    `repeated`: it had been sent before. `source`: as far as it is known now. `end`: the answer has
+    ended. `budget`: what the user has left.
+    """
 
     dialog_id: uuid.UUID
     question_id: uuid.UUID
     answer_id: uuid.UUID
     repeated: bool = False
+    source: Source = Source.MODEL
+    budget: Budget | None = None
+    end: End | None = None
+    text: str = ""
+
+
+class _Moved(Exception):
+    """The dialog has grown since it was looked at."""
 
 
 class Chat:
@@ -45,88 +69,72 @@ class Chat:
     Args:
         context_tokens: how many tokens the model server takes, prompt and answer together.
         max_tokens: the longest answer, in tokens.
+        system_prompt: the company's instructions, before every conversation.
     """
 
     def __init__(
-        self, db: Database, generations: Generations, *, context_tokens: int, max_tokens: int
+        self,
+        db: Database,
+        generations: Generations,
+        limits: Limits,
+        cache: AnswerCache,
+        *,
+        context_tokens: int,
+        max_tokens: int,
+        system_prompt: str = "",
     ) -> None:
         self._db = db
         self._generations = generations
+        self._limits = limits
+        self._cache = cache
         self._max_tokens = min(max_tokens, context_tokens // 2)
         self._prompt_budget = context_tokens - self._max_tokens
+        self._system_prompt = system_prompt
 
     async def ask(
-        self, actor: Actor, text: str, *, client_id: uuid.UUID, dialog_id: object | None = None
+        self,
+        actor: Actor,
+        text: str,
+        *,
+        client_id: uuid.UUID | None,
+        dialog_id: object | None = None,
+        options: Options | None = None,
+        earlier: Sequence[ChatTurn] | None = None,
     ) -> Turn:
-        """Commit the question and its empty answer, then start the model.
+        """Commit the question and its answer, then start the model unless the cache has it.
 
-        The same `client_id` again gives the same turn and no second model call.
+        The same `client_id` again gives the same turn, no second model call, and takes no unit.
+
+        Args:
+            earlier: what a client that keeps its own history has sent before the question. The
+                dialog that consists of just that is gone on with; else a new one begins with it.
 
         Raises:
-            InvalidInput: nothing but white space. TooLarge: more than MAX_PROMPT_CHARS characters.
-            NotFound: no such dialog of this actor. Conflict: an answer in it is still running, or
-            `client_id` was used for another text.
+            InvalidInput: nothing but white space, or `client_id` was used for something else.
+            TooLarge: more than MAX_PROMPT_CHARS characters.
+            NotFound: no such dialog of this actor.
+            Conflict: an answer in it is still running.
+            RateLimited: no unit is left, or too many answers run for this user.
         """
-        text = check_prompt(text)
-        # shielded: whoever asks may go away between the commit and the call
-        return await asyncio.shield(self._ask(actor, text, client_id, dialog_id))
-
-    async def _ask(
-        self, actor: Actor, text: str, client_id: uuid.UUID, dialog_id: object | None
-    ) -> Turn:
-        try:
-            async with self._db.write() as session:
-                turn = await self._find_turn(session, actor, client_id, text)
-                if turn is not None:
-                    return turn
-                dialog = await self._dialog_for(session, actor, dialog_id, text)
-                if dialog_id is not None:
-                    # a copy of this send may have held the dialog's lock until now
-                    turn = await self._find_turn(session, actor, client_id, text)
-                    if turn is not None:
-                        return turn
-                parent = await _leaf(session, dialog)
-                question = Message(
-                    dialog_id=dialog.id,
-                    user_id=actor.user_id,
-                    parent_id=parent.id if parent else None,
-                    depth=parent.depth + 1 if parent else 0,
-                    client_id=client_id,
-                    author=Author.USER,
-                    channel=actor.channel,
-                    text=text,
-                )
-                session.add(question)
-                await session.flush()
-                answer, request = await self._add_answer(session, actor, dialog, question)
-        except IntegrityError:
-            # the same client_id was committed a moment ago by another request
-            async with self._db.read() as session:
-                turn = await self._find_turn(session, actor, client_id, text)
-            if turn is None:
-                raise
+        options, text = options or Options(), check_prompt(text)
+        # a page may send a first question again after it got its dialog: the same question
+        where = None if actor.channel is Channel.WEB else str(dialog_id or "")
+        body = body_hash(text, where, options, earlier)
+        sent = Sent(text, client_id, body, options, dialog_id, earlier)
+        if client_id is not None and (turn := await self._find_repeated(actor, sent)) is not None:
             return turn
-        self._generations.start(answer.id, request)
-        return Turn(dialog.id, question.id, answer.id)
+        # shielded: whoever asks may go away between the commit and the call
+        return await asyncio.shield(self._answer(actor, sent))
 
     async def regenerate(self, actor: Actor, answer_id: object) -> Turn:
-        """Ask the model again: a new sibling of the answer, which stays.
+        """Ask the model again: a new sibling of the answer, which stays. The cache is not asked,
+        but keeps the new answer.
 
-        Raises NotFound, and Conflict while an answer of the dialog is still running.
+        Raises NotFound, RateLimited, and Conflict while an answer of the dialog is still running.
         """
-        return await asyncio.shield(self._regenerate(actor, answer_id))
-
-    async def _regenerate(self, actor: Actor, answer_id: object) -> Turn:
-        async with self._db.write() as session:
-            old = await get_message(session, actor, answer_id, Author.ASSISTANT)
-            dialog = await get_dialog(session, actor, old.dialog_id, lock=True)
-            await _leaf(session, dialog)
-            question = await session.get(Message, old.parent_id)
-            if question is None:
-                raise NotFound
-            answer, request = await self._add_answer(session, actor, dialog, question)
-        self._generations.start(answer.id, request)
-        return Turn(dialog.id, question.id, answer.id)
+        options = Options(read_cache=False)
+        sent = Sent("", None, b"", options, again=answer_id)
+        return await asyncio.shield(self._answer(actor, sent))
 
     async def stop(self, actor: Actor, answer_id: object) -> None:
         """End a running answer and keep its text; an ended one stays as it is. Raises NotFound."""
@@ -146,113 +154,228 @@ class Chat:
         ):
             yield increment
 
-    async def _find_turn(
-        self, session: AsyncSession, actor: Actor, client_id: uuid.UUID, text: str
-    ) -> Turn | None:
+    async def follow_turn(self, turn: Turn) -> AsyncGenerator[Increment]:
+        """The answer of a turn that this actor has just been given."""
+        if turn.end is not None:
+            yield Increment(turn.text, turn.end.status, turn.end)
+            return
+        async for increment in self._generations.follow(turn.answer_id):
+            yield increment
+
+    # --- the road -----------------------------------------------------------
+
+    async def _answer(self, actor: Actor, sent: Sent) -> Turn:
+        async with self._limits.slot(actor) as slot:
+            taken = await self._limits.take(actor)
+            try:
+                turn = await self._place_and_commit(actor, sent, taken, slot)
+            except BaseException:
+                await self._limits.give_back(actor, taken)
+                raise
+            if turn.repeated:
+                await self._limits.give_back(actor, taken)
+            return turn
+
+    async def _place_and_commit(self, actor: Actor, sent: Sent, taken: Taken, slot: Slot) -> Turn:
+        for tries_left in reversed(range(PLACE_TRIES)):
+            if sent.again is None and sent.dialog_id is None and sent.earlier is None:
+                place = Place([ChatTurn(Author.USER, sent.text)])
+            else:
+                async with self._db.read() as session:
+                    place = await find_place(session, actor, sent, self._prompt_budget)
+            try:
+                return await self._commit_at(actor, sent, place, taken, slot)
+            except CountMessages:
+                taken = replace(taken, trusted=False)
+            except _Moved:
+                if not tries_left:
+                    raise Conflict(code="answer_running") from None
+            except IntegrityError:
+                # the same client_id was committed a moment ago by another request
+                if (turn := await self._find_repeated(actor, sent)) is None:
+                    raise
+                return turn
+        raise Conflict(code="answer_running")
+
+    async def _commit_at(
+        self, actor: Actor, sent: Sent, place: Place, taken: Taken, slot: Slot
+    ) -> Turn:
+        """Find the answer in the cache or a run for it, and commit."""
+        options = sent.options
+        turns = with_system_prompt(place.turns, self._system_prompt)
+        request = Request(
+            turns=turns,
+            max_tokens=min(options.max_tokens or self._max_tokens, self._max_tokens),
+            temperature=options.temperature,
+            model=options.model,
+            sampling=options.sampling,
+        )
+        key = self._key(actor, request) if options.write_cache else None
+        readable = self._key(actor, request) if options.read_cache else None
+        cached = None
+        if readable and self._generations.find_flight(key) is None:
+            cached = await self._cache.find(readable)
+        if cached is not None:
+            turn, _ = await self._commit(actor, sent, place, taken, cached)
+            return turn
+        # "ask the model again" joins nobody, but what it is told is kept
+        flight = self._generations.hold_flight(key, alone=not options.read_cache)
+        try:
+            turn, repeated = await self._commit(actor, sent, place, taken, None)
+        except BaseException:
+            self._generations.drop_flight(flight)
+            raise
+        if repeated:
+            self._generations.drop_flight(flight)
+            return turn
+        slot.keep()
+        self._generations.start(
+            turn.answer_id,
+            request,
+            flight,
+            context=place.context,
+            ended=lambda: self._limits.leave(actor.user_id),
+        )
+        return turn
+
+    def _key(self, actor: Actor, request: Request) -> str | None:
+        return self._cache.key(
+            actor.user_id,
+            request.turns,
+            model=request.model or self._generations.model_name,
+            parameters=(request.max_tokens, request.temperature, request.sampling),
+        )
+
+    # --- the transaction ----------------------------------------------------
+
+    async def _commit(
+        self, actor: Actor, sent: Sent, place: Place, taken: Taken, cached: CachedAnswer | None
+    ) -> tuple[Turn, bool]:
+        """Commit question and answer, and tell whether they had been there before."""
+        async with self._db.write() as session:
+            if sent.client_id is not None:
+                turn = await self._find_turn(session, actor, sent)
+                if turn is not None:
+                    return turn, True
+            budget = await self._limits.settle(session, actor, taken)
+            if place.dialog_id is None:
+                dialog = Dialog(user_id=actor.user_id, title=make_title(sent.text))
+                session.add(dialog)
+                await session.flush()
+            else:
+                dialog = await get_dialog(session, actor, place.dialog_id, lock=True)
+                if sent.client_id is not None:
+                    # a copy of this send may have held the dialog's lock until now
+                    turn = await self._find_turn(session, actor, sent)
+                    if turn is not None:
+                        return turn, True
+                await _check_place(session, dialog, place)
+            question = place.question
+            if question is None:
+                parent = place.parent
+                if place.dialog_id is None and sent.earlier:
+                    rows = imported(actor, dialog, sent.earlier)
+                    await session.execute(sa.insert(Message), [row.model_dump() for row in rows])
+                    parent = rows[-1]
+                question = Message(
+                    dialog_id=dialog.id,
+                    user_id=actor.user_id,
+                    parent_id=parent.id if parent else None,
+                    depth=parent.depth + 1 if parent else 0,
+                    client_id=sent.client_id,
+                    body_hash=sent.body,
+                    author=Author.USER,
+                    channel=actor.channel,
+                    text=sent.text,
+                )
+                session.add(question)
+            answer = Message(
+                dialog_id=dialog.id,
+                user_id=actor.user_id,
+                parent_id=question.id,
+                depth=question.depth + 1,
+                author=Author.ASSISTANT,
+                channel=actor.channel,
+                status=Status.RUNNING,
+                source=Source.MODEL,
+                trimmed=place.trimmed,
+            )
+            if cached is not None:
+                _fill(answer, cached, place)
+            session.add(answer)
+            dialog.leaf_id = answer.id
+            dialog.updated_at = clock.now()
+            session.add(dialog)
+            await session.flush()
+            if cached is None:
+                session.add(self._generations.lease(answer))
+        turn = Turn(dialog.id, question.id, answer.id, budget=budget)
+        if cached is not None:
+            end = end_of(answer)
+            turn = replace(turn, source=Source.CACHE, end=end, text=answer.text)
+        return turn, False
+
+    async def _find_repeated(self, actor: Actor, sent: Sent) -> Turn | None:
+        async with self._db.read() as session:
+            return await self._find_turn(session, actor, sent)
+
+    async def _find_turn(self, session: AsyncSession, actor: Actor, sent: Sent) -> Turn | None:
         question = await session.scalar(
             sa.select(Message).where(
-                col(Message.user_id) == actor.user_id, col(Message.client_id) == client_id
+                col(Message.user_id) == actor.user_id, col(Message.client_id) == sent.client_id
             )
         )
         if question is None:
             return None
-        if question.text != text:
-            raise Conflict(code="client_id_reused")
-        answer_id = await session.scalar(
-            sa.select(col(Message.id))
+        if question.body_hash != sent.body:
+            raise InvalidInput(code="client_id_reused")
+        answer = await session.scalar(
+            sa.select(Message)
             .where(col(Message.parent_id) == question.id)
             .order_by(col(Message.id))
             .limit(1)
         )
-        assert answer_id is not None  # committed in one transaction with the question
-        return Turn(question.dialog_id, question.id, answer_id, repeated=True)
-
-    async def _dialog_for(
-        self, session: AsyncSession, actor: Actor, dialog_id: object | None, text: str
-    ) -> Dialog:
-        if dialog_id is not None:
-            return await get_dialog(session, actor, dialog_id, lock=True)
-        dialog = Dialog(user_id=actor.user_id, title=make_title(text))
-        session.add(dialog)
-        await session.flush()
-        return dialog
-
-    async def _add_answer(
-        self, session: AsyncSession, actor: Actor, dialog: Dialog, question: Message
-    ) -> tuple[Message, Request]:
-        turns, trimmed = await self._context(session, question)
-        answer = Message(
-            dialog_id=dialog.id,
-            user_id=actor.user_id,
-            parent_id=question.id,
-            depth=question.depth + 1,
-            author=Author.ASSISTANT,
-            channel=actor.channel,
-            status=Status.RUNNING,
-            source=Source.MODEL,
-            trimmed=trimmed,
-        )
-        session.add(answer)
-        await session.flush()
-        session.add(self._generations.lease(answer))
-        dialog.leaf_id = answer.id
-        dialog.updated_at = clock.now()
-        session.add(dialog)
-        return answer, Request(turns=turns, max_tokens=self._max_tokens)
-
-    async def _context(
-        self, session: AsyncSession, question: Message
-    ) -> tuple[Sequence[ChatTurn], int]:
-        """The newest messages of the branch that fit, oldest first, and how many were left out."""
-        path = branch(question.id, MAX_CONTEXT_MESSAGES)
-        rows = await session.execute(
-            sa.select(col(Message.author), col(Message.text), col(Message.error_code))
-            .join(path, col(Message.id) == path.c.id)
-            .order_by(path.c.n)
-        )
-        turns: list[ChatTurn] = []
-        left = self._prompt_budget
-        count = 0
-        did_not_fit = False
-        for author, text, error_code in rows:  # newest first
-            if not text or (did_not_fit and author == Author.USER):
-                # an answer that failed before its first word says nothing, and a question that
-                # the model could not take would not fit this time either
-                did_not_fit = error_code == "context_too_long"
-                count += not text
-                continue
-            left -= estimate_tokens(text)
-            if turns and left < 0:
-                break
-            count += 1
-            if turns and author == turns[-1].role == Author.USER:
-                # templates of Mistral and Gemma refuse two questions in a row
-                turns[-1] = ChatTurn(author, f"{text}\n\n{turns[-1].content}")
-            else:
-                turns.append(ChatTurn(author, text))
-        # an answer must not open the context: its question was cut off
-        while len(turns) > 1 and turns[-1].role == Author.ASSISTANT:
-            turns.pop()
-            count -= 1
-        turns.reverse()
-        return turns, question.depth + 1 - count
+        assert answer is not None  # committed in one transaction with the question
+        source = Source(answer.source or Source.MODEL)
+        return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
 
 
-async def _leaf(session: AsyncSession, dialog: Dialog) -> Message | None:
-    """The last message of the branch on the screen. Raises Conflict while any answer is running."""
+async def _check_place(session: AsyncSession, dialog: Dialog, place: Place) -> None:
+    """
+    Raises:
+        Conflict: an answer in the dialog is running. _Moved: it has grown since `place` was found.
+    """
+    if place.branches:
+        return
     running = await session.scalar(
         sa.select(col(Generation.message_id))
-        .join(Message, col(Message.id) == col(Generation.message_id))
         .where(
+            col(Generation.user_id) == dialog.user_id,
+            col(Generation.dialog_id) == dialog.id,
             col(Generation.ended_at).is_(None),
             col(Generation.lease_until) >= clock.now(),
-            col(Message.dialog_id) == dialog.id,
         )
         .limit(1)
     )
     if running is not None:
         raise Conflict(code="answer_running")
-    return await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
+    if dialog.leaf_id != place.leaf_id:
+        raise _Moved
+
+
+def _fill(answer: Message, cached: CachedAnswer, place: Place) -> None:
+    """Make `answer` the one that was kept."""
+    moment = clock.now()
+    answer.text = cached.text
+    answer.status = Status.COMPLETE
+    answer.source = Source.CACHE
+    answer.model = cached.model
+    answer.prompt_tokens = cached.prompt_tokens
+    answer.completion_tokens = cached.completion_tokens
+    answer.made_at = cached.made_at
+    answer.first_token_at = answer.finished_at = moment
+    if place.context is not None:
+        answer.context_hash = digest([ChatTurn(Author.ASSISTANT, cached.text)], place.context)
 
 
 def check_prompt(text: str) -> str:
@@ -272,9 +395,3 @@ def make_title(text: str) -> str:
         return line
     cut = line[: TITLE_CHARS - 1]
     return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut).rstrip() + "…"
-
-
-def estimate_tokens(text: str) -> int:
-    """An upper estimate without a tokenizer, which would cost the event loop what it saves."""
-    others = len(_LETTERS.sub("", text))
-    return int((len(text) - others) / CHARS_PER_TOKEN) + others + TEMPLATE_TOKENS

@@ -8,21 +8,21 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from genai_app import clock
-from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
+from genai_app.adapters.llm import ChatTurn, LlmClient
 from genai_app.db import Database
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
-from genai_app.models import Generation, Message, Status
-from genai_app.services.answers import Answers, Ending, Growth
-from genai_app.text import clean_text
+from genai_app.models import Author, Generation, Message, Status
+from genai_app.services.answers import Answers, End, Ending, Growth
+from genai_app.services.cache import AnswerCache, CachedAnswer
+from genai_app.services.context import digest
+from genai_app.services.flight import Flight, LiveAnswer, Request
 
 log = structlog.get_logger()
 
@@ -32,73 +32,39 @@ REMOTE_POLL_S = 0.5
 SAVE_RETRY_S = 1.0
 DRAIN_S = 20.0
 SOLE_DRAIN_S = 5.0  # on a laptop Ctrl-C should not wait for a long answer
-MAX_ANSWER_CHARS = 400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What one run asks of the model."""
-
-    turns: Sequence[ChatTurn]
-    max_tokens: int
-    temperature: float | None = None
-    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """New text of an answer, and the state it is in once the text is read."""
+    """New text of an answer, and the state it is in once the text is read; on the last one, its
+    end."""
 
     text: str
     status: Status
+    end: End | None = None
 
 
-@dataclass(eq=False, slots=True)
-class LiveAnswer:
-    """An answer that this process is producing."""
-
-    message_id: uuid.UUID
-    text: str = ""
-    status: Status = Status.RUNNING
-    finish: Finish | None = None
-    tokens: int = 0
-    first_token_at: datetime | None = None
-    saved_length: int = 0
-    stop_asked: bool = False
-    reader: asyncio.Task[None] | None = None
-    _waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-
-    def wake(self) -> None:
-        """Tell all who wait in `changed`."""
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    async def changed(self) -> None:
-        """Returns at the next new text or end."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
-
-    def stop(self) -> None:
-        self.stop_asked = True
-        if self.reader is not None:
-            self.reader.cancel()
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class Generations:
     """Starts, stops and follows model runs.
 
     Args:
+        cache: keeps complete answers of runs that have a key.
         sole_process: no other process uses this database, so runs found at the start are orphans.
     """
 
-    def __init__(self, db: Database, llm: LlmClient, *, sole_process: bool) -> None:
+    def __init__(
+        self, db: Database, llm: LlmClient, cache: AnswerCache, *, sole_process: bool
+    ) -> None:
         self._answers = Answers(
             db, owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         )
         self._llm = llm
+        self._cache = cache
+        self._flights: dict[str, Flight] = {}
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -121,8 +87,8 @@ class Generations:
             drain_s = SOLE_DRAIN_S if self._sole_process else DRAIN_S
             await asyncio.wait(self._runs, timeout=drain_s)
         for live in list(self._live.values()):
-            if live.reader is not None:
-                live.reader.cancel()
+            if live.flight is not None and live.flight.task is not None:
+                live.flight.task.cancel()
         if self._runs:
             await asyncio.wait(self._runs, timeout=5)
         for task in [*self._loops, *self._runs]:
@@ -135,12 +101,60 @@ class Generations:
         """The row to commit together with the empty answer; then call `start`."""
         return self._answers.lease(answer)
 
-    def start(self, message_id: uuid.UUID, request: Request) -> None:
-        """Call the model for an answer whose row and lease are committed."""
-        live = self._live[message_id] = LiveAnswer(message_id)
-        task = asyncio.create_task(self._run(live, request), name=f"generation {message_id}")
+    def find_flight(self, key: str | None) -> Flight | None:
+        """The run that is on its way to the same answer."""
+        return self._flights.get(key) if key else None
+
+    @property
+    def model_name(self) -> str:
+        """The model that answers unless another is named; "" before it is known."""
+        return self._llm.known_name
+
+    def hold_flight(self, key: str | None, *, alone: bool) -> Flight:
+        """The run to that answer, begun or not; `start` it or `drop_flight`.
+
+        It can be joined from now on, so that of many who ask at once and commit later, all but the
+        first find it.
+
+        Args:
+            key: of the answer in the cache; None: it is for nobody else.
+            alone: a run of its own, though one may be on its way.
+        """
+        flight = None if alone else self.find_flight(key)
+        if flight is None:
+            flight = Flight(key, self._keep)
+            if key and key not in self._flights:
+                self._flights[key] = flight
+        flight.holders += 1
+        return flight
+
+    def drop_flight(self, flight: Flight) -> None:
+        """The question was not committed."""
+        flight.holders -= 1
+        flight.end_if_empty()
+        self._forget(flight)
+
+    def start(
+        self,
+        message_id: uuid.UUID,
+        request: Request,
+        flight: Flight,
+        *,
+        context: bytes | None = None,
+        ended: Callable[[], None] = _nothing,
+    ) -> None:
+        """Have `flight` write an answer whose row and lease are committed.
+
+        Args:
+            context: the digest of what the model is asked, where the client will send it again.
+            ended: called when the answer has its last state.
+        """
+        live = self._live[message_id] = LiveAnswer(message_id, context)
+        run = self._run(live, request, flight)
+        task = asyncio.create_task(run, name=f"generation {message_id}")
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
+        task.add_done_callback(lambda _: ended())
 
     async def stop(self, message_id: uuid.UUID) -> None:
         """End a run and keep its text. Stopping what has ended changes nothing."""
@@ -171,7 +185,7 @@ class Generations:
             text, status = live.text[seen:], live.status
             if text or status is not Status.RUNNING:
                 seen += len(text)
-                yield Increment(text, status)
+                yield Increment(text, status, live.end)
                 if status is not Status.RUNNING:
                     return
                 if pause_s:
@@ -185,58 +199,56 @@ class Generations:
         while (answer := await self._answers.read(message_id)) is not None:
             if answer.abandoned:
                 self._report(await self._answers.interrupt(spare=self._live, only=message_id))
+                continue
             text = answer.text[seen:]
-            if text or answer.status is not Status.RUNNING:
+            status = answer.end.status if answer.end else Status.RUNNING
+            if text or answer.end:
                 seen += len(text)
-                yield Increment(text, answer.status)
-            if answer.status is not Status.RUNNING:
+                yield Increment(text, status, answer.end)
+            if answer.end:
                 return
             await asyncio.sleep(max(pause_s, REMOTE_POLL_S))
 
     # --- one run ------------------------------------------------------------
 
-    async def _run(self, live: LiveAnswer, request: Request) -> None:
-        reader = live.reader = asyncio.create_task(self._read(live, request))
-        if live.stop_asked:
-            reader.cancel()
-        await asyncio.wait({reader})
-        status, code = self._end_state(live, reader)
+    async def _run(self, live: LiveAnswer, request: Request, flight: Flight) -> None:
+        flight.holders -= 1
         try:
-            live.status = await self._save_end(live, status, code)
+            await flight.carry(live, self._llm, request)
+        finally:
+            self._forget(flight)
+        status, code = self._end_state(live, flight)
+        end = End(
+            status,
+            code,
+            live.source,
+            model=flight.finish.model if flight.finish else None,
+            prompt_tokens=flight.finish.prompt_tokens if flight.finish else None,
+            completion_tokens=(flight.finish and flight.finish.completion_tokens) or flight.tokens,
+            made_at=clock.now() if live.joined else None,
+        )
+        try:
+            status = await self._save_end(live, end)
         except Exception:
             # not to be saved by any retry: the lease runs out, and a reaper marks the row
             log.exception("generation.bug", message_id=str(live.message_id))
-            live.status = Status.INTERRUPTED
+            status = Status.INTERRUPTED
         finally:
             del self._live[live.message_id]
+            live.end = replace(end, status=status)
+            live.status = status
             live.wake()
 
-    async def _read(self, live: LiveAnswer, request: Request) -> None:
-        stream = self._llm.stream(
-            request.turns,
-            model=request.model,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-        )
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Finish):
-                    live.finish = piece
-                    return
-                if live.first_token_at is None:
-                    live.first_token_at = clock.now()
-                live.text += clean_text(piece.text)
-                live.tokens += piece.tokens
-                live.wake()
-                if len(live.text) > MAX_ANSWER_CHARS:
-                    return
-
-    def _end_state(self, live: LiveAnswer, reader: asyncio.Task[None]) -> tuple[Status, str | None]:
+    def _end_state(self, live: LiveAnswer, flight: Flight) -> tuple[Status, str | None]:
+        if live.stop_asked:
+            return Status.STOPPED, None
+        reader = flight.task
+        assert reader is not None  # carried
         if reader.cancelled():
-            return (Status.STOPPED, None) if live.stop_asked else (Status.INTERRUPTED, "shutdown")
+            return Status.INTERRUPTED, "shutdown"
         error = reader.exception()
         if error is None:
-            whole = live.finish is not None and live.finish.reason != "length"
+            whole = flight.finish is not None and flight.finish.reason != "length"
             return (Status.COMPLETE if whole else Status.TRUNCATED), None
         if not isinstance(error, AppError):
             log.error("generation.bug", message_id=str(live.message_id), exc_info=error)
@@ -251,27 +263,41 @@ class Generations:
         cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
         return (Status.INTERRUPTED if cut else Status.FAILED), error.code
 
-    async def _save_end(self, live: LiveAnswer, status: Status, code: str | None) -> Status:
+    async def _save_end(self, live: LiveAnswer, end: End) -> Status:
         """Commit the end state; while the database is away keep the text and try again.
 
         Returns the state that the answer has now.
         """
-        finish = live.finish
-        ending = Ending(
-            text=live.text,
-            status=status,
-            error_code=code,
-            model=finish.model if finish else None,
-            prompt_tokens=finish.prompt_tokens if finish else None,
-            completion_tokens=(finish and finish.completion_tokens) or live.tokens,
-            first_token_at=live.first_token_at,
-        )
+        context = live.context
+        if context is not None:
+            context = digest([ChatTurn(Author.ASSISTANT, live.text)], context)
+        ending = Ending(live.text, end, live.first_token_at, context)
         while True:
             try:
                 return await self._answers.end(live.message_id, ending)
             except StorageUnavailable:
                 log.warning("generation.save_delayed", message_id=str(live.message_id))
                 await asyncio.sleep(SAVE_RETRY_S)
+
+    async def _keep(self, flight: Flight) -> None:
+        if flight.key and flight.finish is not None:
+            answer = CachedAnswer(
+                flight.text,
+                flight.finish.model,
+                flight.finish.prompt_tokens,
+                flight.finish.completion_tokens,
+                clock.now(),
+            )
+            await self._cache.keep(flight.key, answer)
+
+    def _forget(self, flight: Flight) -> None:
+        """A run that has ended, or that nobody will begin, can be joined no more."""
+        if flight.task is None:
+            over = not flight.holders
+        else:
+            over = flight.task.done() or not flight.is_carrying
+        if flight.key and over and self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
 
     # --- background loops ---------------------------------------------------
 

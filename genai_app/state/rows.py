@@ -74,7 +74,12 @@ def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> Message
 
 
 def message_rows(branch: Branch) -> list[MessageRow]:
-    return [message_row(m, branch.siblings.get(m.id, ())) for m in branch.messages]
+    """A client's own instructions to the model are no part of what was said."""
+    return [
+        message_row(m, branch.siblings.get(m.id, ()))
+        for m in branch.messages
+        if m.author != Author.SYSTEM
+    ]
 
 
 def group_by_day(dialogs: Sequence[Dialog], today: date) -> list[DialogGroup]:

@@ -50,6 +50,9 @@ class AppProcess:
             "admin_password": secrets.token_urlsafe(12),
             "llm_base_url": llm_url,
             "log_format": "json",
+            # tests of these set their own; the others share users and may repeat a question
+            "rate_limit": "100000/minute",
+            "cache_scope": "off",
         }
         if database_url:
             told |= {"database_url": database_url, "secret_key": secrets.token_hex(32)}

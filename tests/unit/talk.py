@@ -30,6 +30,7 @@ from genai_app.models import (
 from genai_app.services.chat import Chat, Turn
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.history import History
+from genai_app.services.limits import Limits
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 
@@ -42,6 +43,7 @@ class Talk:
     generations: Generations
     chat: Chat
     history: History
+    limits: Limits
 
     async def ask(self, actor: Actor, text: str = "Hello?", dialog_id: object = None) -> Turn:
         """A question that was not sent before."""

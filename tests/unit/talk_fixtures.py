@@ -8,11 +8,15 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
+from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.services import generation
+from genai_app.services.cache import AnswerCache, Scope
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
+from genai_app.services.limits import Limits
+from genai_app.settings import parse_limit
 from tests.fakes.model_reading import MakeLlm
 from tests.unit.talk import MakeTalk, Talk, enter
 
@@ -55,14 +59,35 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         sole_process: bool = False,
         context_tokens: int = 8192,
         max_tokens: int = 1024,
+        system_prompt: str = "",
+        cache_scope: Scope = "off",
+        cache_ttl_s: int = 60,
+        rate: str = "100000/minute",
+        max_parallel: int = 0,
+        storage: LimitStorage | None = None,
     ) -> Talk:
         database = at or db
-        generations = Generations(database, make_llm(), sole_process=sole_process)
+        cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
+        limits = Limits(
+            database,
+            storage or limit_storage(None),
+            dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
+            max_parallel=max_parallel,
+        )
+        generations = Generations(database, make_llm(), cache, sole_process=sole_process)
         made.append(generations)
         if opened:
             await generations.open()
-        chat = Chat(database, generations, context_tokens=context_tokens, max_tokens=max_tokens)
-        return Talk(database, generations, chat, History(database))
+        chat = Chat(
+            database,
+            generations,
+            limits,
+            cache,
+            context_tokens=context_tokens,
+            max_tokens=max_tokens,
+            system_prompt=system_prompt,
+        )
+        return Talk(database, generations, chat, History(database), limits)
 
     yield make
     for generations in made:

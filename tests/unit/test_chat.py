@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from genai_app.access import Actor
 from genai_app.clock import now
-from genai_app.errors import AppError, Conflict, InvalidInput, NotFound, TooLarge
+from genai_app.errors import AppError, InvalidInput, NotFound, TooLarge
 from genai_app.models import MAX_PROMPT_CHARS, Author, Channel, Source, Status
 from genai_app.services.chat import Turn
 from tests import corpora
@@ -95,7 +95,7 @@ async def test_question_is_kept_as_it_was(talk: Talk, as_alice: Actor) -> None:
     turn = await talk.chat.ask(as_alice, text, client_id=client_id)
     again = await talk.chat.ask(as_alice, text, client_id=client_id)
 
-    assert again == replace(turn, repeated=True)
+    assert again == replace(turn, repeated=True, budget=None)
     kept = (await saved(talk.db, turn.question_id)).text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert kept == whole.replace("\0", "\ufffd")
@@ -140,7 +140,7 @@ async def test_sent_twice(fake: ModelServer, talk: Talk, as_alice: Actor, when: 
 
     for dialog_id in (None, first.dialog_id, str(first.dialog_id)):
         again = await talk.chat.ask(as_alice, "Once", client_id=client_id, dialog_id=dialog_id)
-        assert again == replace(first, repeated=True)
+        assert again == replace(first, repeated=True, budget=None)
 
     assert len(fake.answers) == 1
     assert len(await everything(talk.db)) == len(before) == 4
@@ -182,7 +182,7 @@ async def test_first_answer_of_a_repeat(talk: Talk, as_alice: Actor) -> None:
     await talk.chat.regenerate(as_alice, first.answer_id)
 
     again = await talk.chat.ask(as_alice, "Once", client_id=client_id)
-    assert again == replace(first, repeated=True)
+    assert again == replace(first, repeated=True, budget=None)
 
 
 async def test_another_text_under_the_same_client_id(
@@ -194,7 +194,7 @@ async def test_another_text_under_the_same_client_id(
     await read(talk.generations.follow(turn.answer_id))
     before = await everything(talk.db)
 
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(InvalidInput) as caught:
         await talk.chat.ask(as_alice, "Another thing", client_id=client_id)
 
     assert caught.value.code == "client_id_reused"

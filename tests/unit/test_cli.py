@@ -89,7 +89,10 @@ def test_roles_are_the_models() -> None:
         ("build",),
         ("migrate",),
         ("user",),
-        *[("user", verb) for verb in ("add", "password", "role", "disable", "enable", "list")],
+        *[
+            ("user", verb)
+            for verb in ("add", "password", "role", "disable", "enable", "limit", "list")
+        ],
     ],
 )
 def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +104,18 @@ def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(
     "command",
-    ["", "fly", "user", "user fly", "user add", "user role alice king", "migrate now", "--hel"],
+    [
+        "",
+        "fly",
+        "user",
+        "user fly",
+        "user add",
+        "user role alice king",
+        "user limit x 0/day",
+        "user limit x no",
+        "migrate now",
+        "--hel",
+    ],
 )
 def test_misuse(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -166,12 +180,47 @@ def test_accounts(genai: Genai) -> None:
     assert len(done.stdout.strip()) == 24
 
 
+def test_limits_and_the_audit(genai: Genai, database_url: str) -> None:
+    """F10: one event for each change, by the command line."""
+    genai("user", "add", "alice", "--password-stdin", typed="pass w0rd\n")
+    for limit, kept in (("100/minute", "100/minute"), ("default", None), ("5 per 2 hours",) * 2):
+        assert genai("user", "limit", "Alice", limit).returncode == 0
+        assert _rows(database_url, "SELECT rate_limit FROM users") == [(kept,)]
+    genai("user", "role", "alice", "admin")
+    genai("user", "disable", "alice")
+    genai("user", "enable", "alice")
+    genai("user", "password", "alice", "--password-stdin", typed="an0ther one\n")
+    told = _rows(
+        database_url, "SELECT action, actor_name, target, details FROM audit_events ORDER BY id"
+    )
+    assert {(by, target) for _, by, target, _ in told} == {("command line", "alice")}
+    assert [(action, details) for action, _, _, details in told] == [
+        ("user_add", "role=user"),
+        ("limit_change", "limit=100/minute"),
+        ("limit_change", "limit=default"),
+        ("limit_change", "limit=5 per 2 hours"),
+        ("role_change", "before=user role=admin"),
+        ("user_disable", ""),
+        ("user_enable", ""),
+        ("user_password", ""),
+    ]
+
+
+def _rows(url: str, query: str) -> list[tuple[object, ...]]:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(sa.text(query))]
+    engine.dispose()
+    return rows
+
+
 @pytest.mark.parametrize(
     ("command", "typed"),
     [
         ("user role nobody admin", ""),
         ("user disable nobody", ""),
         ("user enable nobody", ""),
+        ("user limit nobody default", ""),
         ("user password nobody", ""),
         ("user add bob --password-stdin", "short\n"),
         ("user add bob --password-stdin", ""),

@@ -8,13 +8,12 @@ import pytest
 from genai_app.access import Actor
 from genai_app.db import Database
 from genai_app.models import Author, Status
-from genai_app.services.chat import (
+from genai_app.services.chat import TITLE_CHARS, make_title
+from genai_app.services.context import (
     CHARS_PER_TOKEN,
     MAX_CONTEXT_MESSAGES,
     TEMPLATE_TOKENS,
-    TITLE_CHARS,
     estimate_tokens,
-    make_title,
 )
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Say

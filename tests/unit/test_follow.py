@@ -12,9 +12,8 @@ import pytest_asyncio
 
 from genai_app.access import Actor
 from genai_app.db import Database
-from genai_app.models import Status
+from genai_app.models import Source, Status
 from genai_app.services import generation
-from genai_app.services.generation import Increment
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hang, Hold, Say
@@ -113,9 +112,10 @@ async def test_from_any_place(fake: ModelServer, talk: Talk, as_alice: Actor) ->
         assert await task == (TEXT[place:], Status.COMPLETE)
     for place in [*places, len(TEXT) - 1, len(TEXT), len(TEXT) + 5]:
         follower = talk.chat.follow(as_alice, turn.answer_id, from_length=place)
-        assert [increment async for increment in follower] == [
-            Increment(TEXT[place:], Status.COMPLETE)
-        ]
+        [last] = [increment async for increment in follower]
+        assert (last.text, last.status) == (TEXT[place:], Status.COMPLETE)
+        assert last.end is not None
+        assert last.end.source == Source.MODEL
 
 
 @pytest.mark.parametrize("place", [-5, 1000])

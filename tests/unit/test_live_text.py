@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from genai_app.services.generation import MAX_ANSWER_CHARS
+from genai_app.services.flight import MAX_ANSWER_CHARS
 from genai_app.state.live_text import BLOCK_CHARS, BLOCKS, PIECES, TAIL_CHARS, LiveText, slot_names
 from tests import corpora
 

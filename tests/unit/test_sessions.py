@@ -1,6 +1,7 @@
 """Logins: what a token opens, and everything that ends it."""
 
 import secrets
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,11 @@ def sessions(db: Database) -> Sessions:
 
 async def _start(sessions: Sessions, user: User) -> str:
     return await sessions.start(user, address="192.0.2.1", user_agent="Firefox")
+
+
+def _login(actor: Actor) -> uuid.UUID:
+    assert actor.session_id is not None
+    return actor.session_id
 
 
 async def _actor(sessions: Sessions, token: str) -> Actor:
@@ -85,14 +91,14 @@ async def test_replay_after_logout(sessions: Sessions, db: Database, alice: User
     """B6: an ended login is over at once; the user's other login is not."""
     token, other = await _start(sessions, alice), await _start(sessions, alice)
     actor = await _actor(sessions, token)
-    await sessions.end(actor.session_id, "logout")
+    await sessions.end(_login(actor), "logout")
 
     assert await sessions.find_actor(token) is None
     assert await sessions.find_actor(other) is not None
 
-    await sessions.end(actor.session_id, "again")
+    await sessions.end(_login(actor), "again")
     async with db.read() as session:
-        row = await session.get(Session, actor.session_id)
+        row = await session.get(Session, _login(actor))
     assert row is not None
     assert row.end_reason == "logout"
 
@@ -114,11 +120,11 @@ async def test_expiry(sessions: Sessions, alice: User, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(clock, "now", lambda: start + timedelta(seconds=TTL_S, microseconds=-1))
     assert await sessions.find_actor(token) is not None
-    assert await sessions.list_ended([actor.session_id]) == set()
+    assert await sessions.list_ended([_login(actor)]) == set()
 
     monkeypatch.setattr(clock, "now", lambda: start + timedelta(seconds=TTL_S))
     assert await sessions.find_actor(token) is None
-    assert await sessions.list_ended([actor.session_id]) == {actor.session_id}
+    assert await sessions.list_ended([_login(actor)]) == {_login(actor)}
 
 
 async def test_disabled_account_starts_no_session(sessions: Sessions, dan: User) -> None:
@@ -142,19 +148,19 @@ async def test_list_ended(sessions: Sessions, users: Users, alice: User, bob: Us
     alive = await _actor(sessions, await _start(sessions, alice))
     disabled = await _actor(sessions, await _start(sessions, bob))
     unknown = new_id()
-    await sessions.end(ended.session_id, "logout")
+    await sessions.end(_login(ended), "logout")
     await users.disable("bob")
 
-    asked = [ended.session_id, alive.session_id, disabled.session_id, unknown]
+    asked = [_login(ended), _login(alive), _login(disabled), unknown]
     found = await sessions.list_ended(asked)
-    assert found == {ended.session_id, disabled.session_id, unknown}
+    assert found == {_login(ended), _login(disabled), unknown}
     assert await sessions.list_ended([]) == set()
 
 
 async def test_list_ended_of_thousands(sessions: Sessions, alice: User) -> None:
     actor = await _actor(sessions, await _start(sessions, alice))
     gone = {new_id() for _ in range(5000)}
-    assert await sessions.list_ended({actor.session_id, *gone}) == gone
+    assert await sessions.list_ended({_login(actor), *gone}) == gone
 
 
 async def test_odd_client_text(sessions: Sessions, db: Database, alice: User) -> None:

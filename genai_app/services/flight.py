@@ -1,0 +1,173 @@
+"""One model run and the answers that are written by it. The same question asked by several at the
+same moment is one run: whoever comes later is told from its beginning, and it ends for all."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from genai_app import clock
+from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
+from genai_app.models import Source, Status
+from genai_app.services.answers import End
+from genai_app.text import clean_text
+
+MAX_ANSWER_CHARS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one run asks of the model."""
+
+    turns: Sequence[ChatTurn]
+    max_tokens: int
+    temperature: float | None = None
+    model: str | None = None
+    sampling: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class LiveAnswer:
+    """An answer that this process is producing.
+
+    `joined`: it is told by a run that was begun for another one. `context`: the digest of the
+    conversation up to here, where its client will send it again.
+    """
+
+    message_id: uuid.UUID
+    context: bytes | None = None
+    text: str = ""
+    status: Status = Status.RUNNING
+    joined: bool = False
+    first_token_at: datetime | None = None
+    saved_length: int = 0
+    stop_asked: bool = False
+    flight: "Flight | None" = None
+    end: End | None = None
+    _waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    def wake(self) -> None:
+        """Tell all who wait in `changed`."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def changed(self) -> None:
+        """Returns at the next new text or end."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def stop(self) -> None:
+        self.stop_asked = True
+        if self.flight is not None:
+            self.flight.leave(self)
+
+    @property
+    def source(self) -> Source:
+        """An answer that cost no run of its own counts as given again."""
+        return Source.CACHE if self.joined else Source.MODEL
+
+
+class Flight:
+    """A model run that may be joined.
+
+    Args:
+        key: of the answer cache; None for a run that nobody may join.
+        whole: told of a complete answer before its readers are.
+    """
+
+    def __init__(
+        self, key: str | None, whole: Callable[["Flight"], Coroutine[Any, Any, None]]
+    ) -> None:
+        self.key = key
+        self.text = ""
+        self.tokens = 0
+        self.first_token_at: datetime | None = None
+        self.finish: Finish | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.holders = 0  # those who may still begin it
+        self._whole = whole
+        self._aboard: dict[LiveAnswer, asyncio.Future[None]] = {}
+
+    async def carry(self, live: LiveAnswer, llm: LlmClient, request: Request) -> None:
+        """Write `live` until the run ends, or the answer is stopped; begin the run if nobody has.
+
+        Returns with the end in `task`, or with `live.stop_asked`.
+        """
+        live.flight = self
+        live.joined = self.task is not None
+        left = self._aboard[live] = asyncio.get_running_loop().create_future()
+        if self.task is None:
+            self.task = asyncio.create_task(self._run(llm, request))
+        elif self.text:
+            self._tell(live)
+        if live.stop_asked:
+            self.leave(live)
+        try:
+            await asyncio.wait({self.task, left}, return_when=asyncio.FIRST_COMPLETED)
+            if self._is_empty():  # it is ended on the model server before the stop is said
+                await asyncio.wait({self.task})
+        finally:
+            self._aboard.pop(live, None)
+            if self.task.done() and not self.task.cancelled():
+                self.task.exception()  # asked for: else asyncio reports it when all have stopped
+
+    def leave(self, live: LiveAnswer) -> None:
+        """Stop writing one answer; a run that writes none any more is ended."""
+        left = self._aboard.pop(live, None)
+        if left is not None and not left.done():
+            left.set_result(None)
+        self.end_if_empty()
+
+    def end_if_empty(self) -> None:
+        """End a run that writes no answer and that nobody will join."""
+        if self.task is not None and self._is_empty():
+            self.task.cancel()
+
+    def _is_empty(self) -> bool:
+        return not self._aboard and not self.holders
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether it writes any answer."""
+        return bool(self._aboard)
+
+    @property
+    def complete(self) -> bool:
+        """The model has said all it had to say."""
+        return self.finish is not None and self.finish.reason == "stop" and bool(self.text)
+
+    async def _run(self, llm: LlmClient, request: Request) -> None:
+        stream = llm.stream(
+            request.turns,
+            model=request.model,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            sampling=request.sampling,
+        )
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finish):
+                    self.finish = piece
+                    break
+                if self.first_token_at is None:
+                    self.first_token_at = clock.now()
+                self.text += clean_text(piece.text)
+                self.tokens += piece.tokens
+                for live in self._aboard:
+                    self._tell(live)
+                if len(self.text) > MAX_ANSWER_CHARS:
+                    break
+        if self.complete:
+            await self._whole(self)
+
+    def _tell(self, live: LiveAnswer) -> None:
+        live.text = self.text
+        if live.first_token_at is None:
+            live.first_token_at = clock.now() if live.joined else self.first_token_at
+        live.wake()

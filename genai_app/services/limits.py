@@ -1,0 +1,314 @@
+"""How much one person may ask, over all channels together.
+
+Every question takes one unit, also one that the cache answers; a question that is refused or not
+committed takes none. Units are counted by `limits` in Redis, or in this process without it, in a
+moving window: a unit comes back exactly one window after it was taken.
+
+The counters may be lost: Redis may be gone, emptied, or this process new. Then the units are
+counted from the committed messages, under a lock of the user's row, and for one window everybody
+does so: `users.counted_until` tells it to the other processes. A unit that a lost counter granted
+is worth nothing by then: it is looked at again in the transaction that commits the question.
+"""
+
+import asyncio
+import math
+import time
+import uuid
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+from limits import RateLimitItem
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.access import Actor
+from genai_app.adapters.redis import LimitStorage, RedisError, give_back
+from genai_app.db import Database
+from genai_app.errors import NotAuthenticated, RateLimited
+from genai_app.models import Channel, Message, User
+from genai_app.settings import parse_limit
+
+log = structlog.stdlib.get_logger(__name__)
+
+REST_S = 5.0  # how long counters that failed are not asked again
+SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
+MIN_PARALLEL = 2
+PARALLEL_SHARE_S = 4.0  # of a minute's questions, as many may run at once as come in this time
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a user has left. `reset_s`: seconds until the next unit comes back; 0 if none is out."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A unit. `trusted`: the counters granted it; else the messages are to be counted. `budget`:
+    what the counters left, if they were asked."""
+
+    trusted: bool
+    budget: Budget | None
+
+
+class CountMessages(Exception):
+    """The counters that granted a unit are not to be trusted now: take it again by counting."""
+
+
+class Limits:
+    """Takes units and slots.
+
+    Args:
+        storage: the counters; shared by all processes when it is Redis.
+        rates: per role; a user's own limit comes before.
+        max_parallel: answers that run for one user at once; 0 follows the rate.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        storage: LimitStorage,
+        rates: Mapping[str, RateLimitItem],
+        *,
+        max_parallel: int = 0,
+    ) -> None:
+        self._db = db
+        self._storage = storage
+        self._limiter = MovingWindowRateLimiter(storage)
+        self._rates = rates
+        self._max_parallel = max_parallel
+        self._down_until = 0.0
+        self._slots: Counter[uuid.UUID] = Counter()
+        self._waiting: defaultdict[uuid.UUID, deque[asyncio.Future[None]]] = defaultdict(deque)
+
+    def rate(self, actor: Actor) -> RateLimitItem:
+        """The limit that holds for this user."""
+        return parse_limit(actor.rate_limit) if actor.rate_limit else self._rates[actor.role]
+
+    # --- units --------------------------------------------------------------
+
+    async def take(self, actor: Actor) -> Taken:
+        """One unit from the counters.
+
+        Raises:
+            RateLimited: none is left; `retry_after_s` is when the next one comes back.
+        """
+        rate, key = self.rate(actor), str(actor.user_id)
+        if self._resting():
+            return Taken(trusted=False, budget=None)
+        try:
+            granted = await self._limiter.hit(rate, key)
+            budget = await self._budget(rate, key)
+        except StorageError as error:
+            self._lost(error)
+            return Taken(trusted=False, budget=None)
+        if not granted:
+            raise refused(budget)
+        if rate.amount - budget.remaining > 1:
+            return Taken(trusted=True, budget=budget)
+        # the first of this window, or the counters have forgotten the others
+        async with self._db.read() as session:
+            counted = await self._count(session, actor, rate)
+        if counted == 0:
+            return Taken(trusted=True, budget=budget)
+        used = rate.amount - (await self._look(rate, key, or_else=budget)).remaining
+        return Taken(trusted=counted <= used, budget=budget)
+
+    async def give_back(self, actor: Actor, taken: Taken) -> None:
+        """Return the unit of a question that was not committed."""
+        if taken.budget is None or self._resting():
+            return
+        try:
+            await give_back(self._storage, self.rate(actor).key_for(str(actor.user_id)))
+        except RedisError as error:
+            self._lost(error)
+
+    async def look(self, actor: Actor) -> Budget:
+        """What is left, without taking any. While the counters are away: by counting."""
+        rate = self.rate(actor)
+        if not self._resting():
+            try:
+                return await self._budget(rate, str(actor.user_id))
+            except StorageError as error:
+                self._lost(error)
+        async with self._db.read() as session:
+            used = await self._count(session, actor, rate)
+            reset_s = await self._reset_s(session, actor, rate, used) if used else 0.0
+        return Budget(rate.amount, max(rate.amount - used, 0), reset_s)
+
+    async def settle(self, session: AsyncSession, actor: Actor, taken: Taken) -> Budget | None:
+        """Within the transaction that commits the question: is the unit good?
+
+        Raises:
+            CountMessages: another process has begun to count; begin again with an untrusted unit.
+            RateLimited: counted, and none is left.
+            NotAuthenticated: the account was disabled meanwhile.
+        """
+        query = sa.select(col(User.counted_until), col(User.disabled_at)).where(
+            col(User.id) == actor.user_id
+        )
+        # FOR KEY SHARE is what inserting the message takes anyway: it waits for those who count
+        lock = query.with_for_update(read=True, key_share=True)
+        if not taken.trusted:
+            lock = query.with_for_update()
+        row = (await session.execute(lock)).one_or_none()
+        if row is None or row[1] is not None:
+            raise NotAuthenticated
+        now, counted_until = clock.now(), row[0]
+        if taken.trusted:
+            if counted_until is not None and counted_until > now:
+                raise CountMessages
+            return taken.budget
+        rate = self.rate(actor)
+        used = await self._count(session, actor, rate)
+        if used >= rate.amount:
+            raise refused(Budget(rate.amount, 0, await self._reset_s(session, actor, rate, used)))
+        await session.execute(
+            sa.update(User)
+            .where(col(User.id) == actor.user_id)
+            .values(counted_until=now + timedelta(seconds=rate.get_expiry()))
+        )
+        reset_s = await self._reset_s(session, actor, rate, used) if used else rate.get_expiry()
+        return Budget(rate.amount, rate.amount - used - 1, reset_s)
+
+    # --- slots --------------------------------------------------------------
+
+    def max_parallel(self, actor: Actor) -> int:
+        """Answers that may run for this user at once."""
+        if self._max_parallel:
+            return self._max_parallel
+        rate = self.rate(actor)
+        return max(MIN_PARALLEL, int(rate.amount / rate.get_expiry() * PARALLEL_SHARE_S))
+
+    async def enter(self, actor: Actor) -> None:
+        """Take a slot for one answer; `leave` gives it back.
+
+        Raises:
+            RateLimited: too_many_answers, at once for a person, after a wait for a program.
+        """
+        user_id, most = actor.user_id, self.max_parallel(actor)
+        if self._slots[user_id] >= most:
+            if actor.channel is not Channel.API:
+                raise RateLimited(code="too_many_answers", retry_after_s=1, limit=most)
+            await self._wait(user_id, most)
+        self._slots[user_id] += 1
+
+    def leave(self, user_id: uuid.UUID) -> None:
+        """Give a slot back, to whoever has waited longest."""
+        self._slots[user_id] -= 1
+        if self._slots[user_id] <= 0:
+            del self._slots[user_id]
+        waiting = self._waiting.get(user_id)
+        while waiting:
+            waiter = waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
+
+    @asynccontextmanager
+    async def slot(self, actor: Actor) -> AsyncGenerator["Slot"]:
+        """A slot for the block, and beyond it if the block keeps it for an answer that runs."""
+        await self.enter(actor)
+        slot = Slot()
+        try:
+            yield slot
+        finally:
+            if not slot.kept:
+                self.leave(actor.user_id)
+
+    async def _wait(self, user_id: uuid.UUID, most: int) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SLOT_WAIT_S
+        while self._slots[user_id] >= most:
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiting[user_id].append(waiter)
+            try:
+                async with asyncio.timeout_at(until):
+                    await waiter
+            except TimeoutError:
+                raise RateLimited(code="too_many_answers", retry_after_s=5, limit=most) from None
+            finally:
+                if not self._waiting[user_id]:
+                    del self._waiting[user_id]
+
+    # --- counting -----------------------------------------------------------
+
+    async def _budget(self, rate: RateLimitItem, key: str) -> Budget:
+        stats = await self._limiter.get_window_stats(rate, key)
+        used = stats.remaining < rate.amount
+        return Budget(
+            rate.amount,
+            max(stats.remaining, 0),
+            max(stats.reset_time - time.time(), 0.0) if used else 0.0,
+        )
+
+    async def _look(self, rate: RateLimitItem, key: str, *, or_else: Budget) -> Budget:
+        try:
+            return await self._budget(rate, key)
+        except StorageError as error:
+            self._lost(error)
+            return or_else
+
+    async def _count(self, session: AsyncSession, actor: Actor, rate: RateLimitItem) -> int:
+        found = await session.scalar(
+            sa.select(sa.func.count()).select_from(Message).where(*self._taken_by(actor, rate))
+        )
+        return found or 0
+
+    async def _reset_s(
+        self, session: AsyncSession, actor: Actor, rate: RateLimitItem, used: int
+    ) -> float:
+        """Seconds until a unit comes back: of all that are out, the oldest that counts."""
+        oldest: datetime | None = await session.scalar(
+            sa.select(col(Message.created_at))
+            .where(*self._taken_by(actor, rate))
+            .order_by(col(Message.created_at))
+            .offset(max(used - rate.amount, 0))
+            .limit(1)
+        )
+        if oldest is None:
+            return 0.0
+        return max((oldest - clock.now()).total_seconds() + rate.get_expiry(), 0.0)
+
+    def _taken_by(self, actor: Actor, rate: RateLimitItem) -> tuple[sa.ColumnElement[bool], ...]:
+        """Answers of this window; each has cost a unit. Imported ones have no source."""
+        since = clock.now() - timedelta(seconds=rate.get_expiry())
+        return (
+            col(Message.user_id) == actor.user_id,
+            col(Message.source).is_not(None),
+            col(Message.created_at) > since,
+        )
+
+    def _resting(self) -> bool:
+        return asyncio.get_running_loop().time() < self._down_until
+
+    def _lost(self, error: Exception) -> None:
+        if not self._resting():
+            log.warning("limits.counting_messages", error=type(error).__name__)
+        self._down_until = asyncio.get_running_loop().time() + REST_S
+
+
+class Slot:
+    """Whether an answer goes on in the slot."""
+
+    def __init__(self) -> None:
+        self.kept = False
+
+    def keep(self) -> None:
+        """Whoever ends the answer calls `Limits.leave`."""
+        self.kept = True
+
+
+def refused(budget: Budget) -> RateLimited:
+    return RateLimited(retry_after_s=max(math.ceil(budget.reset_s), 1), budget=budget)

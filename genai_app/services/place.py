@@ -1,0 +1,150 @@
+"""Where a turn goes in a user's dialogs, and what the model is told there. Reads only; the
+transaction that commits the turn looks again (chat.py)."""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app.access import Actor, get_dialog, get_message
+from genai_app.adapters.llm import ChatTurn
+from genai_app.errors import NotFound
+from genai_app.models import Author, Dialog, Message
+from genai_app.services.context import conversation, digest
+
+MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a question is to be answered; None leaves it to the settings.
+
+    `sampling`: further parameters for the model server, by its own names. `read_cache`: an answer
+    that was given before will do. `write_cache`: it may be given again.
+    """
+
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    sampling: tuple[tuple[str, object], ...] = ()
+    read_cache: bool = True
+    write_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A question as it came, or (`again`) the answer that is to be given anew."""
+
+    text: str
+    client_id: uuid.UUID | None
+    body: bytes
+    options: Options
+    dialog_id: object | None = None
+    earlier: Sequence[ChatTurn] | None = None
+    again: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a turn goes, and what the model is told.
+
+    `dialog_id`: None for a dialog of its own. `leaf_id`: of the dialog when it was looked at.
+    `question`: one that is there, to be answered again. `context`: see Message.context_hash.
+    """
+
+    turns: Sequence[ChatTurn]
+    trimmed: int = 0
+    dialog_id: uuid.UUID | None = None
+    leaf_id: uuid.UUID | None = None
+    parent: Message | None = None
+    question: Message | None = None
+    context: bytes | None = None
+    branches: bool = False  # a client keeps its own history: it may go on from any message
+
+
+async def find_place(session: AsyncSession, actor: Actor, sent: Sent, budget: int) -> Place:
+    """Where `sent` goes.
+
+    Args:
+        budget: tokens for what the model is told.
+
+    Raises:
+        NotFound: no such dialog or answer of this actor.
+    """
+    if sent.again is not None:
+        return await _place_again(session, actor, sent.again, budget)
+    if sent.earlier is not None:
+        return await _place_after(session, actor, sent.text, sent.earlier)
+    dialog = await get_dialog(session, actor, sent.dialog_id)
+    leaf = await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
+    turns, trimmed = await conversation(session, leaf, sent.text, budget)
+    return Place(turns, trimmed, dialog.id, dialog.leaf_id, leaf)
+
+
+async def _place_again(
+    session: AsyncSession, actor: Actor, answer_id: object, budget: int
+) -> Place:
+    old = await get_message(session, actor, answer_id, Author.ASSISTANT)
+    question = await session.get(Message, old.parent_id)
+    if question is None:
+        raise NotFound
+    dialog = await get_dialog(session, actor, old.dialog_id)
+    above = await session.get(Message, question.parent_id) if question.parent_id else None
+    turns, trimmed = await conversation(session, above, question.text, budget)
+    return Place(turns, trimmed, dialog.id, dialog.leaf_id, above, question)
+
+
+async def _place_after(
+    session: AsyncSession, actor: Actor, text: str, earlier: Sequence[ChatTurn]
+) -> Place:
+    """Below the last of `earlier`, if there is a dialog of just these messages."""
+    before = digest(earlier)
+    context = digest([ChatTurn(Author.USER, text)], before)
+    turns = [*earlier, ChatTurn(Author.USER, text)]
+    last = await session.scalar(
+        sa.select(Message)
+        .join(Dialog, col(Dialog.id) == col(Message.dialog_id))
+        .where(
+            col(Message.context_hash) == before,
+            col(Message.user_id) == actor.user_id,
+            col(Dialog.deleted_at).is_(None),
+        )
+        .order_by(col(Message.id).desc())
+        .limit(1)
+    )
+    if last is None:
+        return Place(turns, context=context, branches=True)
+    return Place(turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True)
+
+
+def imported(actor: Actor, dialog: Dialog, earlier: Sequence[ChatTurn]) -> list[Message]:
+    """Rows for what a client says came before, one below the other. They have no source: nobody
+    asked for them here."""
+    rows: list[Message] = []
+    for depth, turn in enumerate(earlier[-MAX_EARLIER:]):
+        rows.append(
+            Message(
+                dialog_id=dialog.id,
+                user_id=actor.user_id,
+                parent_id=rows[-1].id if rows else None,
+                depth=depth,
+                author=Author(turn.role),
+                channel=actor.channel,
+                text=turn.content,
+            )
+        )
+    return rows
+
+
+def body_hash(
+    text: str, where: str | None, options: Options, earlier: Sequence[ChatTurn] | None
+) -> bytes:
+    """What must be the same when a `client_id` comes again."""
+    said = [(turn.role, turn.content) for turn in earlier or ()]
+    parameters = (options.model, options.max_tokens, options.temperature, options.sampling)
+    return hashlib.sha256(msgspec.json.encode([text, where, parameters, said])).digest()
