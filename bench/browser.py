@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
-from bench.measure import Meter
 from bench.model import Plan, markdown_pieces
 from bench.pages import log_in
 from bench.product import Bench
@@ -139,7 +138,7 @@ async def _ask(
     composer = page.get_by_test_id("composer")
     await composer.fill(f"How do I restore the backup? {plan.directive()}")
     before = await _counters(session)
-    meter = Meter(bench.product_pid, bench.database_pid)
+    meter = bench.meter()
     await composer.press("Enter")
     await _until(page, "first")
     if shots:

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -42,6 +43,14 @@ def quantiles(values: Iterable[float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in {**chosen, "max": ordered[-1]}.items()}
 
 
+def figure(result: Mapping[str, Any], path: str) -> Any:
+    """The figure of a result under `added_ms.p99`; "-" when it has none."""
+    value: Any = result
+    for part in path.split("."):
+        value = value.get(part, "-") if isinstance(value, Mapping) else "-"
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """CPU seconds between two moments. `other_cores`: what the rest of the machine used."""
@@ -56,13 +65,17 @@ class Cost:
 class Meter:
     """Reads the clocks when made and again at `read()`.
 
-    The product and the database are children of this process; its other children, the model and
+    The product and its databases are children of this process; its other children, the model and
     the browser, count as the bench.
+
+    Args:
+        product: the process that is measured.
+        databases: those that it has for itself.
     """
 
-    def __init__(self, product: int, database: int | None) -> None:
+    def __init__(self, product: int, *databases: int) -> None:
         self._product = product
-        self._database = database
+        self._databases = databases
         self._start = self._sample()
 
     def read(self) -> Cost:
@@ -73,7 +86,7 @@ class Meter:
 
     def _sample(self) -> Sequence[float]:
         product = tree(self._product)
-        database = tree(self._database) if self._database else []
+        database = [pid for root in self._databases for pid in tree(root)]
         helpers = {*tree(os.getpid())} - {os.getpid(), *product, *database}
         bench = sum(os.times()[:2]) + cpu_s(helpers)
         return time.monotonic(), _busy_s(), cpu_s(product), cpu_s(database), bench

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.measure import Cost, Meter, quantiles, rss_mb, tree
+from bench.measure import Cost, quantiles, rss_mb, tree
 from bench.model import STAMP, STAMP_BYTES, WRAP_US, Plan, now_us
 from bench.product import PASSWORD, Bench
 
@@ -190,7 +190,7 @@ async def streams(
 ) -> dict[str, Any]:
     """`count` dialogs at `rate` tokens/s each, measured for `window_s` seconds while all run."""
     async with open_pages(bench, count) as pages:
-        return await _run(
+        return await run(
             bench, [page.ask for page in pages], rate, ramp_s, window_s, kind, mode="streams"
         )
 
@@ -200,19 +200,23 @@ async def floor(
 ) -> dict[str, Any]:
     """The same, read from the model itself: what this machine and this client add."""
     reads = [_read_model(bench.model_port)] * count
-    return await _run(bench, reads, rate, ramp_s, window_s, "stamps", mode="floor")
+    return await run(bench, reads, rate, ramp_s, window_s, "stamps", mode="floor")
 
 
-async def _run(
+async def run(
     bench: Bench,
     asks: Sequence[Ask],
     rate: float,
     ramp_s: float,
     window_s: float,
-    kind: str,
+    kind: str = "stamps",
     *,
     mode: str,
+    pid: int = 0,
 ) -> dict[str, Any]:
+    """All the `asks` at once, whatever they talk to. `pid`: the server that is measured, when it
+    is not the product."""
+    pid = pid or bench.product_pid
     loop, count = asyncio.get_running_loop(), len(asks)
     begin = loop.time()
     starts = [ramp_s * number / count for number in range(count)]
@@ -228,15 +232,15 @@ async def _run(
                 await asks[number](text, answer)
         except TimeoutError:
             answer.error = "timeout"
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, EOFError, RuntimeError, ValueError) as error:
             answer.error = f"{type(error).__name__}: {error}"
 
     tasks = [asyncio.create_task(one(number)) for number in range(count)]
     await asyncio.sleep(begin + ramp_s + 1.0 - loop.time())
-    meter, opened = Meter(bench.product_pid, bench.database_pid), now_us()
+    meter, opened = bench.meter(pid), now_us()
     await asyncio.sleep(window_s)
     cost, closed = meter.read(), now_us()
-    memory = rss_mb(tree(bench.product_pid))
+    memory = rss_mb(tree(pid))
     await asyncio.gather(*tasks)
     result = _summary(answers, opened, closed, cost, rate)
     return {"mode": mode, "dialogs": count, "kind": kind, "rss_mb": round(memory), **result}
@@ -307,7 +311,7 @@ async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
     async with open_pages(bench, count) as pages:
         readers = [asyncio.create_task(page.idle()) for page in pages]
         await asyncio.sleep(SETTLE_S)
-        meter = Meter(bench.product_pid, bench.database_pid)
+        meter = bench.meter()
         await asyncio.sleep(window_s)
         cost = meter.read()
         memory = rss_mb(tree(bench.product_pid))

@@ -13,45 +13,50 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.measure import tree
+from bench.measure import Meter, tree
 from bench.model import markdown_pieces
 from genai_app import clock
+from genai_app.access import Actor
 from genai_app.db import Database
-from genai_app.models import Author, Dialog, Message, Source
+from genai_app.models import Author, Channel, Dialog, Message, Role, Source
+from genai_app.services.keys import Keys
 from genai_app.services.users import Users
 from tests.fakes.app_process import ROOT, AppProcess, poll
-from tests.fakes.services import PostgresServer, free_port
+from tests.fakes.services import PostgresServer, RedisServer, free_port
 
 PASSWORD = "bench-password-1"
 HISTORY_TOKENS = 200
+NO_LIMIT = "1000000/minute"  # it is counted, and never reached
 
 
 class Bench:
     """A context manager: everything runs inside, nothing is left behind.
 
     Args:
-        sqlite: the embedded database in place of PostgreSQL.
+        sqlite: the embedded database and no Redis, in place of PostgreSQL and Redis.
     """
 
     def __init__(self, *, sqlite: bool = False) -> None:
         self.database = "sqlite" if sqlite else "postgresql"
         self.model_port = free_port()
-        self.database_pid: int | None = None
         self._sqlite = sqlite
         self._stack = ExitStack()
         self._users: dict[str, uuid.UUID] = {}
+        self._keys: list[str] = []
+        self._database_pids: list[int] = []
 
     def __enter__(self) -> Self:
         with self._stack as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-bench-")))
-            database_url = "" if self._sqlite else self._start_postgres(stack)
+            urls = {} if self._sqlite else self._start_databases(stack)
             self._start_model(stack)
             self._app = AppProcess(
                 home,
                 llm_url=f"http://127.0.0.1:{self.model_port}",
-                database_url=database_url,
                 llm_model="bench",
+                rate_limit=NO_LIMIT,
                 log_level="WARNING",
+                **urls,
             )
             stack.callback(self._app.kill)
             self._start_app()
@@ -72,6 +77,23 @@ class Bench:
     def url(self) -> str:
         return self._app.url
 
+    @property
+    def port(self) -> int:
+        return self._app.port
+
+    def meter(self, pid: int = 0) -> Meter:
+        """What the product and its databases cost from now on, or another process."""
+        if pid in (0, self.product_pid):
+            return Meter(self.product_pid, *self._database_pids)
+        return Meter(pid)
+
+    def start_thin(self) -> tuple[int, int]:
+        """The thin proxy before the same model. Returns its port and process."""
+        port = free_port()
+        model = ("--model", f"http://127.0.0.1:{self.model_port}")
+        pid = self._start_helper(self._stack, "bench.thin", port, *model, path="/openapi.json")
+        return port, pid
+
     def log_text(self) -> str:
         """What the product logged; it logs warnings and errors only."""
         return self._app.log_text()
@@ -91,6 +113,14 @@ class Bench:
             name = f"reader{len(self._users)}"
             self._users[name] = (await accounts.add(name, PASSWORD)).id
         return list(self._users)[:count]
+
+    async def keys(self, count: int) -> list[str]:
+        """API keys, each of a user of its own."""
+        keys = Keys(self._db, self._secret())
+        for name in (await self.users(count))[len(self._keys) :]:
+            actor = Actor(self._users[name], name, "", Role.USER, Channel.API)
+            self._keys.append((await keys.create(actor, "bench"))[1])
+        return self._keys[:count]
 
     async def add_dialog(self, username: str, answers: int) -> uuid.UUID:
         """A saved dialog of a user with so many Markdown answers. Returns its id."""
@@ -124,31 +154,42 @@ class Bench:
         """Close this side's connections to the database."""
         await self._db.close()
 
+    def _secret(self) -> bytes:
+        given = self._app.settings.get("secret_key")
+        return (given or (self._app.data_dir / "secret.key").read_text().strip()).encode()
+
     def _start_app(self) -> None:
         self.product_pid = _started(self._app.start)
 
-    def _start_postgres(self, stack: ExitStack) -> str:
-        server = PostgresServer()
-        stack.callback(server.remove)
-        self.database_pid = _started(server.start)
-        return server.create_database("bench")
+    def _start_databases(self, stack: ExitStack) -> dict[str, str]:
+        """Their addresses, as settings."""
+        postgres = PostgresServer()
+        stack.callback(postgres.remove)
+        redis = RedisServer()
+        stack.callback(redis.remove)
+        self._database_pids = [_started(postgres.start), _started(redis.start)]
+        return {"database_url": postgres.create_database("bench"), "redis_url": redis.url}
 
     def _start_model(self, stack: ExitStack) -> None:
+        self.model_pid = self._start_helper(stack, "bench.model", self.model_port, path="/counters")
+
+    def _start_helper(self, stack: ExitStack, module: str, port: int, *more: str, path: str) -> int:
+        """A server of the bench that ends with it. Returns its process once `path` answers."""
         dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
-        model = [sys.executable, "-m", "bench.model", "--port", str(self.model_port)]
-        process = subprocess.Popen([*dies_with_us, *model], cwd=ROOT)
+        command = [*dies_with_us, sys.executable, "-m", module, "--port", str(port), *more]
+        process = subprocess.Popen(command, cwd=ROOT)
         stack.callback(process.wait)
         stack.callback(process.terminate)
 
         def answers() -> bool:
             try:
-                url = f"http://127.0.0.1:{self.model_port}/counters"
-                return urllib.request.urlopen(url, timeout=2).status == 200
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").status == 200
             except OSError:
                 return False
 
         if not poll(answers):
-            raise RuntimeError("the paced model did not start")
+            raise RuntimeError(f"{module} did not start")
+        return process.pid
 
 
 def _started(start: Callable[[], None]) -> int:

@@ -1,4 +1,4 @@
-"""`make bench`: the paced model, a database and the product; everything measured, one table.
+"""`make bench`: the paced model, databases and the product; everything measured, in tables.
 
 What the figures mean stands in docs/performance.md. Each result is also a line of JSON in
 bench/results/results.jsonl.
@@ -21,11 +21,12 @@ from typing import Any
 
 import uvloop
 
-from bench import browser, pages
+from bench import api, browser, pages
+from bench.measure import figure
 from bench.product import ROOT, Bench
 
 RESULTS = Path(__file__).parent / "results" / "results.jsonl"
-PARTS = ("streams", "idle", "start", "browser")
+PARTS = ("streams", "idle", "start", "browser", "api")
 RATE = 30.0
 
 # mode, figure, its name in the table, the most it should be
@@ -50,6 +51,15 @@ COLUMNS = {
     ),
     "idle": ("rss_mb", "cpu_percent", "lost", "other_cores"),
     "start": ("start_s",),
+    "api idle": ("first_token_ms.p50", "first_token_ms.p95", "rss_mb", "failures"),
+    "api streams": (
+        *("added_ms.p50", "added_ms.p95", "added_ms.p99", "first_token_ms.p50", "delivered"),
+        *("cpu_s_per_1k", "database_cpu_s_per_1k", "rss_mb", "failures", "other_cores"),
+    ),
+    "api requests": (
+        *("requests_per_s", "cpu_ms", "database_cpu_ms", "ms.p50", "ms.p99"),
+        *("failures", "other_cores"),
+    ),
     "browser": (
         *("sent_kb", "files", "usable_ms", "answering_ms", "first_token_ms"),
         *("main_thread_s", "script_s", "last_change_ms", "status", "other_cores"),
@@ -75,7 +85,11 @@ def main() -> int:
 
         uvloop.run(measure())
         troubles = [line for line in bench.log_text().splitlines() if '"level"' in line]
-    print("\n" + _table(about, results))
+    print("\n" + _about_line(about))
+    if options.only != ["api"]:
+        print(_table(results))
+    if "api" in options.only:
+        print(api.table(results))
     for line in troubles[-5:]:
         print(f"the product logged: {line[:300]}", file=sys.stderr)
     bad = [r for r in results if r.get("failures") or r.get("status", "complete") != "complete"]
@@ -96,6 +110,19 @@ async def _measure(bench: Bench, options: argparse.Namespace) -> AsyncGenerator[
             for count in options.dialogs:
                 yield await pages.floor(bench, count, **pace)
                 yield await pages.streams(bench, count, kind=options.kind, **pace)
+        if "api" in options.only:
+            measured = api.measure(
+                bench,
+                names=options.targets,
+                streams=options.api_streams,
+                connections=options.connections,
+                repeats=options.repeats,
+                one_key=options.one_key,
+                pace=pace | {"ramp_s": options.ramp / 2},
+            )
+            async with aclosing(measured) as found:
+                async for result in found:
+                    yield result
         if "browser" in options.only:
             for history in options.history:
                 yield await browser.browse(
@@ -118,15 +145,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kind", default="stamps", choices=("stamps", "flat"))
     parser.add_argument("--ramp", type=float, default=10, help="seconds over which dialogs start")
     parser.add_argument("--window", type=float, default=10, help="seconds that are measured")
-    parser.add_argument("--sqlite", action="store_true", help="in place of PostgreSQL")
+    names = {"type": lambda text: text.split(","), "metavar": "NAME,NAME"}
+    parser.add_argument("--targets", default=list(api.TARGETS), help="of the part api", **names)
+    parser.add_argument("--api-streams", default=[50, 100, 150], help="of the API", **numbers)
+    parser.add_argument("--connections", type=int, default=16, help="that ask for whole answers")
+    parser.add_argument("--repeats", type=int, default=100, help="requests to the idle API")
+    parser.add_argument("--one-key", action="store_true", help="one user asks all of the API")
+    parser.add_argument("--sqlite", action="store_true", help="in place of PostgreSQL and Redis")
     parser.add_argument("--shots", type=Path, help="a directory for pictures of the page")
     parser.add_argument("--quick", action="store_true", help="all parts, small, under a minute")
     options = parser.parse_args()
     if unknown := set(options.only) - set(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if unknown := set(options.targets) - set(api.TARGETS):
+        parser.error(f"no such target: {', '.join(unknown)}; there are {', '.join(api.TARGETS)}")
     if options.quick:
         options.dialogs, options.idle, options.history = [5], [0], [2]
         options.tokens, options.ramp, options.window = 90, 1.0, 3.0
+        options.api_streams, options.repeats = [5], 10
     if options.shots:
         options.shots.mkdir(parents=True, exist_ok=True)
     return options
@@ -150,31 +186,28 @@ def _about(sqlite: bool) -> dict[str, Any]:
     }
 
 
-def _figure(result: dict[str, Any], path: str) -> Any:
-    value: Any = result
-    for part in path.split("."):
-        value = value.get(part, "-") if isinstance(value, dict) else "-"
-    return value
-
-
 def _name(result: dict[str, Any]) -> str:
-    size = {"idle": "pages", "browser": "history"}.get(result["mode"], "dialogs")
-    return f"{result['mode']} {result.get(size, '')}".strip()
+    sizes = {"idle": "pages", "browser": "history", "api requests": "connections"}
+    size = sizes.get(result["mode"], "streams" if "target" in result else "dialogs")
+    return " ".join(f"{result['mode']} {result.get(size, '')} {result.get('target', '')}".split())
 
 
 def _line(result: dict[str, Any]) -> str:
-    figures = (f"{path} {_figure(result, path)}" for path in COLUMNS[result["mode"]])
+    figures = (f"{path} {figure(result, path)}" for path in COLUMNS[result["mode"]])
     return f"{_name(result)}: {', '.join(figures)}"
 
 
-def _table(about: dict[str, Any], results: list[dict[str, Any]]) -> str:
-    rows = [f"{about['database']}, {about['cpus']} CPUs, commit {about['commit']}, {about['at']}"]
-    rows.append(f"{'':<14}{'':<28}{'measured':>10}{'target':>9}")
+def _about_line(about: dict[str, Any]) -> str:
+    return f"{about['database']}, {about['cpus']} CPUs, commit {about['commit']}, {about['at']}"
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    rows = [f"{'':<14}{'':<28}{'measured':>10}{'target':>9}"]
     for mode, path, words, most in TARGETS:
         for result in results:
             if result["mode"] != mode or (mode == "idle" and result["pages"]):
                 continue
-            value = _figure(result, path)
+            value = figure(result, path)
             missed = "" if isinstance(value, int | float) and value <= most else "  missed"
             rows.append(f"{_name(result):<14}{words:<28}{value:>10}{most:>9}{missed}")
     return "\n".join(rows)

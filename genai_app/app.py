@@ -12,10 +12,13 @@ import reflex as rx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
-from genai_app.api import auth, errors, health, keys, tokens
+from genai_app.adapters.redis_check import RedisCheck
+from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
+from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.chat import chat
@@ -39,7 +42,7 @@ from genai_app.settings import Settings, load_settings
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
-from genai_app.web.binding import EventDoor
+from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.client_address import ClientAddress
 from genai_app.web.failures import handler_failed, page_failed
@@ -47,6 +50,14 @@ from genai_app.web.frontend import Frontend, built_directory
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
 from genai_app.web.policy import Policy
 from genai_app.web.session_watch import watch_sessions
+
+API_VERSION = "0.1.0"
+API_DESCRIPTION = (
+    "Ask the company's assistant from scripts. Log in with POST /token, or make an API key, and"
+    " send it as `Authorization: Bearer ...`. Clients of OpenAI's API use `/v1` unchanged."
+)
+# pages whose address a form posts to
+PAGES_BESIDE_FORMS = ("/login", "/logout")
 
 
 def build_services(settings: Settings, llm: LlmClient) -> Services:
@@ -87,6 +98,9 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        redis_check=RedisCheck(settings.redis_url.get_secret_value())
+        if settings.redis_url
+        else None,
     )
 
 
@@ -100,6 +114,16 @@ async def announce_first_admin(services: Services) -> None:
             settings.locale, "start.first_admin", username=settings.admin_username, password=made
         )
         print(f"\n{text}", flush=True)
+
+
+def watch_figures(services: Services) -> None:
+    """Tell the metrics where to look."""
+    metrics.watch(
+        running=lambda: services.generations.running,
+        sockets=lambda: len(open_sockets),
+        connections_used=lambda: services.db.connections_used,
+        connections_most=lambda: services.db.connections_most,
+    )
 
 
 def settle_garbage_collector() -> None:
@@ -121,30 +145,42 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     await announce_first_admin(services)
     await services.generations.open()
-    watch = asyncio.create_task(watch_sessions(app), name="session watch")
+    watch_figures(services)
+    watches = [
+        asyncio.create_task(watch_sessions(app), name="session watch"),
+        asyncio.create_task(metrics.measure_loop(), name="loop lag"),
+    ]
     settle_garbage_collector()
     try:
         yield
     finally:
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         await services.generations.close()
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()
         await services.cache.close()
         await services.db.close()
+        if services.redis_check:
+            await services.redis_check.aclose()
         if demo:
             await demo.stop()
         use(None)
 
 
 def http_routes() -> FastAPI:
-    api = FastAPI(title="GenAI assistant", docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="GenAI assistant",
+        version=API_VERSION,
+        description=API_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     errors.install(api)
-    api.include_router(auth.router)
-    api.include_router(tokens.router)
-    api.include_router(keys.router)
-    api.include_router(health.router)
+    for each in (auth, health, metrics_page, tokens, ask, dialogs, me, keys, openai, docs):
+        api.include_router(each.router)
     return api
 
 
@@ -154,7 +190,11 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     if directory is None:  # while the front end itself is being built
         return events
     api = http_routes()
-    api.mount("/", Frontend(directory))
+    pages = Frontend(directory)
+    for path in PAGES_BESIDE_FORMS:
+        api.add_route(path, pages, methods=["GET", "HEAD"])
+    # not a mount, which would take wrong methods of the API for pages
+    api.router.default = pages
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
     settings = load_settings()
     https = settings.url.startswith("https:")

@@ -79,6 +79,16 @@ class Database:
             ):
                 yield session
 
+    @property
+    def connections_used(self) -> int:
+        """Connections that a query has now."""
+        return sum(_pool(engine).checkedout() for engine in {self._writer, self._reader})
+
+    @property
+    def connections_most(self) -> int:
+        """Connections that queries may have at once."""
+        return sum(_pool(engine).size() for engine in {self._writer, self._reader})
+
     async def check(self) -> None:
         """One round trip. Raises StorageUnavailable."""
         async with self.read() as session:
@@ -105,8 +115,18 @@ class _translated:
             raise StorageUnavailable(str(error)[:300]) from error
 
 
+def _pool(engine: AsyncEngine) -> sa.pool.QueuePool:
+    pool = engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)  # both kinds of engine have one
+    return pool
+
+
 def _sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
@@ -126,6 +146,8 @@ def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
         for pragma in SQLITE_PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        # its own folds only a to z: a search for ОТПУСК must find "отпуск"
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -20,6 +21,7 @@ from genai_app.models import Role, User
 from genai_app.services.users import Users
 from genai_app.settings import PREFIX, Settings, load_settings
 from tests.cast import PASSWORDS
+from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
@@ -290,6 +292,32 @@ async def newcomer(app_db: Database) -> tuple[str, str]:
     name, password = f"erin-{uuid.uuid4().hex[:8]}", "erin: here for a moment 5"
     await Users(app_db).add(name, password)
     return name, password
+
+
+OpenApi = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def open_api(request: pytest.FixtureRequest) -> AsyncGenerator[OpenApi]:
+    """Opens clients of the HTTP API: `await open_api()` for somebody new at `app`, with a limit of
+    their own; `await open_api("alice", at=process)` for one of the cast."""
+    opened: list[httpx.AsyncClient] = []
+
+    async def open_one(who: str = "", *, at: AppProcess | None = None) -> httpx.AsyncClient:
+        process: AppProcess = at or request.getfixturevalue("app")
+        password = PASSWORDS.get(who, "somebody: who asks by scripts 6")
+        if not who:
+            who = f"script-{uuid.uuid4().hex[:8]}"
+            database = Database(process.database_url)
+            await Users(database).add(who, password)
+            await database.close()
+        client = client_of(process, await new_token(process, who, password))
+        opened.append(client)
+        return client
+
+    yield open_one
+    for client in opened:
+        await client.aclose()
 
 
 OpenPage = Callable[..., Awaitable[PageClient]]

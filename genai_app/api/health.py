@@ -25,11 +25,14 @@ async def readyz() -> JSONResponse:
     """Each dependency, `up` or `down`. 503 while the database is down: without it nothing works.
 
     A model server that is down does not take the process out of service: history still opens, and
-    every replica asks the same model.
+    every replica asks the same model. Nor does Redis: what it holds may be lost at any moment.
     """
-    names = ("database", "model")
-    states = await asyncio.gather(_state(services().db.check()), _state(services().llm.check()))
-    checks = dict(zip(names, states, strict=True))
+    asked = {"database": services().db.check(), "model": services().llm.check()}
+    redis = services().redis_check
+    if redis is not None:
+        asked["redis"] = redis.check()
+    states = await asyncio.gather(*map(_state, asked.values()))
+    checks = dict(zip(asked, states, strict=True))
     ready = checks["database"] == "up"
     body = {"status": "ready" if ready else "unavailable", "checks": checks}
     return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from starlette.responses import Response
 
-from genai_app.api.bearer import CurrentActor
+from genai_app.api.bodies import failures
+from genai_app.api.budget import Reader
 from genai_app.errors import Forbidden
 from genai_app.models import ApiKey
 from genai_app.services import services
@@ -48,8 +48,8 @@ class Keys(BaseModel):
     items: list[Key]
 
 
-@router.post("", status_code=201)
-async def create(body: NewKey, actor: CurrentActor) -> MadeKey:
+@router.post("", status_code=201, responses=failures(400, 403, 413), summary="Make an API key")
+async def create(body: NewKey, actor: Reader) -> MadeKey:
     """Make a key. Only a login can: a stolen key must not outlive itself."""
     if actor.session_id is None:
         raise Forbidden(code="login_needed")
@@ -57,17 +57,16 @@ async def create(body: NewKey, actor: CurrentActor) -> MadeKey:
     return MadeKey(**_told(key).model_dump(), key=text)
 
 
-@router.get("")
-async def list_all(actor: CurrentActor) -> Keys:
+@router.get("", responses=failures(), summary="List my API keys")
+async def list_all(actor: Reader) -> Keys:
     """The caller's keys."""
     return Keys(items=[_told(key) for key in await services().keys.list(actor)])
 
 
-@router.delete("/{key_id}", status_code=204)
-async def revoke(key_id: str, actor: CurrentActor) -> Response:
+@router.delete("/{key_id}", status_code=204, responses=failures(404), summary="Revoke an API key")
+async def revoke(key_id: str, actor: Reader) -> None:
     """End a key at once."""
     await services().keys.revoke(actor, key_id)
-    return Response(status_code=204)
 
 
 def _told(key: ApiKey) -> Key:

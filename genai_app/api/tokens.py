@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from genai_app.api.bodies import failures
 from genai_app.errors import AppError
 from genai_app.models import Channel
 from genai_app.services import services
@@ -56,6 +57,8 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
 
 @router.post(
     "/token",
+    responses=failures(400, 413),
+    summary="Log in",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -83,7 +86,7 @@ async def log_in(request: Request) -> TokenAnswer:
     return _answer(pair)
 
 
-@router.post("/token/refresh")
+@router.post("/token/refresh", responses=failures(400, 413), summary="Get a new pair of tokens")
 async def refresh(body: RefreshBody) -> TokenAnswer:
     """A new pair of tokens. A refresh token is good once: used again, it ends the session."""
     return _answer(await services().tokens.refresh(body.refresh_token))

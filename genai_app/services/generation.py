@@ -164,6 +164,11 @@ class Generations:
         else:
             live.stop()
 
+    @property
+    def running(self) -> int:
+        """Answers that this process is making now."""
+        return len(self._live)
+
     # --- reading ------------------------------------------------------------
 
     async def follow(

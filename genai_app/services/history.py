@@ -1,11 +1,14 @@
 """A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
 
+import base64
+import binascii
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from genai_app import clock
@@ -17,6 +20,7 @@ from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
+ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,35 @@ class DialogPage:
     """Dialogs, newest first; `next_cursor` asks for the page after this one."""
 
     items: Sequence[Dialog]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages of a dialog, all branches, oldest first."""
+
+    items: Sequence[Message]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and one answer of it."""
+
+    dialog_id: uuid.UUID
+    answer_id: uuid.UUID
+    question: str
+    answer: str
+    source: str | None
+    status: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PairPage:
+    """Questions with their answers, newest first."""
+
+    items: Sequence[Pair]
     next_cursor: str | None
 
 
@@ -62,15 +95,20 @@ class History:
         self._db = db
 
     async def list_dialogs(
-        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None, search: str = ""
     ) -> DialogPage:
-        """Raises InvalidInput for a cursor that was not given out."""
+        """The actor's dialogs; with `search` those whose title holds that text.
+
+        Raises InvalidInput for a cursor that was not given out.
+        """
         query = (
             sa.select(Dialog)
             .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
+        if search := clean_text(search).strip():
+            query = query.where(col(Dialog.title).ilike(f"%{_literal(search)}%", escape=ESCAPE))
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
@@ -79,8 +117,75 @@ class History:
         async with self._db.read() as session:
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = f"{items[-1].updated_at.isoformat()}/{items[-1].id}" if len(found) > limit else None
+        more = _cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
         return DialogPage(items, more)
+
+    async def get(self, actor: Actor, dialog_id: object) -> Dialog:
+        """Raises NotFound."""
+        async with self._db.read() as session:
+            return await get_dialog(session, actor, dialog_id)
+
+    async def list_messages(
+        self, actor: Actor, dialog_id: object, *, limit: int = PAGE, cursor: str | None = None
+    ) -> MessagePage:
+        """Raises NotFound, InvalidInput for a cursor that was not given out."""
+        async with self._db.read() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            query = (
+                sa.select(Message)
+                .where(col(Message.dialog_id) == dialog.id)
+                .order_by(col(Message.id))  # ids grow with time
+                .limit(limit + 1)
+            )
+            if cursor is not None:
+                query = query.where(col(Message.id) > _parse_cursor(cursor)[1])
+            found = list(await session.scalars(query))
+        items = found[:limit]
+        more = _cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        return MessagePage(items, more)
+
+    async def list_pairs(
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
+    ) -> PairPage:
+        """What the actor asked in all dialogs, deleted ones left out, with each answer.
+
+        Raises InvalidInput for a cursor that was not given out.
+        """
+        question = aliased(Message)
+        query = (
+            sa.select(Message, col(question.text))
+            .join(question, col(Message.parent_id) == col(question.id))
+            .join(Dialog, col(Message.dialog_id) == col(Dialog.id))
+            .where(
+                col(Message.user_id) == actor.user_id,
+                col(Message.author) == Author.ASSISTANT,
+                col(Dialog.user_id) == actor.user_id,
+                col(Dialog.deleted_at).is_(None),
+            )
+            .order_by(col(Message.created_at).desc(), col(Message.id).desc())
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            query = query.where(
+                sa.tuple_(col(Message.created_at), col(Message.id))
+                < sa.tuple_(*_parse_cursor(cursor))
+            )
+        async with self._db.read() as session:
+            found = [(row[0], row[1]) for row in await session.execute(query)]
+        items = [
+            Pair(
+                answer.dialog_id,
+                answer.id,
+                text,
+                answer.text,
+                answer.source,
+                answer.status,
+                answer.created_at,
+            )
+            for answer, text in found[:limit]
+        ]
+        more = _cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
+        return PairPage(items, more)
 
     async def get_branch(
         self, actor: Actor, dialog_id: object, *, above: object | None = None, limit: int = PAGE
@@ -167,12 +272,26 @@ class History:
             )
 
 
+def _literal(text: str) -> str:
+    """`text` for a LIKE pattern, in which it stands for itself alone."""
+    for special in (ESCAPE, "%", "_"):
+        text = text.replace(special, ESCAPE + special)
+    return text
+
+
+def _cursor(moment: datetime, key: uuid.UUID) -> str:
+    """Made of letters that need no quoting in an address."""
+    return base64.urlsafe_b64encode(f"{moment.isoformat()}/{key}".encode()).decode().rstrip("=")
+
+
 def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    moment, _, key = cursor.partition("/")
     try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        moment, _, key = text.partition("/")
         given = datetime.fromisoformat(moment)
         if given.tzinfo is None:
             raise ValueError("of no time zone")
         return given.astimezone(UTC), uuid.UUID(key)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, binascii.Error):
         raise InvalidInput(code="bad_cursor") from None

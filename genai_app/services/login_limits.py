@@ -22,7 +22,7 @@ from limits.errors import StorageError
 from redis.exceptions import RedisError
 from sqlmodel import col
 
-from genai_app import clock
+from genai_app import clock, metrics
 from genai_app.adapters.redis import LimitStorage, close_storage, forget, give_back
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, RateLimited
@@ -131,6 +131,7 @@ class LoginLimits:
             for taken in windows[:index]:  # a try that was not made counts nowhere
                 await give_back(storage, taken.full_key)
             wait = max(1, ceil(stats.reset_time - clock.now().timestamp()))
+            metrics.limit_hit("login")
             raise RateLimited(code="too_many_logins", retry_after_s=wait)
         return windows
 

@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 from reflex_base.constants.state import FIELD_MARKER
 
-from genai_app.errors import AppError, InvalidInput, NotFound, RateLimited
+from genai_app.errors import AppError, NotFound, RateLimited
 from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.services import services
 from genai_app.services.acting import acting
@@ -123,7 +123,7 @@ class ChatState(rx.State):
         try:
             try:
                 turn = await chat.ask(actor, text, client_id=key, dialog_id=dialog_id)
-            except InvalidInput as error:
+            except AppError as error:
                 if error.code != "client_id_reused":
                     raise
                 # the earlier send did arrive; this is another text

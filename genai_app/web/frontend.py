@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,6 +22,11 @@ BUILT_ORIGIN = b"://origin.invalid"
 _SETTINGS = ("/settings", "/settings/")
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
+# below these there are no pages: whoever misses is a program
+PROGRAMS = re.compile(
+    r"/(v1|ask|dialogs|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
+    r"|metrics)(/|$)"
+)
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
@@ -48,6 +54,8 @@ class Frontend(PrecompressedStaticFiles):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
+        if PROGRAMS.match(path):
+            raise HTTPException(404)
         if path in self._templates and scope["method"] in ("GET", "HEAD"):
             await self._with_origin(scope)(scope, receive, send)
             return
@@ -68,7 +76,11 @@ class Frontend(PrecompressedStaticFiles):
             caching = "no-store" if is_page(path) or path == "/login" else "no-cache"
 
         async def with_cache(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] in CACHEABLE:
+            if message["type"] != "http.response.start":
+                pass
+            elif message["status"] == 404 and _is_program(scope):
+                raise HTTPException(404)  # nothing is sent yet: the API's renderer answers
+            elif message["status"] in CACHEABLE:
                 message["headers"] = [*message["headers"], (b"cache-control", caching.encode())]
             await send(message)
 
@@ -93,6 +105,12 @@ def is_page(path: str) -> bool:
     if path in ("/", *_SETTINGS):
         return True
     return re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
+
+
+def _is_program(scope: Scope) -> bool:
+    """Whether no browser asks for a page: every one of them names HTML."""
+    accept = Headers(scope=scope).get("accept")
+    return accept is not None and "html" not in accept
 
 
 @lru_cache(maxsize=16)

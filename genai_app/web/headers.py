@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genai_app import metrics
+from genai_app.web.frontend import is_page
 
 log = structlog.get_logger()
 
-UNLOGGED = ("/assets/", "/healthz", "/readyz")
+REQUEST_ID = b"x-request-id"
+UNLOGGED = ("/assets/", "/healthz", "/readyz", "/metrics")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -53,7 +56,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, csp: str, https: bool) -> None:
         self._app = app
-        self._headers = {
+        headers = {
             "content-security-policy": csp,
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
@@ -64,37 +67,59 @@ class SecurityHeaders:
             "permissions-policy": "camera=(), microphone=(), geolocation=()",
         }
         if https:
-            self._headers["strict-transport-security"] = "max-age=31536000"
+            headers["strict-transport-security"] = "max-age=31536000"
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id, begun, status = uuid.uuid4().hex, time.perf_counter(), 0
+        scope = {**scope, "request_id": request_id}  # a copy: routing will write into it
 
         async def with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = [pair for pair in message["headers"] if pair[0] != REQUEST_ID]
+                names = {name for name, _ in given}
+                given.append((REQUEST_ID, request_id.encode()))
+                given += [pair for pair in self._headers if pair[0] not in names]
+                message = {**message, "headers": given}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app({**scope, "request_id": request_id}, receive, with_headers)
+                await self._app(scope, receive, with_headers)
             except Exception:
                 # Starlette answers with our 500, logs nothing, and raises again for the server:
                 # api/errors.py has logged it
                 if not status:
                     raise
+            finally:  # also when the client went away
+                total_s = time.perf_counter() - begun
+                metrics.request_ended(
+                    route=route_of(scope), method=scope["method"], status=status, total_s=total_s
+                )
             if not scope["path"].startswith(UNLOGGED):
                 log.info(
                     "request",
                     method=scope["method"],
                     path=scope["path"],  # never the query: it may hold what is not for a log
                     status=status,
-                    ms=round((time.perf_counter() - begun) * 1000, 1),
+                    ms=round(total_s * 1000, 1),
                 )
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that answered; a word for what has none. Never the path: clients
+    make up as many as they like."""
+    # FastAPI's: the route as its router knows it, or, with the router's prefixes, as we do
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    template = getattr(route, "path", None)
+    if template:
+        return template
+    path = scope["path"]
+    if is_page(path) or path == "/login":
+        return "page"
+    return "asset" if path.startswith("/assets/") else "other"

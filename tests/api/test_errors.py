@@ -72,8 +72,7 @@ def checked(answer: httpx.Response, code: str) -> dict[str, Any]:
     assert error["code"] == code
     assert error["message"]
     assert error["request_id"] == answer.headers["x-request-id"]
-    kind = "server_error" if answer.status_code >= 500 else "invalid_request_error"
-    assert error["type"] == kind
+    assert error["type"] == errors.error_type(answer.status_code)
     assert answer.headers["cache-control"] == "no-store"
     return error
 
@@ -123,17 +122,34 @@ async def test_frameworks_own_errors_have_the_shape(client: httpx.AsyncClient) -
     assert TooLarge.status == 413
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (403, "permission_error"),
+        (404, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (500, "server_error"),
+        (503, "server_error"),
+    ],
+)
+def test_types_are_those_of_openai(status: int, kind: str) -> None:
+    assert errors.error_type(status) == kind
+
+
 @pytest.mark.parametrize(("path", "allowed"), http_paths())
 async def test_every_path_refuses_other_methods_in_the_shape(
     path: str, allowed: frozenset[str], app: AppProcess
 ) -> None:
     """F2. Each path of the API by each method it does not know."""
-    path = re.sub(r"{\w+}", "x", path)
+    path = re.sub(r"{[\w:]+}", "x", path)
     for method in METHODS:
         if method in allowed or (method == "GET" and path in ("/login", "/logout")):
             continue  # a person's address: a page answers
         answer = await ask(app, method, path, {"origin": app.url})
-        assert answer.status in (404, 405), method
+        assert answer.status == 405, method
+        assert answer.header("allow")
         error = json.loads(answer.body)["error"]
         assert set(error) == KEYS
         assert error["request_id"] == answer.header("x-request-id")

@@ -2,8 +2,10 @@
 
 import json
 
+from tests.conftest import StartApp
 from tests.fakes.app_process import AppProcess
 from tests.fakes.raw_http import ask
+from tests.fakes.services import RedisServer
 
 
 async def test_healthz_says_that_the_process_runs(app: AppProcess) -> None:
@@ -27,3 +29,24 @@ async def test_health_is_not_asked_by_other_methods(app: AppProcess) -> None:
     """F2. A wrong method is a plain 405."""
     for path in ("/healthz", "/readyz"):
         assert (await ask(app, "POST", path)).status == 405
+
+
+async def test_redis_is_named_and_not_needed(
+    start_app: StartApp, redis_server: RedisServer
+) -> None:
+    """G1. It comes and goes; the process stays in service and says what it sees."""
+    app = start_app(redis_url=redis_server.url)
+
+    async def seen() -> tuple[int, str]:
+        answer = await ask(app, "GET", "/readyz")
+        return answer.status, json.loads(answer.body)["checks"]["redis"]
+
+    assert await seen() == (200, "up")
+    redis_server.freeze()
+    assert await seen() == (200, "down")
+    redis_server.thaw()
+    assert await seen() == (200, "up")
+    redis_server.kill()
+    assert await seen() == (200, "down")
+    redis_server.start()
+    assert await seen() == (200, "up")

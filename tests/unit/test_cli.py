@@ -207,7 +207,7 @@ def test_limits_and_the_audit(genai: Genai, database_url: str) -> None:
 
 
 def _rows(url: str, query: str) -> list[tuple[object, ...]]:
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(migrations.driver_url(url))
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(sa.text(query))]
     engine.dispose()

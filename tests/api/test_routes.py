@@ -1,0 +1,145 @@
+"""All routes of the product, from its own table: C1, C2, C19, F2. A new one is tested too."""
+
+import re
+import uuid
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from sqlmodel import col
+
+from genai_app.db import Database
+from genai_app.models import Dialog, Message
+from tests.conftest import OpenApi
+from tests.fakes.api_client import checked_error, client_of
+from tests.fakes.app_process import AppProcess
+from tests.fakes.handlers import http_paths
+from tests.fakes.questions import question
+
+# what anybody may ask, or a form of the browser posts
+OPEN = {"/login", "/logout", "/token", "/token/refresh", "/healthz", "/readyz", "/metrics"}
+OPEN |= {"/openapi.json", "/docs", "/docs/start.js", "/docs/{name}"}
+ROUTES = [
+    (method, path)
+    for path, methods in http_paths()
+    for method in sorted(methods - {"HEAD", "OPTIONS"})
+    if path not in OPEN
+]
+OF_SOMEBODY = [each for each in ROUTES if re.search(r"{(dialog|message)_id}", each[1])]
+BODIES: dict[str, dict[str, object]] = {
+    "/dialogs/{dialog_id}": {"title": "taken over"},
+    "/ask": {"prompt": "into your dialog"},
+}
+
+
+def test_the_table_is_whole() -> None:
+    """What these tests speak of is there."""
+    assert ("POST", "/ask") in ROUTES
+    assert ("POST", "/v1/chat/completions") in ROUTES
+    assert len(OF_SOMEBODY) >= 6
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_nobody_is_let_in(method: str, path: str, app: AppProcess) -> None:
+    """C3. Without a bearer, or with a wrong one: 401 in the shape, whatever else is wrong."""
+    path = re.sub(r"{[\w:]+}", str(uuid.uuid4()), path)
+    for token in ("", "nonsense", "x" * 5000):
+        async with client_of(app, token) as client:
+            answer = await client.request(method, path)
+        error = checked_error(answer, 401, "not_authenticated")
+        assert error["type"] == "authentication_error"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), [r for r in ROUTES if r[0] in ("POST", "PATCH")])
+async def test_malformed_bodies(method: str, path: str, open_api: OpenApi) -> None:
+    """F2. No 500, no page, no trace."""
+    api = await open_api("bob")
+    path = re.sub(r"{[\w:]+}", str(uuid.uuid4()), path)
+    headers = {"content-type": "application/json"}
+    for body in (b"{", b"[1]", b'"x"', b"\xff", b'{"a":1}'):
+        answer = await api.request(method, path, content=body, headers=headers)
+        # a route without a body does not look at it
+        checked_error(answer, answer.status_code)
+        assert 400 <= answer.status_code < 500
+
+
+@pytest.fixture
+async def of_alice(open_api: OpenApi) -> dict[str, str]:
+    """The ids of a dialog of hers and of the answer in it."""
+    api = await open_api()
+    answer = (await api.post("/ask", json={"prompt": question("tokens=2")})).json()
+    return {"dialog_id": answer["dialog_id"], "message_id": answer["message_id"]}
+
+
+async def _rows(db: Database, dialog_id: str) -> list[dict[str, object]]:
+    """All that the database knows of a dialog."""
+    key = uuid.UUID(dialog_id)
+    found: list[dict[str, object]] = []
+    async with db.read() as session:
+        for query in (
+            sa.select(Dialog).where(col(Dialog.id) == key),
+            sa.select(Message).where(col(Message.dialog_id) == key).order_by(col(Message.id)),
+        ):
+            found += [row.model_dump() for row in await session.scalars(query)]
+    return found
+
+
+def _told(answer: httpx.Response) -> dict[str, object]:
+    error = dict(checked_error(answer, 404))
+    del error["request_id"]
+    return error
+
+
+@pytest.mark.parametrize(("method", "path"), OF_SOMEBODY)
+async def test_what_is_alices_is_not_there_for_bob(
+    method: str, path: str, of_alice: dict[str, str], open_api: OpenApi, app_db: Database
+) -> None:
+    """C1, C2. Her id, an id of nobody and no id at all: the same 404, and her rows as they were."""
+    bob = await open_api()
+    before = await _rows(app_db, of_alice["dialog_id"])
+    answers: list[dict[str, object]] = []
+    for ids in (
+        of_alice,
+        {"dialog_id": str(uuid.uuid4()), "message_id": str(uuid.uuid4())},
+        {"dialog_id": "no-id", "message_id": "no-id"},
+    ):
+        body = BODIES.get(path) if method in ("POST", "PATCH") else None
+        answers.append(_told(await bob.request(method, path.format(**ids), json=body)))
+    assert answers[0] == answers[1] == answers[2]
+    assert await _rows(app_db, of_alice["dialog_id"]) == before
+
+
+async def test_bob_cannot_ask_into_alices_dialog(
+    of_alice: dict[str, str], open_api: OpenApi, app_db: Database
+) -> None:
+    """C2. Her dialog in a body: as an id of nobody."""
+    bob = await open_api()
+    before = await _rows(app_db, of_alice["dialog_id"])
+    answers = [
+        _told(await bob.post("/ask", json={"prompt": "x", "dialog_id": each}))
+        for each in (of_alice["dialog_id"], str(uuid.uuid4()))
+    ]
+    assert answers[0] == answers[1]
+    assert await _rows(app_db, of_alice["dialog_id"]) == before
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_no_cache_keeps_an_answer(method: str, path: str, open_api: OpenApi) -> None:
+    """C19. Good or bad, every answer of the API says no-store, and what is left of the limit."""
+    api = await open_api("carol")
+    path = re.sub(r"{[\w:]+}", str(uuid.uuid4()), path)
+    answer = await api.request(method, path)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-ratelimit-limit-requests"]
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "image/png"])
+async def test_programs_get_no_pages(accept: str, app: AppProcess) -> None:
+    """F2. A path that is nothing: HTML for a browser, the one shape for all others."""
+    async with client_of(app) as client:
+        for path in ("/nothing", "/nothing/here", "/admin/api/x", "/me/nothing", "/metrics/x"):
+            answer = await client.get(path, headers={"accept": accept})
+            checked_error(answer, 404, "not_found")
+        page = await client.get("/nothing", headers={"accept": "text/html,*/*"})
+        assert page.headers["content-type"].startswith("text/html")
