@@ -157,11 +157,6 @@ class LlmClient:
             self._name = names[0]
         return self._name
 
-    @property
-    def known_name(self) -> str:
-        """What `model_name` would say, if it need not ask; else ""."""
-        return self._name
-
     async def list_models(self) -> list[str]:
         """Names of the models that the servers have. Raises ModelUnavailable: no server tells."""
         answers = await self._ask_all(CHECK_TIMEOUT_S)

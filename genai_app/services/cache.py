@@ -49,6 +49,11 @@ class AnswerCache:
         )
         self._decoder = msgspec.json.Decoder(CachedAnswer)
 
+    @property
+    def is_off(self) -> bool:
+        """Nothing is to be kept."""
+        return self._scope == "off"
+
     def key(
         self,
         user_id: uuid.UUID,
@@ -56,10 +61,8 @@ class AnswerCache:
         *,
         model: str,
         parameters: Sequence[object],
-    ) -> str | None:
-        """The key of the answer to `turns`, the system prompt among them; None: not to be kept."""
-        if self._scope == "off":
-            return None
+    ) -> str:
+        """The key of the answer to `turns`, the system prompt among them."""
         shared_by = "" if self._scope == "company" else str(user_id)
         said = [(turn.role, turn.content) for turn in turns]
         text = msgspec.json.encode([shared_by, model, parameters, said])

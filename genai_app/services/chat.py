@@ -221,8 +221,9 @@ class Chat:
             model=options.model,
             sampling=options.sampling,
         )
-        key = self._key(actor, request) if options.write_cache else None
-        readable = self._key(actor, request) if options.read_cache else None
+        found = await self._key(actor, request)
+        key = found if options.write_cache else None
+        readable = found if options.read_cache else None
         cached = None
         if readable:
             joins = self._generations.find_flight(key) is not None
@@ -251,11 +252,16 @@ class Chat:
         )
         return turn
 
-    def _key(self, actor: Actor, request: Request) -> str | None:
+    async def _key(self, actor: Actor, request: Request) -> str | None:
+        if self._cache.is_off:
+            return None
+        model = request.model or await self._generations.model_name()
+        if model is None:
+            return None
         return self._cache.key(
             actor.user_id,
             request.turns,
-            model=request.model or self._generations.model_name,
+            model=model,
             parameters=(request.max_tokens, request.temperature, request.sampling),
         )
 
@@ -271,6 +277,7 @@ class Chat:
                 if turn is not None:
                     return turn, True
             budget = await self._limits.settle(session, actor, taken)
+            moment = clock.now()
             if place.dialog_id is None:
                 dialog = Dialog(user_id=actor.user_id, title=make_title(sent.text))
                 session.add(dialog)
@@ -300,6 +307,7 @@ class Chat:
                     author=Author.USER,
                     channel=actor.channel,
                     text=sent.text,
+                    created_at=moment,
                 )
                 session.add(question)
             answer = Message(
@@ -312,12 +320,13 @@ class Chat:
                 status=Status.RUNNING,
                 source=Source.MODEL,
                 trimmed=place.trimmed,
+                created_at=moment,
             )
             if cached is not None:
                 _fill(answer, cached, place)
             session.add(answer)
             dialog.leaf_id = answer.id
-            dialog.updated_at = clock.now()
+            dialog.updated_at = moment
             session.add(dialog)
             await session.flush()
             if cached is None:

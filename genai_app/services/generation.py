@@ -30,6 +30,7 @@ CHECKPOINT_S = 0.5
 REAP_S = 2.0
 REMOTE_POLL_S = 0.5
 SAVE_RETRY_S = 1.0
+NAME_TIMEOUT_S = 0.5
 DRAIN_S = 20.0
 SOLE_DRAIN_S = 5.0  # on a laptop Ctrl-C should not wait for a long answer
 
@@ -105,10 +106,13 @@ class Generations:
         """The run that is on its way to the same answer."""
         return self._flights.get(key) if key else None
 
-    @property
-    def model_name(self) -> str:
-        """The model that answers unless another is named; "" before it is known."""
-        return self._llm.known_name
+    async def model_name(self) -> str | None:
+        """The model that answers unless another is named; None while no server tells."""
+        try:
+            async with asyncio.timeout(NAME_TIMEOUT_S):
+                return await self._llm.model_name()
+        except (AppError, TimeoutError):
+            return None
 
     def hold_flight(self, key: str | None, *, alone: bool) -> Flight:
         """The run to that answer, begun or not; `start` it or `drop_flight`.

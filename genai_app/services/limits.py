@@ -41,6 +41,7 @@ from genai_app.settings import parse_limit
 log = structlog.stdlib.get_logger(__name__)
 
 AUDIT_S = 60.0
+CLOCK_SLACK = timedelta(milliseconds=50)
 REST_S = 5.0  # how long counters that failed are not asked again
 SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
 MIN_PARALLEL = 2
@@ -111,6 +112,7 @@ class Limits:
         rate, key = self.rate(actor), str(actor.user_id)
         if self._resting():
             return Taken(trusted=False, budget=None)
+        began = clock.now()
         try:
             granted = await self._limiter.hit(rate, key)
             budget = await self._budget(rate, key)
@@ -119,15 +121,13 @@ class Limits:
             return Taken(trusted=False, budget=None)
         if not granted:
             raise refused(budget)
-        if rate.amount - budget.remaining > 1:
+        # a message of this window from before the oldest unit: the counters have forgotten its own
+        oldest = clock.now() + timedelta(seconds=budget.reset_s - rate.get_expiry())
+        if oldest < began - CLOCK_SLACK:
             return Taken(trusted=True, budget=budget)
-        # the first of this window, or the counters have forgotten the others
         async with self._db.read() as session:
-            counted = await self._count(session, actor, rate)
-        if counted == 0:
-            return Taken(trusted=True, budget=budget)
-        used = rate.amount - (await self._look(rate, key, or_else=budget)).remaining
-        return Taken(trusted=counted <= used, budget=budget)
+            forgotten = await self._count(session, actor, rate, before=began)
+        return Taken(trusted=not forgotten, budget=budget)
 
     async def give_back(self, actor: Actor, taken: Taken) -> None:
         """Return the unit of a question that was not committed."""
@@ -273,18 +273,18 @@ class Limits:
             max(stats.reset_time - time.time(), 0.0) if used else 0.0,
         )
 
-    async def _look(self, rate: RateLimitItem, key: str, *, or_else: Budget) -> Budget:
-        try:
-            return await self._budget(rate, key)
-        except StorageError as error:
-            self._lost(error)
-            return or_else
-
-    async def _count(self, session: AsyncSession, actor: Actor, rate: RateLimitItem) -> int:
-        found = await session.scalar(
-            sa.select(sa.func.count()).select_from(Message).where(*self._taken_by(actor, rate))
-        )
-        return found or 0
+    async def _count(
+        self,
+        session: AsyncSession,
+        actor: Actor,
+        rate: RateLimitItem,
+        *,
+        before: datetime | None = None,
+    ) -> int:
+        query = sa.select(sa.func.count()).select_from(Message)
+        if before is not None:
+            query = query.where(col(Message.created_at) < before)
+        return await session.scalar(query.where(*self._taken_by(actor, rate))) or 0
 
     async def _reset_s(
         self, session: AsyncSession, actor: Actor, rate: RateLimitItem, used: int
