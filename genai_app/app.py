@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import reflex as rx
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from genai_app import metrics
@@ -192,7 +193,7 @@ def with_pages(events: ASGIApp) -> ASGIApp:
     api = http_routes()
     pages = Frontend(directory)
     for path in PAGES_BESIDE_FORMS:
-        api.add_route(path, pages, methods=["GET", "HEAD"])
+        api.router.routes.append(Route(path, pages, methods=["GET", "HEAD"]))
     # not a mount, which would take wrong methods of the API for pages
     api.router.default = pages
     csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
