@@ -83,9 +83,7 @@ async def _sessions(db: Database) -> list[Session]:
 
 async def _events(db: Database) -> list[tuple[str, str, str, str]]:
     async with db.read() as session:
-        rows = await session.scalars(
-            sa.select(AuditEvent).order_by(col(AuditEvent.at), col(AuditEvent.id))
-        )
+        rows = await session.scalars(sa.select(AuditEvent).order_by(col(AuditEvent.id)))
         return [(row.action, row.outcome, row.actor_name, row.details) for row in rows]
 
 
