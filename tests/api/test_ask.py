@@ -91,9 +91,12 @@ async def test_a_repeat_is_the_same_answer(
     checked_error(other, 422, "client_id_reused")
 
 
-async def test_the_cache_and_how_to_go_round_it(open_api: OpenApi, model: ModelServer) -> None:
+async def test_the_cache_and_how_to_go_round_it(
+    start_app: StartApp, open_api: OpenApi, model: ModelServer
+) -> None:
     """no-cache asks the model again, no-store leaves nothing; `source` says where it came from."""
-    api, text = await open_api(), question("tokens=2")
+    api = await open_api("alice", at=start_app(cache_scope="company"))
+    text = question("tokens=2")
 
     async def source(text: str, said: str = "") -> str:
         headers = {"cache-control": said} if said else {}
