@@ -4,6 +4,7 @@ PostgreSQL: asyncpg, one pool. SQLite: WAL, one writer connection with BEGIN IMM
 of readers; the driver's own deferred transactions lose updates under concurrency.
 """
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from genai_app.errors import StorageUnavailable
 
@@ -22,6 +24,7 @@ POOL_SIZE = 10
 POOL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
+PING_AFTER_S = 1.0
 
 # SQLSTATE classes: connection, authorization, no such database, deadlock, out of resources, in use,
 # shutting down or starting up, system error. asyncpg's own have no class of their own in SQLAlchemy
@@ -44,15 +47,18 @@ class Database:
             self._writer = _sqlite_engine(async_url, pool_size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(async_url, pool_size=4, begin="BEGIN")
         else:
-            self._writer = self._reader = create_async_engine(
+            self._writer = create_async_engine(
                 url.replace("postgresql://", "postgresql+asyncpg://", 1),
                 pool_size=POOL_SIZE,
                 max_overflow=0,
                 pool_timeout=POOL_TIMEOUT_S,
-                pool_pre_ping=True,
                 hide_parameters=True,  # errors are logged; prompts and hashes must not be
                 connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
             )
+            _ping_after_a_rest(self._writer)
+            # the same pool. At READ COMMITTED each query has a snapshot of its own anyway, so the
+            # BEGIN and ROLLBACK around it would be two round trips for nothing
+            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -82,12 +88,15 @@ class Database:
     @property
     def connections_used(self) -> int:
         """Connections that a query has now."""
-        return sum(_pool(engine).checkedout() for engine in {self._writer, self._reader})
+        return sum(pool.checkedout() for pool in self._pools())
 
     @property
     def connections_most(self) -> int:
         """Connections that queries may have at once."""
-        return sum(_pool(engine).size() for engine in {self._writer, self._reader})
+        return sum(pool.size() for pool in self._pools())
+
+    def _pools(self) -> set[sa.pool.QueuePool]:
+        return {_pool(self._writer), _pool(self._reader)}
 
     async def check(self) -> None:
         """One round trip. Raises StorageUnavailable."""
@@ -96,7 +105,7 @@ class Database:
 
     async def close(self) -> None:
         await self._writer.dispose()
-        if self._reader is not self._writer:
+        if self.is_sqlite:
             await self._reader.dispose()
 
 
@@ -113,6 +122,26 @@ class _translated:
         )
         if lost:
             raise StorageUnavailable(str(error)[:300]) from error
+
+
+def _ping_after_a_rest(engine: AsyncEngine) -> None:
+    """SQLAlchemy's own pre-ping asks at each checkout, two round trips with asyncpg: as much as all
+    else a short transaction does. A connection that was in use a moment ago is not asked."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        since = record.info.get("rests_since")
+        if since is None or time.monotonic() - since < PING_AFTER_S:
+            return
+        dialect = engine.sync_engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool tries another one
 
 
 def _pool(engine: AsyncEngine) -> sa.pool.QueuePool:

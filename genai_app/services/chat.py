@@ -11,17 +11,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app import clock
+from genai_app import clock, metrics
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
 from genai_app.db import Database
-from genai_app.errors import Conflict, InvalidInput, TooLarge
+from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
     Author,
     Channel,
     Dialog,
-    Generation,
     Message,
     Source,
     Status,
@@ -32,7 +31,16 @@ from genai_app.services.context import digest, with_system_prompt
 from genai_app.services.flight import Request
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.limits import Budget, CountMessages, Limits, Slot, Taken
-from genai_app.services.place import Options, Place, Sent, body_hash, find_place, imported
+from genai_app.services.place import (
+    Moved,
+    Options,
+    Place,
+    Sent,
+    body_hash,
+    check_place,
+    find_place,
+    imported,
+)
 from genai_app.text import clean_text
 
 __all__ = ["Chat", "Options", "Turn"]
@@ -57,10 +65,6 @@ class Turn:
     budget: Budget | None = None
     end: End | None = None
     text: str = ""
-
-
-class _Moved(Exception):
-    """The dialog has grown since it was looked at."""
 
 
 class Chat:
@@ -165,6 +169,13 @@ class Chat:
     # --- the road -----------------------------------------------------------
 
     async def _answer(self, actor: Actor, sent: Sent) -> Turn:
+        try:
+            return await self._take_and_answer(actor, sent)
+        except RateLimited as refusal:
+            await self._limits.audit(actor, refusal)
+            raise
+
+    async def _take_and_answer(self, actor: Actor, sent: Sent) -> Turn:
         async with self._limits.slot(actor) as slot:
             taken = await self._limits.take(actor)
             try:
@@ -187,7 +198,7 @@ class Chat:
                 return await self._commit_at(actor, sent, place, taken, slot)
             except CountMessages:
                 taken = replace(taken, trusted=False)
-            except _Moved:
+            except Moved:
                 if not tries_left:
                     raise Conflict(code="answer_running") from None
             except IntegrityError:
@@ -213,8 +224,10 @@ class Chat:
         key = self._key(actor, request) if options.write_cache else None
         readable = self._key(actor, request) if options.read_cache else None
         cached = None
-        if readable and self._generations.find_flight(key) is None:
-            cached = await self._cache.find(readable)
+        if readable:
+            joins = self._generations.find_flight(key) is not None
+            cached = None if joins else await self._cache.find(readable)
+            metrics.cache("joined" if joins else "hit" if cached else "miss")
         if cached is not None:
             turn, _ = await self._commit(actor, sent, place, taken, cached)
             return turn
@@ -269,7 +282,7 @@ class Chat:
                     turn = await self._find_turn(session, actor, sent)
                     if turn is not None:
                         return turn, True
-                await _check_place(session, dialog, place)
+                await check_place(session, dialog, place)
             question = place.question
             if question is None:
                 parent = place.parent
@@ -338,29 +351,6 @@ class Chat:
         assert answer is not None  # committed in one transaction with the question
         source = Source(answer.source or Source.MODEL)
         return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
-
-
-async def _check_place(session: AsyncSession, dialog: Dialog, place: Place) -> None:
-    """
-    Raises:
-        Conflict: an answer in the dialog is running. _Moved: it has grown since `place` was found.
-    """
-    if place.branches:
-        return
-    running = await session.scalar(
-        sa.select(col(Generation.message_id))
-        .where(
-            col(Generation.user_id) == dialog.user_id,
-            col(Generation.dialog_id) == dialog.id,
-            col(Generation.ended_at).is_(None),
-            col(Generation.lease_until) >= clock.now(),
-        )
-        .limit(1)
-    )
-    if running is not None:
-        raise Conflict(code="answer_running")
-    if dialog.leaf_id != place.leaf_id:
-        raise _Moved
 
 
 def _fill(answer: Message, cached: CachedAnswer, place: Place) -> None:

@@ -39,6 +39,7 @@ class LiveAnswer:
 
     message_id: uuid.UUID
     context: bytes | None = None
+    begun_at: datetime = field(default_factory=clock.now)
     text: str = ""
     status: Status = Status.RUNNING
     joined: bool = False

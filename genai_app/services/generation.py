@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from genai_app import clock
+from genai_app import clock, metrics
 from genai_app.adapters.llm import ChatTurn, LlmClient
 from genai_app.db import Database
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
@@ -243,6 +243,7 @@ class Generations:
             live.end = replace(end, status=status)
             live.status = status
             live.wake()
+            self._measure(live, live.end)
 
     def _end_state(self, live: LiveAnswer, flight: Flight) -> tuple[Status, str | None]:
         if live.stop_asked:
@@ -283,6 +284,18 @@ class Generations:
             except StorageUnavailable:
                 log.warning("generation.save_delayed", message_id=str(live.message_id))
                 await asyncio.sleep(SAVE_RETRY_S)
+
+    def _measure(self, live: LiveAnswer, end: End) -> None:
+        first_at = live.first_token_at
+        metrics.answer_ended(
+            status=end.status,
+            source=end.source,
+            first_token_s=(first_at - live.begun_at).total_seconds() if first_at else None,
+            total_s=(clock.now() - live.begun_at).total_seconds(),
+            # of a joined run they were counted by the answer that began it
+            prompt_tokens=None if live.joined else end.prompt_tokens,
+            completion_tokens=None if live.joined else end.completion_tokens,
+        )
 
     async def _keep(self, flight: Flight) -> None:
         if flight.key and flight.finish is not None:

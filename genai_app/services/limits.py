@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import cachetools
 import sqlalchemy as sa
 import structlog
 from limits import RateLimitItem
@@ -28,16 +29,18 @@ from limits.errors import StorageError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app import clock
+from genai_app import clock, metrics
 from genai_app.access import Actor
 from genai_app.adapters.redis import LimitStorage, RedisError, give_back
 from genai_app.db import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import Channel, Message, User
+from genai_app.services.audit import Action, Audit, Outcome, event
 from genai_app.settings import parse_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
+AUDIT_S = 60.0
 REST_S = 5.0  # how long counters that failed are not asked again
 SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
 MIN_PARALLEL = 2
@@ -89,6 +92,7 @@ class Limits:
         self._rates = rates
         self._max_parallel = max_parallel
         self._down_until = 0.0
+        self._audited: cachetools.TTLCache[uuid.UUID, bool] = cachetools.TTLCache(10_000, AUDIT_S)
         self._slots: Counter[uuid.UUID] = Counter()
         self._waiting: defaultdict[uuid.UUID, deque[asyncio.Future[None]]] = defaultdict(deque)
 
@@ -182,6 +186,22 @@ class Limits:
         reset_s = await self._reset_s(session, actor, rate, used) if used else rate.get_expiry()
         return Budget(rate.amount, rate.amount - used - 1, reset_s)
 
+    async def audit(self, actor: Actor, refusal: RateLimited) -> None:
+        """Note that a user met a limit: the first time in a minute, since a program may go on."""
+        if actor.user_id in self._audited:
+            return
+        self._audited[actor.user_id] = True
+        rate = self.rate(actor)
+        await Audit(self._db).record(
+            event(
+                Action.LIMIT_HIT,
+                Outcome.REFUSED,
+                by=actor,
+                reason=refusal.code,
+                limit=f"{rate.amount}/{rate.get_expiry()}s",
+            )
+        )
+
     # --- slots --------------------------------------------------------------
 
     def max_parallel(self, actor: Actor) -> int:
@@ -200,7 +220,7 @@ class Limits:
         user_id, most = actor.user_id, self.max_parallel(actor)
         if self._slots[user_id] >= most:
             if actor.channel is not Channel.API:
-                raise RateLimited(code="too_many_answers", retry_after_s=1, limit=most)
+                raise _crowded(most, retry_after_s=1)
             await self._wait(user_id, most)
         self._slots[user_id] += 1
 
@@ -237,7 +257,7 @@ class Limits:
                 async with asyncio.timeout_at(until):
                     await waiter
             except TimeoutError:
-                raise RateLimited(code="too_many_answers", retry_after_s=5, limit=most) from None
+                raise _crowded(most, retry_after_s=5) from None
             finally:
                 if not self._waiting[user_id]:
                     del self._waiting[user_id]
@@ -311,4 +331,11 @@ class Slot:
 
 
 def refused(budget: Budget) -> RateLimited:
+    """What is raised when no unit is left."""
+    metrics.limit_hit("rate")
     return RateLimited(retry_after_s=max(math.ceil(budget.reset_s), 1), budget=budget)
+
+
+def _crowded(most: int, *, retry_after_s: int) -> RateLimited:
+    metrics.limit_hit("parallel")
+    return RateLimited(code="too_many_answers", retry_after_s=retry_after_s, limit=most)

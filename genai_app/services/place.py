@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
-from genai_app.errors import NotFound
-from genai_app.models import Author, Dialog, Message
+from genai_app.errors import Conflict, NotFound
+from genai_app.models import Author, Dialog, Generation, Message
 from genai_app.services.context import conversation, digest
 
 MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
@@ -65,6 +66,10 @@ class Place:
     question: Message | None = None
     context: bytes | None = None
     branches: bool = False  # a client keeps its own history: it may go on from any message
+
+
+class Moved(Exception):
+    """The dialog has grown since it was looked at."""
 
 
 async def find_place(session: AsyncSession, actor: Actor, sent: Sent, budget: int) -> Place:
@@ -148,3 +153,26 @@ def body_hash(
     said = [(turn.role, turn.content) for turn in earlier or ()]
     parameters = (options.model, options.max_tokens, options.temperature, options.sampling)
     return hashlib.sha256(msgspec.json.encode([text, where, parameters, said])).digest()
+
+
+async def check_place(session: AsyncSession, dialog: Dialog, place: Place) -> None:
+    """
+    Raises:
+        Conflict: an answer in the dialog is running. Moved: it has grown since `place` was found.
+    """
+    if place.branches:
+        return
+    running = await session.scalar(
+        sa.select(col(Generation.message_id))
+        .where(
+            col(Generation.user_id) == dialog.user_id,
+            col(Generation.dialog_id) == dialog.id,
+            col(Generation.ended_at).is_(None),
+            col(Generation.lease_until) >= clock.now(),
+        )
+        .limit(1)
+    )
+    if running is not None:
+        raise Conflict(code="answer_running")
+    if dialog.leaf_id != place.leaf_id:
+        raise Moved

@@ -172,7 +172,9 @@ async def test_a_stranger_to_the_house_sees_no_settings(browse: Browse):
 async def test_a_cached_answer_says_so_and_can_be_asked_again(
     start_app: StartApp, browse: Browse, model: ModelServer
 ):
-    tab = Tab(await (await browse("alice", at=start_app())).new_page())
+    tab = Tab(await (await browse("alice", at=start_app(cache_scope="company"))).new_page())
+    await tab.open()
+    await tab.ask_and_read("Первый вопрос")  # with it the process learns the model's name
     await tab.open()
     model.script_once(Say(("the first",)), End())
     await tab.ask_and_read("Что в кэше?")
