@@ -110,10 +110,10 @@ class Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings) -> int:
-    from genai_app.app import app
+    from genai_app.app import server as whole_product
 
     config = uvicorn.Config(
-        app(),
+        whole_product(),
         host=settings.host,
         port=settings.port,
         loop="none",

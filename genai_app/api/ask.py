@@ -28,7 +28,6 @@ STREAMED: dict[int | str, dict[str, Any]] = {
         "description": 'The answer; with `stream` events `{"delta"}`, then the answer, then [DONE]',
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": 'data: {"delta":"28 days"}\n\ndata: {"response":"28 days",...}\n\n'
                 "data: [DONE]\n\n",
             }

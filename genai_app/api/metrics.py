@@ -14,7 +14,11 @@ router = APIRouter(tags=["health"])
 FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text"}},
+)
 async def read_metrics(request: Request) -> Response:
     """With GENAI_METRICS_TOKEN a bearer opens it. Without one only this machine itself does: what
     came through a proxy came from elsewhere, and then there is no such page."""

@@ -40,7 +40,6 @@ STREAMED: dict[int | str, dict[str, Any]] = {
         "description": "The completion; with `stream` its chunks, then [DONE]",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": 'data: {"id":"chatcmpl-...","object":"chat.completion.chunk",'
                 '"choices":[{"index":0,"delta":{"content":"28"},"finish_reason":null}]}\n\n'
                 "data: [DONE]\n\n",

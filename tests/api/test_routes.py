@@ -143,3 +143,12 @@ async def test_programs_get_no_pages(accept: str, app: AppProcess) -> None:
             checked_error(answer, 404, "not_found")
         page = await client.get("/nothing", headers={"accept": "text/html,*/*"})
         assert page.headers["content-type"].startswith("text/html")
+
+
+async def test_a_line_break_in_a_path(app: AppProcess) -> None:
+    """F2, D7. Reflex's own server lets such a path through to nobody: it must come to us."""
+    for path in ("/dialogs/a%0Ab", "/v1/a%0Ab", "/a%0Ab", "/%0A/%0D%0A"):
+        async with client_of(app) as client:
+            answer = await client.get(path)
+        checked_error(answer, 401 if path == "/dialogs/a%0Ab" else 404)
+        assert "content-security-policy" in answer.headers
