@@ -5,8 +5,9 @@ of readers; the driver's own deferred transactions lose updates under concurrenc
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, Opera
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import SQLModel
 
 from genai_app.errors import StorageUnavailable
 
@@ -107,6 +109,29 @@ class Database:
         await self._writer.dispose()
         if self.is_sqlite:
             await self._reader.dispose()
+
+
+async def insert_rows(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
+    """Add rows of one table within the session's transaction, in their order.
+
+    At once and past the unit of work, which costs several times the statement; the session does
+    not know these objects afterwards.
+    """
+    connection = await session.connection()
+    values = [row.model_dump() for row in rows]
+    await connection.execute(
+        _insert_into(table_of(type(rows[0]))), values if len(values) > 1 else values[0]
+    )
+
+
+def table_of(kind: Any) -> sa.Table:
+    """The table below a model, for statements that are built once."""
+    return kind.__table__
+
+
+@cache
+def _insert_into(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
 
 
 class _translated:

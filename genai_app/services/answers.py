@@ -8,16 +8,36 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.db import Database
+from genai_app.db import Database, table_of
 from genai_app.models import Generation, Message, Source, Status
 
 LEASE_S = 10.0
+
+# built once: every answer ends by them, and to build them costs as much as to run them
+_MESSAGES, _RUNS = table_of(Message), table_of(Generation)
+_END_MESSAGE = (
+    sa.update(_MESSAGES)
+    .where(_MESSAGES.c.id == sa.bindparam("key"), _MESSAGES.c.status == Status.RUNNING)
+    .values(
+        {
+            name: sa.bindparam(name)
+            for name in (
+                *("text", "status", "error_code", "source", "model", "prompt_tokens"),
+                *("completion_tokens", "made_at", "context_hash", "first_token_at", "finished_at"),
+            )
+        }
+    )
+)
+_END_RUN = (
+    sa.update(_RUNS)
+    .where(_RUNS.c.message_id == sa.bindparam("key"), _RUNS.c.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("ended_at"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,29 +163,26 @@ class Answers:
         moment, end = clock.now(), ending.end
         async with self._db.write() as session:
             # messages before generations, as in `checkpoint`: the other order can deadlock
-            written = await session.execute(
-                sa.update(Message)
-                .where(col(Message.id) == message_id, col(Message.status) == Status.RUNNING)
-                .values(
-                    text=ending.text,
-                    status=end.status,
-                    error_code=end.error_code,
-                    source=end.source,
-                    model=end.model,
-                    prompt_tokens=end.prompt_tokens,
-                    completion_tokens=end.completion_tokens,
-                    made_at=end.made_at,
-                    context_hash=ending.context,
-                    first_token_at=ending.first_token_at,
-                    finished_at=moment,
-                )
+            connection = await session.connection()
+            written = await connection.execute(
+                _END_MESSAGE,
+                {
+                    "key": message_id,
+                    "text": ending.text,
+                    "status": end.status,
+                    "error_code": end.error_code,
+                    "source": end.source,
+                    "model": end.model,
+                    "prompt_tokens": end.prompt_tokens,
+                    "completion_tokens": end.completion_tokens,
+                    "made_at": end.made_at,
+                    "context_hash": ending.context,
+                    "first_token_at": ending.first_token_at,
+                    "finished_at": moment,
+                },
             )
-            await session.execute(
-                sa.update(Generation)
-                .where(col(Generation.message_id) == message_id, col(Generation.ended_at).is_(None))
-                .values(ended_at=moment)
-            )
-            if cast("sa.CursorResult[object]", written).rowcount:
+            await connection.execute(_END_RUN, {"key": message_id, "ended_at": moment})
+            if written.rowcount:
                 return end.status
             await session.execute(
                 sa.update(Message)

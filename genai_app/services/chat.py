@@ -14,7 +14,7 @@ from sqlmodel import col
 from genai_app import clock, metrics
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
-from genai_app.db import Database
+from genai_app.db import Database, insert_rows
 from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
@@ -40,6 +40,7 @@ from genai_app.services.place import (
     check_place,
     find_place,
     imported,
+    place_alone,
 )
 from genai_app.text import clean_text
 
@@ -189,8 +190,8 @@ class Chat:
 
     async def _place_and_commit(self, actor: Actor, sent: Sent, taken: Taken, slot: Slot) -> Turn:
         for tries_left in reversed(range(PLACE_TRIES)):
-            if sent.again is None and sent.dialog_id is None and sent.earlier is None:
-                place = Place([ChatTurn(Author.USER, sent.text)])
+            if sent.again is None and sent.dialog_id is None and not sent.earlier:
+                place = place_alone(sent)
             else:
                 async with self._db.read() as session:
                     place = await find_place(session, actor, sent, self._prompt_budget)
@@ -280,8 +281,6 @@ class Chat:
             moment = clock.now()
             if place.dialog_id is None:
                 dialog = Dialog(user_id=actor.user_id, title=make_title(sent.text))
-                session.add(dialog)
-                await session.flush()
             else:
                 dialog = await get_dialog(session, actor, place.dialog_id, lock=True)
                 if sent.client_id is not None:
@@ -290,12 +289,11 @@ class Chat:
                     if turn is not None:
                         return turn, True
                 await check_place(session, dialog, place)
-            question = place.question
+            question, rows = place.question, list[Message]()
             if question is None:
                 parent = place.parent
                 if place.dialog_id is None and sent.earlier:
-                    rows = imported(actor, dialog, sent.earlier)
-                    await session.execute(sa.insert(Message), [row.model_dump() for row in rows])
+                    rows += imported(actor, dialog, sent.earlier)
                     parent = rows[-1]
                 question = Message(
                     dialog_id=dialog.id,
@@ -309,7 +307,7 @@ class Chat:
                     text=sent.text,
                     created_at=moment,
                 )
-                session.add(question)
+                rows.append(question)
             answer = Message(
                 dialog_id=dialog.id,
                 user_id=actor.user_id,
@@ -324,13 +322,16 @@ class Chat:
             )
             if cached is not None:
                 _fill(answer, cached, place)
-            session.add(answer)
+            rows.append(answer)
             dialog.leaf_id = answer.id
             dialog.updated_at = moment
-            session.add(dialog)
-            await session.flush()
+            if place.dialog_id is None:
+                await insert_rows(session, [dialog])
+            else:
+                session.add(dialog)
+            await insert_rows(session, rows)
             if cached is None:
-                session.add(self._generations.lease(answer))
+                await insert_rows(session, [self._generations.lease(answer)])
         turn = Turn(dialog.id, question.id, answer.id, budget=budget)
         if cached is not None:
             end = end_of(answer)

@@ -72,6 +72,14 @@ class Moved(Exception):
     """The dialog has grown since it was looked at."""
 
 
+def place_alone(sent: Sent) -> Place:
+    """In a dialog of its own, after nothing."""
+    turns = [ChatTurn(Author.USER, sent.text)]
+    if sent.earlier is None:
+        return Place(turns)
+    return Place(turns, context=digest(turns), branches=True)
+
+
 async def find_place(session: AsyncSession, actor: Actor, sent: Sent, budget: int) -> Place:
     """Where `sent` goes.
 
