@@ -37,8 +37,8 @@ class StreamState(rx.State):
         global _followers
         _followers += 1
         try:
-            if await _show_growing(message_id):
-                await self._hand_over(message_id)
+            await _show_growing(message_id)
+            await self._hand_over(message_id)
         except NotFound:
             return
         finally:
@@ -75,29 +75,25 @@ for _name in slot_names():
 _STATE = StreamState.get_full_name()
 
 
-async def _show_growing(message_id: str) -> bool:
-    """Write increments to the client until the answer ends. False when the client is gone."""
+async def _show_growing(message_id: str) -> None:
+    """Write increments to the page until the answer ends; none to a page that took its place, which
+    is written by its own event."""
     live, seen = LiveText(), 0
     context, page = EventContext.get(), Page()
-    if not page.is_there:
-        return False
-    await _emit(context, live)
+    if page.is_there:
+        await _emit(context, live)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
         increments = services().chat.follow(acting(), message_id, from_length=seen, pause_s=pause_s)
         try:
             async with aclosing(increments):
                 async for increment in increments:
-                    if not page.is_there:
-                        return False
-                    if increment.text:
-                        seen += len(increment.text)
-                        live.feed(increment.text)
+                    seen += len(increment.text)
+                    live.feed(increment.text)
+                    if increment.text and page.is_there:
                         await _emit(context, live)
-            return True
+            return
         except StorageUnavailable:
-            if not page.is_there:
-                return False
             await asyncio.sleep(RETRY_S)
 
 

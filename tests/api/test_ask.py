@@ -256,7 +256,7 @@ async def test_a_body_too_large_is_refused_while_it_comes(open_api: OpenApi) -> 
         ({"prompt": "x", "max_tokens": "5"}, 422, "max_tokens"),
         ({"prompt": "x", "temperature": 3}, 422, "temperature"),
         ({"prompt": "x", "client_id": "no"}, 422, "client_id"),
-        ({"prompt": "x", "mdoel": "m"}, 422, "mdoel"),
+        ({"prompt": "x", "nonsense": "m"}, 422, "nonsense"),
         ({"prompt": "x", "model": "nobody's"}, 404, "model"),
         ({"prompt": "x", "dialog_id": str(uuid.UUID(int=1))}, 404, None),
         ({"prompt": "x", "dialog_id": "'; --"}, 404, None),
