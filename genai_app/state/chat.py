@@ -36,7 +36,7 @@ class ChatState(rx.State):
     wait_s: int = 0
     most_answers: int = 0
 
-    _moved_to: str = ""
+    _moved: tuple[str, str] = ("", "")  # dialog and socket of our last redirect, until it arrives
 
     # Kept by the browser's tab, so that a send whose answer was lost with this State is still
     # known by its id when it is sent again.
@@ -49,8 +49,9 @@ class ChatState(rx.State):
         if not _is_uuid(self.send_id):
             self.send_id = str(uuid.uuid4())
         dialog_id = _dialog_of(self.router.url.path)
-        moved, self._moved_to = self._moved_to, ""
-        if dialog_id and dialog_id == moved == self.dialog_id:
+        here, moved = (self.dialog_id, self.router.session.session_id), self._moved
+        self._moved = ("", "")
+        if dialog_id and dialog_id == self.dialog_id and here == moved:
             return None  # our own redirect after a first question: the rest is on the screen
         (await self.get_state(UiState))._settle()
         (await self.get_state(SessionState))._show(acting())
@@ -157,7 +158,8 @@ class ChatState(rx.State):
         follow = await self._show(str(turn.dialog_id))
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
         if first:
-            self._moved_to = str(turn.dialog_id)
+            # a page that is loaded again before it arrives has another socket and nothing on screen
+            self._moved = (str(turn.dialog_id), self.router.session.session_id)
             then = rx.redirect(f"/c/{turn.dialog_id}", replace=True)
         else:
             then = DialogsState.load

@@ -116,24 +116,30 @@ async def browse(
 ) -> AsyncGenerator[Browse]:
     """Opens contexts of `app`, or of the process given: `await browse("bob", locale="en")`.
 
-    Without a name nobody is logged in. `locale` is the language that was chosen before.
+    `who`: one of the cast, or a name and its password; without it nobody is logged in. `locale` is
+    the language that was chosen before.
     """
     contexts: list[BrowserContext] = []
 
     async def browse_as(
-        who: str = "", *, at: AppProcess | None = None, locale: str = "", **options: Any
+        who: str | tuple[str, str] = "",
+        *,
+        at: AppProcess | None = None,
+        locale: str = "",
+        **options: Any,
     ) -> BrowserContext:
+        name, password = (who, PASSWORDS.get(who, "")) if isinstance(who, str) else who
         process: AppProcess = at or request.getfixturevalue("app")
-        kept = logins.get((process.url, who))
+        kept = logins.get((process.url, name))
         context = await browser.new_context(base_url=process.url, storage_state=kept, **options)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
         watch.over(context, process.url)
-        if who and kept is None:
+        if name and kept is None:
             page = await context.new_page()
-            await log_in(page, who)
+            await log_in(page, name, password)
             await page.close()
-            logins[process.url, who] = await context.storage_state()
+            logins[process.url, name] = await context.storage_state()
         if locale:
             await context.add_cookies(
                 [{"name": "genai_locale", "value": locale, "url": process.url}]
@@ -160,11 +166,11 @@ def stored(app: AppProcess) -> Generator[Stored]:
         yield reading
 
 
-async def log_in(page: Page, who: str) -> None:
-    """By the real form, to the empty chat."""
+async def log_in(page: Page, name: str, password: str = "") -> None:
+    """By the real form, to the empty chat. The cast's passwords are known."""
     await page.goto("/login")
-    await page.get_by_test_id("login-username").fill(who)
-    await page.get_by_test_id("login-password").fill(PASSWORDS[who])
+    await page.get_by_test_id("login-username").fill(name)
+    await page.get_by_test_id("login-password").fill(password or PASSWORDS[name])
     await page.get_by_test_id("login-submit").click()
     await page.wait_for_url("**/")
     await Tab(page).ready()

@@ -20,6 +20,8 @@ from tests.fakes.model_steps import End, Say
 
 pytestmark = E2E
 
+Newcomer = tuple[str, str]
+
 
 async def open_settings(page: Page) -> None:
     await page.goto("/settings")
@@ -43,9 +45,9 @@ def key_row(page: Page, name: str) -> Locator:
 # --- keys ---------------------------------------------------------------------------------------
 
 
-async def test_a_key_is_made_copied_and_gone(browse: Browse, app: AppProcess):
+async def test_a_key_is_made_copied_and_gone(browse: Browse, newcomer: Newcomer, app: AppProcess):
     """Shown once: neither a reload nor a way back brings it again."""
-    context = await browse("alice")
+    context = await browse(newcomer)
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
     tab = Tab(await context.new_page())
     page = tab.page
@@ -86,8 +88,8 @@ async def test_a_key_is_made_copied_and_gone(browse: Browse, app: AppProcess):
     assert other not in app.log_text()
 
 
-async def test_a_key_is_revoked_after_a_question(browse: Browse):
-    page = await (await browse("alice")).new_page()
+async def test_a_key_is_revoked_after_a_question(browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer)).new_page()
     await open_settings(page)
     await make_key(page, "Лишний")
     row = key_row(page, "Лишний")
@@ -104,8 +106,8 @@ async def test_a_key_is_revoked_after_a_question(browse: Browse):
     await expect(row).to_have_count(0)
 
 
-async def test_a_name_that_is_refused_is_told_why(browse: Browse):
-    page = await (await browse("bob")).new_page()
+async def test_a_name_that_is_refused_is_told_why(browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer)).new_page()
     await open_settings(page)
     await expect(page.get_by_text("Ключей пока нет.")).to_be_visible()
     await page.get_by_test_id("key-name").fill("   ")
@@ -114,8 +116,8 @@ async def test_a_name_that_is_refused_is_told_why(browse: Browse):
     await expect(page.get_by_test_id("key-name")).to_have_value("   ")
 
 
-async def test_a_key_by_keyboard(browse: Browse):
-    page = await (await browse("carol")).new_page()
+async def test_a_key_by_keyboard(browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer)).new_page()
     await open_settings(page)
     await tab_to(page, test_id="key-name")
     await page.keyboard.type("Клавишами")
@@ -228,8 +230,8 @@ async def test_the_limit_is_told_when_it_is_near_and_comes_back_by_itself(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_axe_has_no_objection(theme: Any, browse: Browse):
-    page = await (await browse("alice", color_scheme=theme)).new_page()
+async def test_axe_has_no_objection(theme: Any, browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer, color_scheme=theme)).new_page()
     await open_settings(page)
     await has_theme(page, theme)
     await assert_accessible(page)
@@ -241,8 +243,8 @@ async def test_axe_has_no_objection(theme: Any, browse: Browse):
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-async def test_nothing_is_wider_than_the_screen(width: int, browse: Browse):
-    page = await (await browse("alice", viewport={"width": width, "height": 740})).new_page()
+async def test_nothing_is_wider_than_the_screen(width: int, browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer, viewport={"width": width, "height": 740})).new_page()
     await open_settings(page)
     await make_key(page, "Слово" * 20)
     over: list[str] = await page.evaluate(
@@ -258,9 +260,9 @@ async def test_nothing_is_wider_than_the_screen(width: int, browse: Browse):
 
 
 @pytest.mark.parametrize("locale", ["ru", "en"])
-async def test_every_sentence_is_of_one_language(locale: str, browse: Browse):
+async def test_every_sentence_is_of_one_language(locale: str, browse: Browse, newcomer: Newcomer):
     russian = locale == "ru"
-    page = await (await browse("bob", locale=locale)).new_page()
+    page = await (await browse(newcomer, locale=locale)).new_page()
     await open_settings(page)
     await make_key(page, "7")
     await assert_language(page, locale, "Ключи API" if russian else "API keys")
@@ -271,8 +273,8 @@ async def test_every_sentence_is_of_one_language(locale: str, browse: Browse):
     await expect(page.get_by_test_id("key-row")).to_have_count(0)
 
 
-async def test_language_and_theme_are_chosen_here_too(browse: Browse):
-    page = await (await browse("carol", color_scheme="light")).new_page()
+async def test_language_and_theme_are_chosen_here_too(browse: Browse, newcomer: Newcomer):
+    page = await (await browse(newcomer, color_scheme="light")).new_page()
     await open_settings(page)
     await page.get_by_role("button", name="English", exact=True).click()
     await expect(page.get_by_role("heading", name="API keys")).to_be_visible()

@@ -50,12 +50,19 @@ class PageClient:
     Args:
         url: the product's address; also the Origin, unless `origin` is given ("" sends none).
         jar: cookies shared with another tab of the same browser.
+        redirected: whether the page goes where the server sends it.
     """
 
     def __init__(
-        self, url: str, *, origin: str | None = None, jar: aiohttp.CookieJar | None = None
+        self,
+        url: str,
+        *,
+        origin: str | None = None,
+        jar: aiohttp.CookieJar | None = None,
+        redirected: bool = True,
     ) -> None:
         self.url = url
+        self.redirected = redirected
         self.origin = url if origin is None else origin
         self.jar = jar or aiohttp.CookieJar(unsafe=True)  # unsafe: cookies of IP addresses too
         self.token = str(uuid.uuid4())
@@ -303,7 +310,7 @@ class PageClient:
     async def _go(self, path: str) -> None:
         """The page's router: another page of the same tab, on the same socket."""
         self.redirects.append(path)
-        if path.startswith("/"):
+        if self.redirected and path.startswith("/"):
             self.path = path
             await self.send_event("on_load_internal_state.on_load_internal")
 

@@ -53,6 +53,19 @@ async def test_a_reload_in_mid_answer_continues(
     assert len(asked(model, text)) == 1
 
 
+async def test_a_reload_before_the_new_address_was_loaded(open_page: OpenPage) -> None:
+    """G27. The server's own redirect after a first question may be cut off by the reload."""
+    page = await open_page("alice", redirected=False)
+    await page.begin(question(SLOW))
+    await page.wait_for(lambda: page.redirects)
+    await page.open(page.redirects[0])
+    assert page.running
+    await page.wait_for(lambda: len(page.live_text()) > 50)
+    await page.wait_for(lambda: not page.running)
+    assert grew_without_gap_or_double(page, WHOLE)
+    assert page.messages()[-1]["text"] == WHOLE
+
+
 async def test_a_second_device_follows_along(open_page: OpenPage) -> None:
     """G27. Two pages of one user: both see it grow, both end the same."""
     page = await open_page("alice")

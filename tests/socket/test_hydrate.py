@@ -89,9 +89,13 @@ async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
     }
 
 
-async def test_a_new_key_is_told_once(open_page: OpenPage, app: AppProcess) -> None:
+async def test_a_new_key_is_told_once(
+    open_page: OpenPage, newcomer: tuple[str, str], app: AppProcess
+) -> None:
     """C10. Its text goes to the page that made it, in one frame; no State keeps it."""
-    page = await open_page("alice", "/settings")
+    page = await open_page(path="")
+    await page.log_in(*newcomer)
+    await page.open("/settings")
     begin = len(page.frames)
     await page.send_event("keys_state.create", name="nightly", days="30")
     key = str(await page.wait_for(lambda: page.view("keys_state")["new_key"]))
