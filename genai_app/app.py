@@ -7,12 +7,10 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import reflex as rx
 from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from genai_app import metrics
@@ -182,29 +180,10 @@ def http_routes() -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(api)
-    for each in (auth, health, metrics_page, tokens, ask, dialogs, me, keys, openai, docs):
+    # they are asked in turn: those that programs call all the time come first
+    for each in (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, docs):
         api.include_router(each.router)
     return api
-
-
-def with_pages(events: ASGIApp) -> ASGIApp:
-    """Reflex's own server keeps the event socket; routes and built pages are ours."""
-    directory = built_directory()
-    if directory is None:  # while the front end itself is being built
-        return events
-    api = http_routes()
-    pages = Frontend(directory)
-    for path in PAGES_BESIDE_FORMS:
-        api.router.routes.append(
-            Route(path, pages, methods=["GET", "HEAD"], include_in_schema=False)
-        )
-    # not a mount, which would take wrong methods of the API for pages
-    api.router.default = pages
-    csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
-    settings = load_settings()
-    https = settings.url.startswith("https:")
-    pages = SecurityHeaders(BodyLimit(api), csp=csp, https=https)
-    return ClientAddress(EventDoor(events, pages), settings.trusted_proxy_hops)
 
 
 def on_handler_error(exception: Exception) -> None:
@@ -218,7 +197,6 @@ app = rx.App(
         rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg"),
         rx.el.meta(name="robots", content="noindex"),
     ],
-    api_transformer=with_pages,
     toaster=None,
     backend_exception_handler=on_handler_error,
     frontend_exception_handler=page_failed,
@@ -233,9 +211,22 @@ app.add_page(not_found, route="404", title="GenAI")
 
 
 def server() -> ASGIApp:
-    """The whole product. Reflex mounts it in a way that no path with a line break in it gets
-    through: what none of its routes takes is ours too, with our headers and our errors."""
-    whole = cast("Starlette", app())
-    (mount,) = (route for route in whole.routes if isinstance(route, Mount))
-    whole.router.default = mount.app
-    return whole
+    """The whole product. Reflex keeps the event socket and the lifespan; requests never meet its
+    layers, which cost each of them more than its route does."""
+    events = app()
+    directory = built_directory()
+    if directory is None:  # while the front end itself is being built
+        return events
+    api = http_routes()
+    pages = Frontend(directory)
+    for path in PAGES_BESIDE_FORMS:
+        api.router.routes.append(
+            Route(path, pages, methods=["GET", "HEAD"], include_in_schema=False)
+        )
+    # not a mount, which would take wrong methods of the API for pages
+    api.router.default = pages
+    csp = content_security_policy(inline_hashes(directory.glob("**/*.html")))
+    settings = load_settings()
+    https = settings.url.startswith("https:")
+    requests = SecurityHeaders(BodyLimit(api), csp=csp, https=https)
+    return ClientAddress(EventDoor(events, requests), settings.trusted_proxy_hops)

@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.db import Database, table_of
+from genai_app.db import Database, Row, Statement, new_row, table_of
 from genai_app.models import Generation, Message, Source, Status
 
 LEASE_S = 10.0
 
-# built once: every answer ends by them, and to build them costs as much as to run them
 _MESSAGES, _RUNS = table_of(Message), table_of(Generation)
 _END_MESSAGE = (
     sa.update(_MESSAGES)
@@ -32,12 +31,25 @@ _END_MESSAGE = (
             )
         }
     )
+    .returning(_MESSAGES.c.id)
 )
 _END_RUN = (
     sa.update(_RUNS)
     .where(_RUNS.c.message_id == sa.bindparam("key"), _RUNS.c.ended_at.is_(None))
-    .values(ended_at=sa.bindparam("ended_at"))
+    .values(ended_at=sa.bindparam("finished_at"))
 )
+
+
+def _in_one() -> Statement:
+    """Both, for PostgreSQL: four round trips less. Messages before generations, as in `checkpoint`:
+    the other order can deadlock, and only what depends on the first is sure to come second."""
+    ended = _END_MESSAGE.cte("ended")
+    count = sa.select(sa.func.count()).select_from(ended).scalar_subquery()
+    return Statement(sa.select(ended.c.id).add_cte(_END_RUN.where(count >= 0).cte("closed")))
+
+
+_END = _in_one()
+_ENDS = (Statement(_END_MESSAGE), Statement(_END_RUN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +104,15 @@ class Answers:
         self._db = db
         self._owner = owner
 
-    def lease(self, answer: Message) -> Generation:
-        """The row to commit together with an empty answer."""
-        return Generation(
-            message_id=answer.id,
-            dialog_id=answer.dialog_id,
-            user_id=answer.user_id,
+    def lease(self, answer: Row) -> Row:
+        """The generation to commit together with an empty answer."""
+        return new_row(
+            Generation,
+            message_id=answer["id"],
+            dialog_id=answer["dialog_id"],
+            user_id=answer["user_id"],
             owner=self._owner,
+            started_at=clock.now(),
             lease_until=_lease_end(),
         )
 
@@ -160,30 +174,31 @@ class Answers:
     async def end(self, message_id: uuid.UUID, ending: Ending) -> Status:
         """Write the last state, unless a reaper has given the answer up before: then only the text,
         which it did not have. Returns the state that the answer has now."""
-        moment, end = clock.now(), ending.end
+        end = ending.end
+        values = {
+            "key": message_id,
+            "text": ending.text,
+            "status": end.status,
+            "error_code": end.error_code,
+            "source": end.source,
+            "model": end.model,
+            "prompt_tokens": end.prompt_tokens,
+            "completion_tokens": end.completion_tokens,
+            "made_at": end.made_at,
+            "context_hash": ending.context,
+            "first_token_at": ending.first_token_at,
+            "finished_at": clock.now(),
+        }
+        if self._db.is_sqlite:
+            async with self._db.transaction() as link:
+                written, _ = [await link.fetch(each, **values) for each in _ENDS]
+        else:
+            async with self._db.look() as link:
+                written = await link.fetch(_END, **values)
+        return end.status if written else await self._end_late(message_id, ending)
+
+    async def _end_late(self, message_id: uuid.UUID, ending: Ending) -> Status:
         async with self._db.write() as session:
-            # messages before generations, as in `checkpoint`: the other order can deadlock
-            connection = await session.connection()
-            written = await connection.execute(
-                _END_MESSAGE,
-                {
-                    "key": message_id,
-                    "text": ending.text,
-                    "status": end.status,
-                    "error_code": end.error_code,
-                    "source": end.source,
-                    "model": end.model,
-                    "prompt_tokens": end.prompt_tokens,
-                    "completion_tokens": end.completion_tokens,
-                    "made_at": end.made_at,
-                    "context_hash": ending.context,
-                    "first_token_at": ending.first_token_at,
-                    "finished_at": moment,
-                },
-            )
-            await connection.execute(_END_RUN, {"key": message_id, "ended_at": moment})
-            if written.rowcount:
-                return end.status
             await session.execute(
                 sa.update(Message)
                 .where(
@@ -196,7 +211,7 @@ class Answers:
             status = await session.scalar(
                 sa.select(col(Message.status)).where(col(Message.id) == message_id)
             )
-            return Status(status) if status else end.status
+        return Status(status) if status else ending.end.status
 
     async def ask_to_stop(self, message_id: uuid.UUID) -> None:
         """Leave word for the run's owner, another process; its next checkpoint sees it."""

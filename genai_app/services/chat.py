@@ -14,23 +14,26 @@ from sqlmodel import col
 from genai_app import clock, metrics
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
-from genai_app.db import Database, insert_rows
+from genai_app.db import Database, Link, Row, new_row
 from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
     Author,
     Channel,
     Dialog,
+    Generation,
     Message,
     Source,
     Status,
+    new_id,
 )
-from genai_app.services.answers import End, end_of
+from genai_app.services.answers import End
 from genai_app.services.cache import AnswerCache, CachedAnswer
-from genai_app.services.context import digest, with_system_prompt
+from genai_app.services.context import with_system_prompt
 from genai_app.services.flight import Request
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.limits import Budget, CountMessages, Limits, Slot, Taken
+from genai_app.services.new_dialog import commit_new_dialog
 from genai_app.services.place import (
     Moved,
     Options,
@@ -39,8 +42,8 @@ from genai_app.services.place import (
     body_hash,
     check_place,
     find_place,
-    imported,
     place_alone,
+    turn_rows,
 )
 from genai_app.text import clean_text
 
@@ -272,71 +275,47 @@ class Chat:
         self, actor: Actor, sent: Sent, place: Place, taken: Taken, cached: CachedAnswer | None
     ) -> tuple[Turn, bool]:
         """Commit question and answer, and tell whether they had been there before."""
+        if self._is_plain(place, sent, taken):
+            dialog = _new_dialog(actor, sent)
+            rows = turn_rows(actor, sent, place, cached, dialog["id"])
+            dialog["leaf_id"] = rows[-1]["id"]
+            lease = None if cached else self._generations.lease(rows[-1])
+            budget = await commit_new_dialog(self._db, actor, taken, dialog, rows, lease)
+            return _turn(rows[-1], budget, cached), False
         async with self._db.write() as session:
             if sent.client_id is not None:
                 turn = await self._find_turn(session, actor, sent)
                 if turn is not None:
                     return turn, True
-            budget = await self._limits.settle(session, actor, taken)
-            moment = clock.now()
-            if place.dialog_id is None:
-                dialog = Dialog(user_id=actor.user_id, title=make_title(sent.text))
+            link = Link(connection=await session.connection())
+            if taken.trusted:
+                budget = await self._limits.settle(link, actor, taken)
             else:
-                dialog = await get_dialog(session, actor, place.dialog_id, lock=True)
+                budget = await self._limits.settle_by_counting(session, actor)
+            if place.dialog_id is None:
+                dialog = _new_dialog(actor, sent)
+                rows = turn_rows(actor, sent, place, cached, dialog["id"])
+                dialog["leaf_id"] = rows[-1]["id"]
+                await link.insert(Dialog, dialog)
+            else:
+                found = await get_dialog(session, actor, place.dialog_id, lock=True)
                 if sent.client_id is not None:
                     # a copy of this send may have held the dialog's lock until now
                     turn = await self._find_turn(session, actor, sent)
                     if turn is not None:
                         return turn, True
-                await check_place(session, dialog, place)
-            question, rows = place.question, list[Message]()
-            if question is None:
-                parent = place.parent
-                if place.dialog_id is None and sent.earlier:
-                    rows += imported(actor, dialog, sent.earlier)
-                    parent = rows[-1]
-                question = Message(
-                    dialog_id=dialog.id,
-                    user_id=actor.user_id,
-                    parent_id=parent.id if parent else None,
-                    depth=parent.depth + 1 if parent else 0,
-                    client_id=sent.client_id,
-                    body_hash=sent.body,
-                    author=Author.USER,
-                    channel=actor.channel,
-                    text=sent.text,
-                    created_at=moment,
-                )
-                rows.append(question)
-            answer = Message(
-                dialog_id=dialog.id,
-                user_id=actor.user_id,
-                parent_id=question.id,
-                depth=question.depth + 1,
-                author=Author.ASSISTANT,
-                channel=actor.channel,
-                status=Status.RUNNING,
-                source=Source.MODEL,
-                trimmed=place.trimmed,
-                created_at=moment,
-            )
-            if cached is not None:
-                _fill(answer, cached, place)
-            rows.append(answer)
-            dialog.leaf_id = answer.id
-            dialog.updated_at = moment
-            if place.dialog_id is None:
-                await insert_rows(session, [dialog])
-            else:
-                session.add(dialog)
-            await insert_rows(session, rows)
+                await check_place(session, found, place)
+                rows = turn_rows(actor, sent, place, cached, found.id)
+                found.leaf_id, found.updated_at = rows[-1]["id"], clock.now()
+            await link.insert(Message, *rows)
             if cached is None:
-                await insert_rows(session, [self._generations.lease(answer)])
-        turn = Turn(dialog.id, question.id, answer.id, budget=budget)
-        if cached is not None:
-            end = end_of(answer)
-            turn = replace(turn, source=Source.CACHE, end=end, text=answer.text)
-        return turn, False
+                await link.insert(Generation, self._generations.lease(rows[-1]))
+        return _turn(rows[-1], budget, cached), False
+
+    def _is_plain(self, place: Place, sent: Sent, taken: Taken) -> bool:
+        """A question alone, that nobody has to look at twice; a copy meets the unique key."""
+        first = place.dialog_id is None and not sent.earlier
+        return first and taken.trusted and not self._db.is_sqlite
 
     async def _find_repeated(self, actor: Actor, sent: Sent) -> Turn | None:
         async with self._db.read() as session:
@@ -363,19 +342,32 @@ class Chat:
         return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
 
 
-def _fill(answer: Message, cached: CachedAnswer, place: Place) -> None:
-    """Make `answer` the one that was kept."""
+def _new_dialog(actor: Actor, sent: Sent) -> Row:
     moment = clock.now()
-    answer.text = cached.text
-    answer.status = Status.COMPLETE
-    answer.source = Source.CACHE
-    answer.model = cached.model
-    answer.prompt_tokens = cached.prompt_tokens
-    answer.completion_tokens = cached.completion_tokens
-    answer.made_at = cached.made_at
-    answer.first_token_at = answer.finished_at = moment
-    if place.context is not None:
-        answer.context_hash = digest([ChatTurn(Author.ASSISTANT, cached.text)], place.context)
+    return new_row(
+        Dialog,
+        id=new_id(),
+        user_id=actor.user_id,
+        title=make_title(sent.text),
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+def _turn(answer: Row, budget: Budget | None, cached: CachedAnswer | None) -> Turn:
+    turn = Turn(answer["dialog_id"], answer["parent_id"], answer["id"], budget=budget)
+    if cached is None:
+        return turn
+    end = End(
+        Status.COMPLETE,
+        None,
+        Source.CACHE,
+        cached.model,
+        cached.prompt_tokens,
+        cached.completion_tokens,
+        cached.made_at,
+    )
+    return replace(turn, source=Source.CACHE, end=end, text=cached.text)
 
 
 def check_prompt(text: str) -> str:

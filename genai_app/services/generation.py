@@ -16,9 +16,9 @@ import structlog
 
 from genai_app import clock, metrics
 from genai_app.adapters.llm import ChatTurn, LlmClient
-from genai_app.db import Database
+from genai_app.db import Database, Row
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
-from genai_app.models import Author, Generation, Message, Status
+from genai_app.models import Author, Status
 from genai_app.services.answers import Answers, End, Ending, Growth
 from genai_app.services.cache import AnswerCache, CachedAnswer
 from genai_app.services.context import digest
@@ -98,7 +98,7 @@ class Generations:
 
     # --- starting, stopping -------------------------------------------------
 
-    def lease(self, answer: Message) -> Generation:
+    def lease(self, answer: Row) -> Row:
         """The row to commit together with the empty answer; then call `start`."""
         return self._answers.lease(answer)
 

@@ -9,15 +9,16 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, parse_id
-from genai_app.db import Database
+from genai_app.db import Database, Statement
 from genai_app.errors import Conflict, InvalidInput, NotFound, StorageUnavailable
-from genai_app.models import ApiKey, Channel, User
+from genai_app.models import ApiKey, Channel, User, UtcDateTime
 from genai_app.services.audit import Action, event
 from genai_app.services.sessions import ACTOR_COLUMNS, derive_key, make_actor
 from genai_app.text import clean_text, is_invisible
@@ -117,20 +118,13 @@ class Keys:
         """
         if not _KEY.fullmatch(text):
             return None
-        query = (
-            sa.select(col(ApiKey.id), col(ApiKey.last_used_at), *ACTOR_COLUMNS)
-            .join(User, col(User.id) == col(ApiKey.user_id))
-            .where(
-                col(ApiKey.key_hash) == self._hash(text), _alive(), col(User.disabled_at).is_(None)
-            )
-        )
-        async with self._db.read() as session:
-            row = (await session.execute(query)).one_or_none()
-        if row is None:
+        async with self._db.look() as link:
+            rows = await link.fetch(_HOLDER, key_hash=self._hash(text), now=clock.now())
+        if not rows:
             return None
-        key_id, last_used_at = row[0], row[1]
+        key_id, last_used_at, *user = rows[0]
         self._note_use(key_id, last_used_at)
-        return make_actor(row[2:], Channel.API, key_id=key_id)
+        return make_actor(user, Channel.API, key_id=key_id)
 
     async def close(self) -> None:
         """Let the notes of last uses be written."""
@@ -158,8 +152,20 @@ class Keys:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).digest()
 
 
-def _alive() -> sa.ColumnElement[bool]:
+def _alive(now: Any = None) -> sa.ColumnElement[bool]:
+    moment = clock.now() if now is None else now
     return sa.and_(
         col(ApiKey.revoked_at).is_(None),
-        sa.or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > clock.now()),
+        sa.or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > moment),
     )
+
+
+_HOLDER = Statement(
+    sa.select(col(ApiKey.id), col(ApiKey.last_used_at), *ACTOR_COLUMNS)
+    .join(User, col(User.id) == col(ApiKey.user_id))
+    .where(
+        col(ApiKey.key_hash) == sa.bindparam("key_hash"),
+        _alive(sa.bindparam("now", type_=UtcDateTime)),
+        col(User.disabled_at).is_(None),
+    )
+)

@@ -15,10 +15,11 @@ import math
 import time
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import cachetools
 import sqlalchemy as sa
@@ -32,7 +33,7 @@ from sqlmodel import col
 from genai_app import clock, metrics
 from genai_app.access import Actor
 from genai_app.adapters.redis import LimitStorage, RedisError, give_back
-from genai_app.db import Database
+from genai_app.db import Database, Link, Statement
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import Channel, Message, User
 from genai_app.services.audit import Action, Audit, Outcome, event
@@ -68,6 +69,31 @@ class Taken:
 
 class CountMessages(Exception):
     """The counters that granted a unit are not to be trusted now: take it again by counting."""
+
+
+def user_of_unit() -> sa.Select[datetime | None, datetime | None]:
+    """What `granted` looks at, of the user `user_id`, locked until the question is committed.
+
+    FOR KEY SHARE is what inserting the message takes anyway: it waits for those who count.
+    """
+    return (
+        sa.select(col(User.counted_until), col(User.disabled_at))
+        .where(col(User.id) == sa.bindparam("user_id"))
+        .with_for_update(read=True, key_share=True)
+    )
+
+
+_SETTLE = Statement(user_of_unit())
+
+
+def granted(rows: Sequence[Any], taken: Taken, now: datetime) -> Budget | None:
+    """What is left after a unit of the counters. Raises as Limits.settle."""
+    if not rows or rows[0][1] is not None:
+        raise NotAuthenticated
+    counted_until = rows[0][0]
+    if counted_until is not None and counted_until > now:
+        raise CountMessages
+    return taken.budget
 
 
 class Limits:
@@ -151,29 +177,31 @@ class Limits:
             reset_s = await self._reset_s(session, actor, rate, used) if used else 0.0
         return Budget(rate.amount, max(rate.amount - used, 0), reset_s)
 
-    async def settle(self, session: AsyncSession, actor: Actor, taken: Taken) -> Budget | None:
-        """Within the transaction that commits the question: is the unit good?
+    async def settle(self, link: Link, actor: Actor, taken: Taken) -> Budget | None:
+        """Within the transaction that commits the question: is the unit of the counters good?
 
         Raises:
-            CountMessages: another process has begun to count; begin again with an untrusted unit.
-            RateLimited: counted, and none is left.
+            CountMessages: another process has begun to count; begin again and settle by counting.
             NotAuthenticated: the account was disabled meanwhile.
         """
-        query = sa.select(col(User.counted_until), col(User.disabled_at)).where(
-            col(User.id) == actor.user_id
-        )
-        # FOR KEY SHARE is what inserting the message takes anyway: it waits for those who count
-        lock = query.with_for_update(read=True, key_share=True)
-        if not taken.trusted:
-            lock = query.with_for_update()
-        row = (await session.execute(lock)).one_or_none()
-        if row is None or row[1] is not None:
+        return granted(await link.fetch(_SETTLE, user_id=actor.user_id), taken, clock.now())
+
+    async def settle_by_counting(self, session: AsyncSession, actor: Actor) -> Budget:
+        """The same of a unit that is not trusted, from the committed messages.
+
+        Raises:
+            RateLimited: none is left.
+            NotAuthenticated: the account was disabled meanwhile.
+        """
+        user = (
+            await session.execute(
+                sa.select(col(User.disabled_at))
+                .where(col(User.id) == actor.user_id)
+                .with_for_update()
+            )
+        ).one_or_none()
+        if user is None or user[0] is not None:
             raise NotAuthenticated
-        now, counted_until = clock.now(), row[0]
-        if taken.trusted:
-            if counted_until is not None and counted_until > now:
-                raise CountMessages
-            return taken.budget
         rate = self.rate(actor)
         used = await self._count(session, actor, rate)
         if used >= rate.amount:
@@ -181,7 +209,7 @@ class Limits:
         await session.execute(
             sa.update(User)
             .where(col(User.id) == actor.user_id)
-            .values(counted_until=now + timedelta(seconds=rate.get_expiry()))
+            .values(counted_until=clock.now() + timedelta(seconds=rate.get_expiry()))
         )
         reset_s = await self._reset_s(session, actor, rate, used) if used else rate.get_expiry()
         return Budget(rate.amount, rate.amount - used - 1, reset_s)

@@ -1,5 +1,5 @@
-"""Where a turn goes in a user's dialogs, and what the model is told there. Reads only; the
-transaction that commits the turn looks again (chat.py)."""
+"""Where a turn goes in a user's dialogs, what the model is told there, and the rows it becomes.
+Reads only; the transaction that commits the turn looks again (chat.py)."""
 
 import hashlib
 import uuid
@@ -14,8 +14,10 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
+from genai_app.db import Row, new_row
 from genai_app.errors import Conflict, NotFound
-from genai_app.models import Author, Dialog, Generation, Message
+from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
+from genai_app.services.cache import CachedAnswer
 from genai_app.services.context import conversation, digest
 
 MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
@@ -135,20 +137,97 @@ async def _place_after(
     return Place(turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True)
 
 
-def imported(actor: Actor, dialog: Dialog, earlier: Sequence[ChatTurn]) -> list[Message]:
+def turn_rows(
+    actor: Actor, sent: Sent, place: Place, cached: CachedAnswer | None, dialog_id: uuid.UUID
+) -> list[Row]:
+    """New messages of a turn, oldest first: at least the answer."""
+    rows = list[Row]()
+    if place.question is not None:
+        question_id, depth = place.question.id, place.question.depth
+    else:
+        parent_id, depth = None, 0
+        if place.dialog_id is None and sent.earlier:
+            rows += _imported(actor, dialog_id, sent.earlier)
+            parent_id, depth = rows[-1]["id"], len(rows)
+        elif place.parent is not None:
+            parent_id, depth = place.parent.id, place.parent.depth + 1
+        rows.append(_question(actor, sent, dialog_id, parent_id, depth))
+        question_id = rows[-1]["id"]
+    answer = new_row(
+        Message,
+        id=new_id(),
+        dialog_id=dialog_id,
+        user_id=actor.user_id,
+        parent_id=question_id,
+        depth=depth + 1,
+        author=Author.ASSISTANT,
+        channel=actor.channel,
+        status=Status.RUNNING,
+        source=Source.MODEL,
+        trimmed=place.trimmed,
+        created_at=clock.now(),
+    )
+    if cached is not None:
+        answer |= _given_again(cached, place)
+    return [*rows, answer]
+
+
+def _question(
+    actor: Actor, sent: Sent, dialog_id: uuid.UUID, parent_id: uuid.UUID | None, depth: int
+) -> Row:
+    return new_row(
+        Message,
+        id=new_id(),
+        dialog_id=dialog_id,
+        user_id=actor.user_id,
+        parent_id=parent_id,
+        depth=depth,
+        client_id=sent.client_id,
+        body_hash=sent.body,
+        author=Author.USER,
+        channel=actor.channel,
+        text=sent.text,
+        created_at=clock.now(),
+    )
+
+
+def _given_again(cached: CachedAnswer, place: Place) -> Row:
+    """What an answer that was kept makes of an empty one."""
+    moment = clock.now()
+    context = place.context
+    if context is not None:
+        context = digest([ChatTurn(Author.ASSISTANT, cached.text)], context)
+    return {
+        "text": cached.text,
+        "status": Status.COMPLETE,
+        "source": Source.CACHE,
+        "model": cached.model,
+        "prompt_tokens": cached.prompt_tokens,
+        "completion_tokens": cached.completion_tokens,
+        "made_at": cached.made_at,
+        "first_token_at": moment,
+        "finished_at": moment,
+        "context_hash": context,
+    }
+
+
+def _imported(actor: Actor, dialog_id: uuid.UUID, earlier: Sequence[ChatTurn]) -> list[Row]:
     """Rows for what a client says came before, one below the other. They have no source: nobody
     asked for them here."""
-    rows: list[Message] = []
+    rows: list[Row] = []
     for depth, turn in enumerate(earlier[-MAX_EARLIER:]):
         rows.append(
-            Message(
-                dialog_id=dialog.id,
+            new_row(
+                Message,
+                id=new_id(),
+                dialog_id=dialog_id,
                 user_id=actor.user_id,
-                parent_id=rows[-1].id if rows else None,
+                parent_id=rows[-1]["id"] if rows else None,
                 depth=depth,
                 author=Author(turn.role),
                 channel=actor.channel,
                 text=turn.content,
+                created_at=clock.now(),
             )
         )
     return rows

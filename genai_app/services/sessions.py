@@ -18,9 +18,9 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, parse_id
-from genai_app.db import Database
+from genai_app.db import Database, Statement
 from genai_app.errors import NotAuthenticated, NotFound
-from genai_app.models import Channel, Role, Session, User
+from genai_app.models import Channel, Role, Session, User, UtcDateTime
 from genai_app.services.audit import Action, event
 from genai_app.text import clean_text
 
@@ -128,7 +128,7 @@ class Sessions:
         """
         if token is None or not _TOKEN.fullmatch(token):
             return None
-        return await find_holder(self._db, channel, col(Session.token_hash) == self._hash(token))
+        return await find_holder(self._db, _BY_TOKEN, channel, token_hash=self._hash(token))
 
     async def log_out(self, actor: Actor) -> None:
         """End the login through which `actor` came; one by an API key has none."""
@@ -209,22 +209,29 @@ def stored_address(address: str) -> str:
     return clean_text(address)[:MAX_ADDRESS]
 
 
+def holder_by(*which: sa.ColumnElement[bool]) -> Statement:
+    """The statement of `find_holder` for sessions that `which` names by its parameters."""
+    return Statement(
+        sa.select(col(Session.id), *ACTOR_COLUMNS)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(*which, alive_session(sa.bindparam("now", type_=UtcDateTime)))
+    )
+
+
 async def find_holder(
-    db: Database, channel: Channel, *which: sa.ColumnElement[bool]
+    db: Database, holder: Statement, channel: Channel, **which: object
 ) -> Actor | None:
     """The user of the live session that `which` names, as of this moment, by one query.
 
     Raises:
         StorageUnavailable: nobody can tell.
     """
-    query = (
-        sa.select(col(Session.id), *ACTOR_COLUMNS)
-        .join(User, col(User.id) == col(Session.user_id))
-        .where(*which, alive_session())
-    )
-    async with db.read() as session:
-        row = (await session.execute(query)).one_or_none()
-    return None if row is None else make_actor(row[1:], channel, session_id=row[0])
+    async with db.look() as link:
+        rows = await link.fetch(holder, **which, now=clock.now())
+    if not rows:
+        return None
+    session_id, *user = rows[0]
+    return make_actor(user, channel, session_id=session_id)
 
 
 def make_actor(
@@ -239,13 +246,17 @@ def make_actor(
     return Actor(user_id, username, full_name, Role(role), channel, session_id, key_id, rate_limit)
 
 
-def alive_session() -> sa.ColumnElement[bool]:
-    """Of a session joined with its user: it is a login at this moment."""
+def alive_session(now: Any = None) -> sa.ColumnElement[bool]:
+    """Of a session joined with its user: it is a login at this moment, or at `now`."""
+    moment = clock.now() if now is None else now
     return sa.and_(
         col(Session.ended_at).is_(None),
-        col(Session.expires_at) > clock.now(),
+        col(Session.expires_at) > moment,
         col(User.disabled_at).is_(None),
     )
+
+
+_BY_TOKEN = holder_by(col(Session.token_hash) == sa.bindparam("token_hash"))
 
 
 async def _end_where(session: AsyncSession, actor: Actor, which: sa.ColumnElement[bool]) -> int:

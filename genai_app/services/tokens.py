@@ -24,7 +24,13 @@ from genai_app.db import Database
 from genai_app.errors import NotAuthenticated
 from genai_app.models import Channel, Session, User
 from genai_app.services.audit import Action, Outcome, event
-from genai_app.services.sessions import Sessions, alive_session, derive_key, find_holder
+from genai_app.services.sessions import (
+    Sessions,
+    alive_session,
+    derive_key,
+    find_holder,
+    holder_by,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,6 +44,10 @@ CLOCK_SKEW_S = 5  # between replicas: one issues what another is shown at once
 # python-jose verifies a claim that is there; that it is there must be asked for
 _OPTIONS = {f"require_{claim}": True for claim in ("exp", "iat", "sub", "aud", "iss", "jti")}
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
+
+_BY_CLAIMS = holder_by(
+    col(Session.id) == sa.bindparam("session_id"), col(Session.user_id) == sa.bindparam("user_id")
+)
 
 
 class Kind(StrEnum):
@@ -98,12 +108,8 @@ class Tokens:
         claims = self.read(token, Kind.ACCESS)
         if claims is None:
             return None
-        return await find_holder(
-            self._db,
-            Channel.API,
-            col(Session.id) == claims.session_id,
-            col(Session.user_id) == claims.user_id,
-        )
+        which = {"session_id": claims.session_id, "user_id": claims.user_id}
+        return await find_holder(self._db, _BY_CLAIMS, Channel.API, **which)
 
     async def refresh(self, token: str) -> TokenPair:
         """A new pair for a refresh token, which is good this once.

@@ -36,7 +36,6 @@ class PostgresServer:
         self._root = Path(tempfile.mkdtemp(prefix="genai-postgres-"))
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []
-        self._ready = threading.Event()
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._root, "postgres", "postgres")
         try:
@@ -55,7 +54,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Returns when connections are accepted."""
-        self._ready.clear()
+        ready = threading.Event()  # of this start: the thread of the one before may still end
         self._output.clear()
         options = {
             "listen_addresses": "127.0.0.1",
@@ -78,8 +77,9 @@ class PostgresServer:
             stderr=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
-        if not self._ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+        listening = (self._process, ready)
+        threading.Thread(target=self._listen, args=listening, daemon=True).start()
+        if not ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
             raise RuntimeError("PostgreSQL did not start:\n" + "".join(self._output[-20:]))
 
     def stop(self) -> None:
@@ -113,14 +113,14 @@ class PostgresServer:
         finally:
             connection.close()
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stderr is not None
         with process.stderr as lines:
             for line in lines:
                 self._output.append(line)
                 if "database system is ready to accept connections" in line:
-                    self._ready.set()
-        self._ready.set()  # it ended: start() looks whether it lives
+                    ready.set()
+        ready.set()  # it ended: start() looks whether it lives
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -163,11 +163,10 @@ class RedisServer:
         self._root = Path(tempfile.mkdtemp(prefix="genai-redis-"))
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []
-        self._ready = threading.Event()
 
     def start(self) -> None:
         """Returns when connections are accepted."""
-        self._ready.clear()
+        ready = threading.Event()  # of this start: the thread of the one before may still end
         self._output.clear()
         dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         options = {"bind": "127.0.0.1", "port": self.port, "save": "", "appendonly": "no"}
@@ -182,8 +181,9 @@ class RedisServer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
-        if not self._ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+        listening = (self._process, ready)
+        threading.Thread(target=self._listen, args=listening, daemon=True).start()
+        if not ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
             raise RuntimeError("Redis did not start:\n" + "".join(self._output[-20:]))
 
     @property
@@ -221,14 +221,14 @@ class RedisServer:
         self.kill()
         shutil.rmtree(self._root)
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
                 self._output.append(line)
                 if "Ready to accept connections" in line:
-                    self._ready.set()
-        self._ready.set()  # it ended: start() looks whether it lives
+                    ready.set()
+        ready.set()  # it ended: start() looks whether it lives
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from genai_app.access import Actor
 from genai_app.clock import now
-from genai_app.models import Status
-from genai_app.services import flight, generation
+from genai_app.models import Generation, Status
+from genai_app.services import flight
 from tests import corpora
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Close, End, ErrorEvent, Hang, Hold, Reset, Say, Step
@@ -235,7 +235,7 @@ async def test_save_that_can_never_succeed(
     assert status != Status.COMPLETE
     async with talk.db.write() as session:  # as if ten seconds had passed
         past = now() - timedelta(seconds=1)
-        await session.execute(sa.update(generation.Generation).values(lease_until=past))
+        await session.execute(sa.update(Generation).values(lease_until=past))
     async with asyncio.timeout(15):
         text, status = await read(other.generations.follow(turn.answer_id))
     assert status in (Status.INTERRUPTED, Status.FAILED)
