@@ -17,7 +17,6 @@ from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
-from genai_app.adapters.redis_check import RedisCheck
 from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
@@ -69,11 +68,8 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
     counters = limit_storage(redis_url)
     login_limits = LoginLimits(db, counters)
     limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
-    cache = AnswerCache(
-        Entries(redis_url) if redis_url else None,
-        scope=settings.cache_scope,
-        ttl_s=settings.cache_ttl_s,
-    )
+    redis = Entries(redis_url) if redis_url else None
+    cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
     return Services(
         settings=settings,
@@ -99,9 +95,7 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
-        redis_check=RedisCheck(settings.redis_url.get_secret_value())
-        if settings.redis_url
-        else None,
+        redis=redis,
     )
 
 
@@ -161,10 +155,9 @@ async def running_services() -> AsyncGenerator[None]:
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()
-        await services.cache.close()
         await services.db.close()
-        if services.redis_check:
-            await services.redis_check.aclose()
+        if services.redis:
+            await services.redis.aclose()
         if demo:
             await demo.stop()
         use(None)

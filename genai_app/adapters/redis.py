@@ -17,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from genai_app.errors import Unavailable
+
 log = structlog.stdlib.get_logger(__name__)
 
 SOCKET_TIMEOUT_S = 1.0
@@ -102,6 +104,14 @@ class Entries:
 
     async def set(self, key: str, value: bytes, *, ttl_s: int) -> None:
         await self._bounded(lambda: self._client.set(key, value, ex=ttl_s))
+
+    async def check(self) -> None:
+        """One round trip, whatever was before. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                await self._client.get("genai:none")  # PING needs a right of its own
+        except (RedisError, TimeoutError, OSError) as error:
+            raise Unavailable(f"redis: {type(error).__name__}") from error
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -28,7 +28,7 @@ async def readyz() -> JSONResponse:
     every replica asks the same model. Nor does Redis: what it holds may be lost at any moment.
     """
     asked = {"database": services().db.check(), "model": services().llm.check()}
-    redis = services().redis_check
+    redis = services().redis
     if redis is not None:
         asked["redis"] = redis.check()
     states = await asyncio.gather(*map(_state, asked.values()))

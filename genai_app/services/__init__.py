@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genai_app.adapters.llm import LlmClient
-    from genai_app.adapters.redis_check import RedisCheck
+    from genai_app.adapters.redis import Entries
     from genai_app.db import Database
     from genai_app.services.audit import Audit
     from genai_app.services.auth import Auth
@@ -45,7 +45,7 @@ class Services:
     generations: "Generations"
     chat: "Chat"
     history: "History"
-    redis_check: "RedisCheck | None" = None  # None without GENAI_REDIS_URL
+    redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 
 
 _current: Services | None = None

@@ -88,8 +88,3 @@ class AnswerCache:
             await self._entries.set(key, text, ttl_s=self._ttl_s)
         elif len(text) <= MAX_MEMORY_BYTES // 8:
             self._memory[key] = text
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._entries is not None:
-            await self._entries.aclose()

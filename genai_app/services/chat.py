@@ -234,7 +234,15 @@ class Chat:
             cached = None if joins else await self._cache.find(readable)
             metrics.cache("joined" if joins else "hit" if cached else "miss")
         if cached is not None:
+            begun_at = clock.now()
             turn, _ = await self._commit(actor, sent, place, taken, cached)
+            if turn.end is not None:
+                metrics.answer_ended(
+                    status=turn.end.status,
+                    source=turn.source,
+                    first_token_s=None,
+                    total_s=(clock.now() - begun_at).total_seconds(),
+                )
             return turn
         # "ask the model again" joins nobody, but what it is told is kept
         flight = self._generations.hold_flight(key, alone=not options.read_cache)

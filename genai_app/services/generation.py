@@ -183,24 +183,24 @@ class Generations:
         Args:
             pause_s: the least time between two increments; a page need not be drawn per token.
         """
-        from_length = max(from_length, 0)
+        seen = max(from_length, 0)
         live = self._live.get(message_id)
-        if live is None:
-            async for increment in self._follow_saved(message_id, from_length, pause_s):
-                yield increment
-            return
-        seen = from_length
-        while True:
-            text, status = live.text[seen:], live.status
-            if text or status is not Status.RUNNING:
-                seen += len(text)
-                yield Increment(text, status, live.end)
-                if status is not Status.RUNNING:
-                    return
-                if pause_s:
-                    await asyncio.sleep(pause_s)
-            if len(live.text) <= seen and live.status is Status.RUNNING:
-                await live.changed()
+        with metrics.following():
+            if live is None:
+                async for increment in self._follow_saved(message_id, seen, pause_s):
+                    yield increment
+                return
+            while True:
+                text, status = live.text[seen:], live.status
+                if text or status is not Status.RUNNING:
+                    seen += len(text)
+                    yield Increment(text, status, live.end)
+                    if status is not Status.RUNNING:
+                        return
+                    if pause_s:
+                        await asyncio.sleep(pause_s)
+                if len(live.text) <= seen and live.status is Status.RUNNING:
+                    await live.changed()
 
     async def _follow_saved(
         self, message_id: uuid.UUID, seen: int, pause_s: float

@@ -216,8 +216,8 @@ async def test_redis_keeps_for_its_time(redis_server: RedisServer) -> None:
     assert await first.find(key) is None
     assert asyncio.get_running_loop().time() - begin < 0.1
     redis_server.thaw()
-    for one in (first, second):
-        await one.close()
+    for one in entries:
+        await one.aclose()
 
 
 async def test_an_openai_clients_next_call_goes_on_with_its_dialog(
