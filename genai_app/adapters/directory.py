@@ -10,8 +10,9 @@ who that is, in which groups, and whether that still holds.
                           filter, root_dse, groups, no_id, bind: it serves, and something is set
                           wrong. An error of the directory is never "wrong password".
 
-One connection is directory_link.py, the order of controllers directory_controllers.py, names and
-filters directory_names.py, what entries mean directory_entries.py, groups directory_groups.py.
+One connection is directory_link.py (its waits: directory_deadline.py), the order of controllers
+directory_controllers.py, names and filters directory_names.py, what entries mean
+directory_entries.py, groups directory_groups.py.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from typing import TypeVar
 import structlog
 
 from genai_app.adapters.directory_controllers import Controllers
+from genai_app.adapters.directory_deadline import TimeIsUp, TimeLimit
 from genai_app.adapters.directory_entries import (
     ATTRIBUTES,
     AccountState,
@@ -44,8 +46,6 @@ from genai_app.adapters.directory_link import (
     Controller,
     ControllerFailed,
     Link,
-    TimeIsUp,
-    TimeLimit,
     tls_context,
 )
 from genai_app.adapters.directory_names import (

@@ -10,7 +10,6 @@ every byte that drips in.
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,13 @@ from ldap3.core.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     LDAPObjectClassError,
 )
 
+from genai_app.adapters.directory_deadline import TimedSocket, TimeLimit
 from genai_app.adapters.directory_entries import Entry
 from genai_app.errors import DirectoryUnavailable, SettingsError
 
 CONNECT_TIMEOUT_S = 1.5
 ANSWER_TIMEOUT_S = 4.0
-MAX_ANSWER_BYTES = 8_000_000  # of one operation; a hostile server's length fields are obeyed
+MAX_ANSWER_BYTES = 8_000_000  # of one operation; ldap3 believes any length that a server names
 
 START_TLS = "1.3.6.1.4.1.1466.20037"
 PASSWORD_POLICY = "1.3.6.1.4.1.42.2.27.8.5.1"  # noqa: S105  # the name of a control
@@ -50,62 +50,6 @@ class ControllerFailed(Exception):
 
 class CertificateRefused(ControllerFailed):
     """Not the controller it should be, or its certificate ran out."""
-
-
-class TimeIsUp(Exception):
-    """The call's time is used up, or nobody waits for it any more."""
-
-
-class TimeLimit:
-    """The seconds that one call may take in all, waiting for a thread included.
-
-    Made in the event loop, used in a thread; `abandon` ends a wait in that thread at once.
-    """
-
-    def __init__(self, total_s: float) -> None:
-        self._at = time.monotonic() + total_s
-        self._lock = threading.Lock()
-        self._abandoned = False
-        self._sockets: list[socket.socket] = []
-        self.begun = False  # a thread took it up
-
-    def left_s(self) -> float:
-        """Seconds that remain, more than 0.
-
-        Raises:
-            TimeIsUp: none do.
-        """
-        left = self._at - time.monotonic()
-        if self._abandoned or left <= 0:
-            raise TimeIsUp
-        return left
-
-    def hold(self, link: socket.socket) -> None:
-        """Have `link` cut when the call is abandoned."""
-        with self._lock:
-            self._sockets.append(link)
-            if self._abandoned:
-                self._cut(link)
-
-    def let_go(self, link: socket.socket) -> None:
-        """`link` is about to be closed, or another took its place."""
-        with self._lock:
-            if link in self._sockets:
-                self._sockets.remove(link)
-
-    def abandon(self) -> None:
-        """The caller has gone."""
-        with self._lock:
-            self._abandoned = True
-            for link in self._sockets:
-                self._cut(link)
-
-    @staticmethod
-    def _cut(link: socket.socket) -> None:
-        # not SSLSocket's own shutdown: it first takes the encryption away, and a thread that is
-        # about to send would send in clear text
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(link, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,58 +115,6 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
-
-
-class _TimedSocket:
-    """A socket as ldap3 uses it, whose waits end at one moment, however slowly bytes come."""
-
-    def __init__(self, link: socket.socket) -> None:
-        self._link = link
-        self.until = 0.0
-        self.bytes_left = 0
-        self.failure = ""
-
-    def recv(self, size: int) -> bytes:
-        self._link.settimeout(self._wait_s())
-        try:
-            data = self._link.recv(size)
-        except TimeoutError:
-            self.failure = "timeout"
-            raise
-        except OSError as error:
-            self.failure = f"closed: {type(error).__name__}"
-            raise
-        self.bytes_left -= len(data)
-        if not data:
-            self.failure = "closed"
-        elif self.bytes_left < 0:
-            self.failure = "garbled: an endless answer"
-            raise OSError(self.failure)
-        return data
-
-    def sendall(self, data: bytes) -> None:
-        self._link.settimeout(self._wait_s())
-        try:
-            self._link.sendall(data)
-        except TimeoutError:
-            self.failure = "timeout"
-            raise
-        except OSError as error:
-            self.failure = f"closed: {type(error).__name__}"
-            raise
-
-    def shutdown(self, how: int) -> None:
-        self._link.shutdown(how)
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _wait_s(self) -> float:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            self.failure = "timeout"
-            raise TimeoutError
-        return left
 
 
 class Link:
@@ -382,7 +274,7 @@ class Link:
     def _adopted(self) -> Any:
         """ldap3 on our socket. What its `open` does beside connecting is done here: it would look
         the host up again, without a deadline."""
-        self._timed = _TimedSocket(self._socket)
+        self._timed = TimedSocket(self._socket)
         server = _ldap3.Server(self.controller.host, get_info=_ldap3.NONE)
         connection = _ldap3.Connection(
             server,
