@@ -147,6 +147,21 @@ class SlapdServer:
         if done.returncode != 0:
             raise RuntimeError(f"ldapmodify failed:\n{done.stderr}")
 
+    def look_up(self, base: str, criteria: str, attribute: str) -> str:
+        """An attribute of the one entry that meets a filter."""
+        done = subprocess.run(
+            [
+                *("ldapsearch", "-x", "-LLL", "-M", "-o", "ldif-wrap=no", "-H", self._local),
+                *("-D", ROOT_DN, "-w", ROOT_PASSWORD, "-b", base, criteria, attribute),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        (line,) = [each for each in done.stdout.splitlines() if each.startswith(f"{attribute}: ")]
+        return line.partition(": ")[2]
+
     def remove(self) -> None:
         """Stop it and delete its data."""
         self.stop()
