@@ -81,6 +81,7 @@ class LdapServer:
         self._start_tls = start_tls
         self._closing = threading.Event()
         self._lock = threading.Lock()
+        self._came = threading.Condition()
         self._links: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -125,6 +126,12 @@ class LdapServer:
         """All but the service account's."""
         return [bind for bind in self.binds if bind.dn != SERVICE_DN]
 
+    def wait_for_binds(self, count: int) -> None:
+        """Blocks until so many came; TimeoutError when they do not."""
+        with self._came:
+            if not self._came.wait_for(lambda: len(self.binds) >= count, timeout=5):
+                raise TimeoutError
+
     def __enter__(self) -> Self:
         self._begin(self._accept)
         return self
@@ -159,34 +166,44 @@ class LdapServer:
                 self._begin(self._serve, link)
 
     def _serve(self, link: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             link = self._hold(link)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None and not self._start_tls:
                 link = self._encrypt(link)
             while (message := wire.read_message(link)) is not None:
                 if not isinstance(link, ssl.SSLSocket):
-                    self.clear_bytes += bytes(str(message), "utf-8", "replace")
-                number, kind = int(message["messageID"]), message["protocolOp"].getName()
-                if kind == "bindRequest":
-                    self._on_bind(link, number, message)
-                elif kind == "searchRequest":
-                    self._on_search(link, number, message)
-                elif kind == "extendedReq":
-                    if self._step(link, number, "extendedResp", "start_tls"):
-                        continue
-                    code = 0 if self._tls is not None else 2
-                    link.sendall(wire.response(number, "extendedResp", code))
-                    link = self._encrypt(link) if code == 0 else link
+                    self.clear_bytes += message.body
+                if message.kind == wire.BIND:
+                    self._on_bind(link, message)
+                elif message.kind == wire.SEARCH:
+                    self._on_search(link, message)
+                elif message.kind == wire.EXTENDED:
+                    link = self._on_start_tls(link, message)
                 else:
                     break
-        with self._lock:
-            self._links.discard(link)
-        link.close()
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._links.discard(link)
+            link.close()
 
-    def _on_bind(self, link: socket.socket, number: int, message: Any) -> None:
+    def _on_start_tls(self, link: socket.socket, message: wire.Message) -> socket.socket:
+        if self._step(link, message.number, "extendedResp", "start_tls"):
+            return link
+        if self._tls is None:
+            link.sendall(wire.response(message.number, "extendedResp", 2))
+            return link
+        link.sendall(wire.response(message.number, "extendedResp", 0))
+        return self._encrypt(link)
+
+    def _on_bind(self, link: socket.socket, message: wire.Message) -> None:
+        number = message.number
         bind = wire.bind_of(message, encrypted=isinstance(link, ssl.SSLSocket))
-        self.binds.append(bind)
+        with self._came:
+            self.binds.append(bind)
+            self._came.notify_all()
         names = ("bind",) if bind.dn == SERVICE_DN else ("user bind", "bind")
         if self._step(link, number, "bindResponse", *names):
             return
@@ -196,8 +213,8 @@ class LdapServer:
         good = empty or known.get(bind.dn) == bind.password
         link.sendall(wire.response(number, "bindResponse", 0 if good else 49))
 
-    def _on_search(self, link: socket.socket, number: int, message: Any) -> None:
-        search = wire.search_of(message)
+    def _on_search(self, link: socket.socket, message: wire.Message) -> None:
+        number, search = message.number, wire.search_of(message)
         if search.base == "":
             capability = [b"1.2.840.113556.1.4.800"] if self._ad else []
             values = {"supportedCapabilities": capability, "namingContexts": [SUFFIX.encode()]}
@@ -210,7 +227,7 @@ class LdapServer:
         found = [
             each
             for each in self.people
-            if wire.is_in_scope(search, each) and wire.is_met(search.node, each)
+            if wire.is_in_scope(search, each) and wire.is_met(search.condition, each)
         ]
         for person in found:
             link.sendall(wire.entry(number, person))

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ldap3.protocol import rfc4511
-from pyasn1.codec.ber import decoder, encoder
+from pyasn1.codec.ber import encoder
 
 from genai_app.adapters.directory_names import dn_key, escaped
 
 # neither ldap3 nor pyasn1 has types
 _asn1: Any = rfc4511
-_decode: Any = decoder.decode
 _encode: Any = encoder.encode
 
-START_TLS = "1.3.6.1.4.1.1466.20037"
+BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77  # tags of requests
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,43 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A part of a filter: `&`, `|`, `!` with parts; `=`, `=*`, `:=` with a name, a value, a rule;
+    `?` for the rest."""
+
+    kind: str
+    parts: tuple["Condition", ...] = ()
+    name: str = ""
+    value: bytes = b""
+    rule: str = ""
+
+    def __str__(self) -> str:
+        """The notation of RFC 4515."""
+        if self.parts:
+            return f"({self.kind}{''.join(map(str, self.parts))})"
+        if self.kind == "=*":
+            return f"({self.name}=*)"
+        rule = f":{self.rule}:" if self.kind == ":=" else ""
+        return f"({self.name}{rule}={escaped(self.value)})"
+
+
+@dataclass(frozen=True)
 class Search:
     base: str
     scope: int
-    criteria: str  # the filter, values escaped as the client escapes them
-    node: Any  # the same, parsed
+    condition: Condition
+
+    @property
+    def criteria(self) -> str:
+        """The filter, values escaped as the client escapes them."""
+        return str(self.condition)
+
+
+@dataclass(frozen=True)
+class Message:
+    number: int
+    kind: int  # the tag: BIND, SEARCH, EXTENDED or another
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -44,7 +75,7 @@ class Person:
     attributes: dict[str, list[bytes]]
 
 
-def read_message(link: socket.socket) -> Any | None:
+def read_message(link: socket.socket) -> Message | None:
     """The next message; None when the client went away."""
     head = _exactly(link, 2)
     if head is None:
@@ -54,9 +85,29 @@ def read_message(link: socket.socket) -> Any | None:
         more = _exactly(link, size & 0x7F)
         if more is None:
             return None
-        head, size = head + more, int.from_bytes(more, "big")
+        size = int.from_bytes(more, "big")
     body = _exactly(link, size)
-    return None if body is None else _decode(head + body, asn1Spec=_asn1.LDAPMessage())[0]
+    if body is None:
+        return None
+    (_, number), (kind, operation), *_ = _elements(body)
+    return Message(int.from_bytes(number, "big"), kind, operation)
+
+
+def _elements(data: bytes) -> list[tuple[int, bytes]]:
+    """Tags and values of what BER puts one behind the other. Not by pyasn1: it cannot read the
+    filters that it wrote by ldap3's definition of them."""
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    while position < len(data):
+        tag, size = data[position], data[position + 1]
+        position += 2
+        if size & 0x80:
+            count = size & 0x7F
+            size = int.from_bytes(data[position : position + count], "big")
+            position += count
+        found.append((tag, data[position : position + size]))
+        position += size
+    return found
 
 
 def _exactly(link: socket.socket, size: int) -> bytes | None:
@@ -69,50 +120,48 @@ def _exactly(link: socket.socket, size: int) -> bytes | None:
     return data
 
 
-def bind_of(message: Any, *, encrypted: bool) -> Bind:
-    request = message["protocolOp"]["bindRequest"]
-    password = bytes(request["authentication"]["simple"])
-    return Bind(bytes(request["name"]).decode(), password, encrypted)
+def bind_of(message: Message, *, encrypted: bool) -> Bind:
+    _, (_, name), (_, password) = _elements(message.body)
+    return Bind(name.decode(), password, encrypted)
 
 
-def search_of(message: Any) -> Search:
-    request = message["protocolOp"]["searchRequest"]
-    node = request["filter"]
-    base = bytes(request["baseObject"]).decode()
-    return Search(base, int(request["scope"]), filter_text(node), node)
+def search_of(message: Message) -> Search:
+    (_, base), (_, scope), _, _, _, _, criteria, _ = _elements(message.body)
+    return Search(base.decode(), scope[0], _condition(*criteria))
 
 
-def filter_text(node: Any) -> str:
-    """A parsed filter in the notation of RFC 4515."""
-    kind, value = node.getName(), node.getComponent()
-    if kind in ("and", "or"):
-        return f"({'&|'[kind == 'or']}{''.join(filter_text(each) for each in value)})"
-    if kind == "present":
-        return f"({bytes(value).decode()}=*)"
-    if kind == "equalityMatch":
-        text = escaped(bytes(value["assertionValue"]))
-        return f"({bytes(value['attributeDesc']).decode()}={text})"
-    if kind == "extensibleMatch":
-        text = escaped(bytes(value["matchValue"]))
-        return f"({bytes(value['type']).decode()}:{bytes(value['matchingRule']).decode()}:={text})"
-    return f"({kind}...)"
+def _condition(tag: int, body: bytes) -> Condition:
+    if tag in (0xA0, 0xA1, 0xA2):
+        parts = tuple(_condition(*element) for element in _elements(body))
+        return Condition("&|!"[tag - 0xA0], parts)
+    if tag == 0xA3:
+        (_, name), (_, value) = _elements(body)
+        return Condition("=", name=name.decode(), value=value)
+    if tag == 0x87:
+        return Condition("=*", name=body.decode())
+    if tag == 0xA9:
+        (_, rule), (_, name), (_, value), *_ = _elements(body)
+        return Condition(":=", name=name.decode(), value=value, rule=rule.decode())
+    return Condition("?")
 
 
-def is_met(node: Any, person: Person) -> bool:
+def is_met(condition: Condition, person: Person) -> bool:
     """Whether an entry meets a filter; what this server does not know is not met."""
-    kind, value = node.getName(), node.getComponent()
-    if kind == "and":
-        return all(is_met(each, person) for each in value)
-    if kind == "or":
-        return any(is_met(each, person) for each in value)
     values = {name.lower(): each for name, each in person.attributes.items()}
-    if kind == "present":
-        return bytes(value).decode().lower() in values
-    if kind == "equalityMatch":
-        wanted = bytes(value["assertionValue"])
-        have = values.get(bytes(value["attributeDesc"]).decode().lower(), [])
-        return any(each.lower() == wanted.lower() for each in have)
-    return False
+    have = values.get(condition.name.lower(), [])
+    match condition.kind:
+        case "&":
+            return all(is_met(each, person) for each in condition.parts)
+        case "|":
+            return any(is_met(each, person) for each in condition.parts)
+        case "!":
+            return not is_met(condition.parts[0], person)
+        case "=*":
+            return bool(have)
+        case "=":
+            return condition.value.lower() in [each.lower() for each in have]
+        case _:
+            return False
 
 
 def is_in_scope(search: Search, person: Person) -> bool:
