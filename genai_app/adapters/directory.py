@@ -66,7 +66,9 @@ TOTAL_S = 4.5  # of one call, waiting for a thread included
 HURRY_S = 1.5  # the wait for an answer while another controller could give it
 GRACE_S = 0.1  # the thread, which knows more, is to say that the time is up
 GUILTY_S = 1.0  # who had less time than this is not called dead for being late
+LEAST_S = 0.2  # who got a thread so late is not served any more
 THREADS = 8
+BUSY = "busy: all threads wait for the directory"
 
 ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
 NO_SUCH_OBJECT, SIZE_LIMIT = 32, 4
@@ -162,8 +164,7 @@ class Directory:
             async with asyncio.timeout(TOTAL_S + GRACE_S):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            cause = "timeout" if limit.begun else "busy: all threads wait for the directory"
-            raise DirectoryUnavailable(cause) from None
+            raise DirectoryUnavailable("timeout" if limit.begun else BUSY) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if future.cancelled() and not (task and task.cancelling()):  # by close()
@@ -176,10 +177,11 @@ class Directory:
 
     def _visit_any(self, work: Callable[[_Visit], T], limit: TimeLimit) -> T:
         """In a thread: `work` at the first controller that serves."""
-        limit.begun = True
         causes: list[str] = []
         try:
-            limit.left_s()
+            if limit.left_s() < LEAST_S:
+                raise DirectoryUnavailable(BUSY)
+            limit.begun = True
             ranked, unknown = self._controllers.ranked()
             causes += [f"dns: {host}" for host in unknown]
             for place, controller in enumerate(ranked):

@@ -182,7 +182,7 @@ class LdapServer:
                     link = self._on_start_tls(link, message)
                 else:
                     break
-        except OSError:
+        except (OSError, ValueError, IndexError):  # gone, or what came is no LDAP
             pass
         finally:
             with self._lock:

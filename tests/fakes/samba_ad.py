@@ -7,6 +7,7 @@ folder for temporary files; later runs unpack it.
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -175,7 +176,7 @@ class SambaServer:
         """Into another organizational unit."""
         with self._administrator() as admin:
             dn = self._dn(admin, login)
-            name = dn[: -len(PEOPLE) - 1] if dn.endswith(PEOPLE) else dn.partition(",OU=")[0]
+            name = re.split(r"(?<!\\),", dn)[0]
             _must(admin, admin.modify_dn(dn, name, new_superior=folder))
 
     def id_of(self, login: str) -> str:

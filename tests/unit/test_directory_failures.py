@@ -344,7 +344,8 @@ async def test_who_went_away_is_not_waited_for(
     await directory.log_in("ivanov", PASSWORD)
 
     assert time.monotonic() - began < 1
-    assert len(ldap_server.binds) == 10
+    # 8 and the last login's 2; between two cancellations a thread may take up a queued call
+    assert len(ldap_server.binds) <= 14
     assert all(call.cancelled() for call in calls)
 
 
