@@ -64,8 +64,14 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 SECRET_FIELDS = frozenset(
-    {"secret_key", "database_url", "redis_url", "llm_api_key", "admin_password", "metrics_token"}
+    {
+        *("secret_key", "database_url", "redis_url", "llm_api_key", "ldap_bind_password"),
+        *("admin_password", "metrics_token"),
+    }
 )
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# how other products write the place of the name in a filter
+FILTER_PLACES = ("{username}", "{user}", "{login}", "{0}", "%(user)s", "%s", "%u")
 
 
 class Settings(BaseSettings):
@@ -109,6 +115,21 @@ class Settings(BaseSettings):
     cache_ttl_s: Annotated[int, Field(ge=1, le=366 * 86400)] = 3600
     cache_scope: Literal["company", "user", "off"] = "company"
 
+    ldap_urls: Annotated[tuple[str, ...], NoDecode] = ()
+    ldap_bind_dn: str = ""
+    ldap_bind_password: SecretStr | None = None
+    ldap_user_base: str = ""
+    ldap_user_filter: str = ""
+    ldap_group_base: str = ""
+    ldap_start_tls: bool | None = None
+    ldap_ca_file: Path | None = None
+    ldap_allowed_groups: Annotated[tuple[str, ...], NoDecode] = ()
+    ldap_admin_groups: Annotated[tuple[str, ...], NoDecode] = ()
+    ldap_reviewer_groups: Annotated[tuple[str, ...], NoDecode] = ()
+    ldap_recheck_s: Annotated[int, Field(ge=1, le=86400)] = 900
+    ldap_contact: str = ""
+    local_login: bool | None = None
+
     admin_username: str = "admin"
     admin_password: SecretStr | None = None
     session_ttl_s: Annotated[int, Field(ge=60, le=366 * 86400)] = 14 * 86400
@@ -130,6 +151,43 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @field_validator("ldap_urls", mode="before")
+    @classmethod
+    def _split_ldap_urls(cls, value: object) -> object:
+        return cls._split_urls(value)
+
+    @field_validator("ldap_urls")
+    @classmethod
+    def _check_ldap_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in ("ldap", "ldaps") or not parts.hostname or parts.path:
+                raise ValueError("each entry must look like ldaps://dc1.corp.example[:636]")
+        return value
+
+    @field_validator(
+        "ldap_allowed_groups", "ldap_admin_groups", "ldap_reviewer_groups", mode="before"
+    )
+    @classmethod
+    def _split_groups(cls, value: object) -> object:
+        """Names or DNs. Between DNs stands a semicolon: they have commas of their own."""
+        if not isinstance(value, str):
+            return value
+        parts = [part for line in value.splitlines() for part in line.split(";")]
+        split = [[part] if "=" in part else part.split(",") for part in parts]
+        return tuple(name.strip() for names in split for name in names if name.strip())
+
+    @field_validator("ldap_user_filter")
+    @classmethod
+    def _check_filter(cls, value: str) -> str:
+        for place in FILTER_PLACES:
+            value = value.replace(place, FILTER_PLACES[0])
+        if value and FILTER_PLACES[0] not in value:
+            raise ValueError("must hold {username}, as in (uid={username})")
+        if value.count("(") != value.count(")"):
+            raise ValueError("has an odd parenthesis")
+        return value if not value or value.startswith("(") else f"({value})"
 
     @field_validator("llm_base_url", mode="before")
     @classmethod
@@ -209,6 +267,41 @@ class Settings(BaseSettings):
                 "openssl rand -hex 32"
             )
         return self
+
+    @model_validator(mode="after")
+    def _directory_is_whole(self) -> "Settings":
+        if not self.ldap_urls:
+            return self
+        for name in ("ldap_bind_dn", "ldap_bind_password", "ldap_user_base"):
+            if not getattr(self, name):
+                raise ValueError(f"{PREFIX}{name.upper()}: required with GENAI_LDAP_URLS")
+        for url in self.ldap_urls:
+            plain = url.startswith("ldap:") and self.ldap_start_tls is False
+            if plain and urlsplit(url).hostname not in LOOPBACK:
+                raise ValueError(
+                    "GENAI_LDAP_START_TLS: passwords would go in clear text; off is for this "
+                    "machine's own directory only"
+                )
+        return self
+
+    @property
+    def directory(self) -> bool:
+        """Staff log in with the account of the company's directory."""
+        return bool(self.ldap_urls)
+
+    @property
+    def local_accounts(self) -> bool:
+        """Local accounts may log in."""
+        return not self.ldap_urls if self.local_login is None else self.local_login
+
+    def start_tls(self, url: str) -> bool:
+        """Whether StartTLS is asked for at `url`: at each ldap:// but this machine's own, unless
+        it is set."""
+        if not url.startswith("ldap:"):
+            return False
+        if self.ldap_start_tls is None:
+            return urlsplit(url).hostname not in LOOPBACK
+        return self.ldap_start_tls
 
     @property
     def embedded(self) -> bool:

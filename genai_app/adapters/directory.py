@@ -1,0 +1,346 @@
+"""The company's directory (LDAP, Active Directory): whether a name and a password belong together,
+who that is, in which groups, and whether that still holds.
+
+    NotAuthenticated      wrong_credentials; `detail` is for the log: unknown_user, wrong_password,
+                          disabled, locked, expired, password_expired, must_change, logon_hours,
+                          two_entries, blank_password, bad_name
+    DirectoryUnavailable  everything else. `detail` begins with a cause word: timeout, busy,
+                          refused, closed, garbled, network, dns, tls, unavailable: no controller
+                          serves (several, between "; "); service_account, user_base, group_base,
+                          filter, root_dse, groups, no_id, bind: it serves, and something is set
+                          wrong. An error of the directory is never "wrong password".
+
+One connection is directory_link.py (its waits: directory_deadline.py), the order of controllers
+directory_controllers.py, names and filters directory_names.py, what entries mean
+directory_entries.py, groups directory_groups.py.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from genai_app.adapters.directory_controllers import Controllers
+from genai_app.adapters.directory_deadline import TimeIsUp, TimeLimit
+from genai_app.adapters.directory_entries import (
+    ATTRIBUTES,
+    AccountState,
+    Entry,
+    Person,
+    bind_reason,
+    entry_id,
+    person_of,
+    policy_error,
+    state_of,
+)
+from genai_app.adapters.directory_groups import ConfiguredGroups
+from genai_app.adapters.directory_link import (
+    ANSWER_TIMEOUT_S,
+    BindAnswer,
+    CertificateRefused,
+    Controller,
+    ControllerFailed,
+    Link,
+    tls_context,
+)
+from genai_app.adapters.directory_names import (
+    TypedName,
+    id_filter,
+    is_below,
+    login_filter,
+    parse_name,
+)
+from genai_app.errors import DirectoryUnavailable, NotAuthenticated
+from genai_app.settings import Settings
+
+__all__ = ["AccountState", "Directory", "Person"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+TOTAL_S = 4.5  # of one call, waiting for a thread included
+HURRY_S = 1.5  # the wait for an answer while another controller could give it
+GRACE_S = 0.1  # the thread, which knows more, is to say that the time is up
+GUILTY_S = 1.0  # who had less time than this is not called dead for being late
+LEAST_S = 0.2  # who got a thread so late is not served any more
+THREADS = 8
+BUSY = "busy: all threads wait for the directory"
+
+ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
+NO_SUCH_OBJECT, SIZE_LIMIT = 32, 4
+# what a server that lets the bind succeed does not know of, or leaves to its clients
+REFUSED_STATES = (AccountState.DISABLED, AccountState.EXPIRED, AccountState.MUST_CHANGE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """What a controller says of itself."""
+
+    active_directory: bool
+    contexts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A controller, a link to it that is bound as the service account, and the time there is."""
+
+    controller: Controller
+    link: Link
+    limit: TimeLimit
+    root: _Root
+
+
+class Directory:
+    """Asks the directory of the settings. One per process; no connection outlives a call.
+
+    Raises:
+        SettingsError: the file with the authority's certificate cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.ldap_bind_password is None:
+            raise ValueError("no directory is set")
+        self._settings = settings
+        self._secret = settings.ldap_bind_password.get_secret_value().encode()
+        self._tls = tls_context(settings.ldap_ca_file)
+        self._controllers = Controllers(settings)
+        self._groups = ConfiguredGroups(settings)
+        self._roots: dict[str, _Root] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="directory")
+        self._running: set[TimeLimit] = set()
+
+    async def log_in(self, username: str, password: str) -> Person:
+        """The person whose name and password these are; the account is active.
+
+        Whether a group lets them in is for the caller to decide by `Person.groups`. Takes 4.5 s at
+        most. Where nobody has that name a bind is made all the same, so that neither its time nor
+        its traffic tells.
+
+        Raises:
+            NotAuthenticated, DirectoryUnavailable: see the top of this module.
+        """
+        name = parse_name(username)
+        secret = _secret_of(password)
+        return await self._call(lambda visit: self._log_in(visit, name, secret))
+
+    async def find(self, directory_id: str, dn_hint: str = "") -> Person | None:
+        """The person of that id as the directory has them now, without a password.
+
+        None: it was searched, and there is no such account (any more) that could log in: deleted,
+        moved out of the base, no longer met by the filter.
+
+        Args:
+            directory_id: `Person.id`.
+            dn_hint: where they were last; saves a search over the whole base.
+
+        Raises:
+            DirectoryUnavailable
+        """
+        return await self._call(lambda visit: self._find(visit, directory_id, dn_hint))
+
+    async def close(self) -> None:
+        """End all calls, which raise DirectoryUnavailable, and their threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for limit in list(self._running):
+            limit.abandon()
+        await asyncio.to_thread(self._threads.shutdown)
+
+    # --- one call: from the event loop into a thread, from there to the controllers ---------------
+
+    async def _call(self, work: Callable[[_Visit], T]) -> T:
+        limit = TimeLimit(TOTAL_S)
+        try:
+            future = self._threads.submit(self._visit_any, work, limit)
+        except RuntimeError:
+            raise DirectoryUnavailable("closed: the product stops") from None
+        self._running.add(limit)
+        try:
+            async with asyncio.timeout(TOTAL_S + GRACE_S):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise DirectoryUnavailable("timeout" if limit.begun else BUSY) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if future.cancelled() and not (task and task.cancelling()):  # by close()
+                raise DirectoryUnavailable("closed: the product stops") from None
+            raise
+        finally:
+            future.cancel()
+            limit.abandon()
+            self._running.discard(limit)
+
+    def _visit_any(self, work: Callable[[_Visit], T], limit: TimeLimit) -> T:
+        """In a thread: `work` at the first controller that serves."""
+        causes: list[str] = []
+        try:
+            if limit.left_s() < LEAST_S:
+                raise DirectoryUnavailable(BUSY)
+            limit.begun = True
+            ranked, unknown = self._controllers.ranked()
+            causes += [f"dns: {host}" for host in unknown]
+            for place, controller in enumerate(ranked):
+                hurry = self._controllers.others_left(ranked[place + 1 :])
+                began = time.monotonic()
+                try:
+                    result = self._visit(controller, work, limit, HURRY_S if hurry else 0)
+                except CertificateRefused as error:
+                    log.error(
+                        "directory.certificate_refused",
+                        controller=controller.label,
+                        cause=error.cause,
+                    )
+                    self._controllers.failed(controller, error.cause)
+                    causes.append(error.cause)
+                except (ControllerFailed, TimeIsUp) as error:
+                    cause = error.cause if isinstance(error, ControllerFailed) else "timeout"
+                    late = cause.startswith("timeout")
+                    if not late or time.monotonic() - began >= GUILTY_S:
+                        self._controllers.failed(controller, cause)
+                    causes.append(cause)
+                    limit.left_s()
+                else:
+                    self._controllers.served(controller)
+                    return result
+        except TimeIsUp:
+            if not causes or not causes[-1].startswith("timeout"):
+                causes.append("timeout")
+        raise DirectoryUnavailable("; ".join(causes)[:500] or "dns: no address")
+
+    def _visit(
+        self, controller: Controller, work: Callable[[_Visit], T], limit: TimeLimit, hurry_s: float
+    ) -> T:
+        with Link(controller, self._tls, limit, hurry_s or ANSWER_TIMEOUT_S) as link:
+            answer = link.bind(self._settings.ldap_bind_dn, self._secret)
+            if answer.code != 0 or policy_error(answer.policy) is not None:
+                reason = bind_reason(answer.code, answer.message, answer.policy) or (
+                    f"{answer.code} {answer.message}"
+                )
+                log.error("directory.service_account_refused", reason=reason[:200])
+                raise DirectoryUnavailable(f"service_account: {reason[:200]}")
+            return work(_Visit(controller, link, limit, self._root(controller, link)))
+
+    def _root(self, controller: Controller, link: Link) -> _Root:
+        known = self._roots.get(controller.url)
+        if known is None:
+            names = ("supportedCapabilities", "namingContexts")
+            rows = link.search("", "(objectClass=*)", names).expect("root_dse")
+            if not rows:
+                raise DirectoryUnavailable("root_dse: cannot be read")
+            known = self._roots[controller.url] = _Root(
+                ACTIVE_DIRECTORY in rows[0].texts("supportedCapabilities"),
+                tuple(rows[0].texts("namingContexts")),
+            )
+        return known
+
+    # --- at one controller ------------------------------------------------------------------------
+
+    def _log_in(self, visit: _Visit, name: TypedName, secret: bytes) -> Person:
+        criteria = login_filter(
+            name,
+            active_directory=visit.root.active_directory,
+            custom=self._settings.ldap_user_filter,
+        )
+        base = self._settings.ldap_user_base
+        found = visit.link.search(base, criteria, ATTRIBUTES, subtree=True, size_limit=2)
+        entries = found.expect("user_base", codes=(0, SIZE_LIMIT))
+        if found.code == SIZE_LIMIT and len(entries) < 2:
+            raise DirectoryUnavailable("user_base: sizeLimitExceeded")
+        entry = _only(entries, name)
+        if entry is None:
+            # a random secret to a name that cannot be: nothing of the real one leaves
+            nobody = f"cn={secrets.token_hex(16)},{base}"
+            self._bind(visit, nobody, secrets.token_hex(8).encode())
+            reason = "two_entries" if entries else "unknown_user"
+            if entries:
+                log.error("directory.two_entries", dns=[each.dn for each in entries])
+            raise NotAuthenticated(reason, code="wrong_credentials")
+        if not entry_id(entry):
+            raise DirectoryUnavailable("no_id: objectGUID or entryUUID cannot be read")
+        answer = self._bind(visit, entry.dn, secret)
+        if reason := _refusal(answer, entry):
+            raise NotAuthenticated(reason, code="wrong_credentials")
+        return person_of(entry, self._groups_of(visit, entry), AccountState.ACTIVE)
+
+    def _bind(self, visit: _Visit, dn: str, secret: bytes) -> BindAnswer:
+        """On a connection of its own, which does nothing else with that person's rights."""
+        with Link(visit.controller, self._tls, visit.limit, ANSWER_TIMEOUT_S) as link:
+            return link.bind(dn, secret)
+
+    def _find(self, visit: _Visit, directory_id: str, dn_hint: str) -> Person | None:
+        try:
+            criteria = id_filter(
+                directory_id,
+                active_directory=visit.root.active_directory,
+                custom=self._settings.ldap_user_filter,
+            )
+        except ValueError:  # of another kind of directory than this one
+            return None
+        base = self._settings.ldap_user_base
+        entries: list[Entry] = []
+        if dn_hint and is_below(dn_hint, base):
+            at_hint = visit.link.search(dn_hint, criteria, ATTRIBUTES)
+            entries = at_hint.expect("user_base", codes=(0, NO_SUCH_OBJECT))
+        if not entries:
+            everywhere = visit.link.search(base, criteria, ATTRIBUTES, subtree=True)
+            entries = everywhere.expect("user_base")
+        if len(entries) > 1:
+            raise DirectoryUnavailable("user_base: two entries with one id")
+        if not entries:
+            return None
+        return person_of(entries[0], self._groups_of(visit, entries[0]), state_of(entries[0]))
+
+    def _groups_of(self, visit: _Visit, entry: Entry) -> frozenset[str]:
+        base = self._settings.ldap_user_base
+        above = [each for each in visit.root.contexts if each and is_below(base, each)]
+        return self._groups.of(
+            visit.link,
+            entry,
+            active_directory=visit.root.active_directory,
+            context=max(above, key=len, default=base),
+        )
+
+
+def _secret_of(password: str) -> bytes:
+    if not password.strip():
+        # an empty one is no password but an anonymous bind, which succeeds
+        raise NotAuthenticated("blank_password", code="wrong_credentials")
+    try:
+        secret = password.encode()
+    except UnicodeEncodeError:
+        secret = b"\0"
+    if b"\0" in secret:  # nobody can have typed it, and servers in C end there
+        raise NotAuthenticated("wrong_password", code="wrong_credentials")
+    return secret
+
+
+def _only(entries: list[Entry], name: TypedName) -> Entry | None:
+    """The account meant. Of two the one whose full name was written in full is: there is one."""
+    if len(entries) > 1 and "@" in name.full:
+        written = name.full.casefold()
+        entries = [each for each in entries if each.text("userPrincipalName").casefold() == written]
+    return entries[0] if len(entries) == 1 else None
+
+
+def _refusal(answer: BindAnswer, entry: Entry) -> str:
+    """Why this person is not let in; empty: is.
+
+    Raises:
+        DirectoryUnavailable: the answer says nothing about the person.
+    """
+    state = state_of(entry)
+    reason = bind_reason(answer.code, answer.message, answer.policy)
+    if answer.code == 0:
+        return reason or (str(state) if state in REFUSED_STATES else "")
+    if not reason:
+        raise DirectoryUnavailable(f"bind: {answer.code} {answer.message}"[:300])
+    # OpenLDAP says 49 to all of them: what it wrote into the entry tells more
+    generic = reason in ("wrong_password", "locked") and "data " not in answer.message
+    if generic and state in (AccountState.DISABLED, AccountState.LOCKED):
+        return str(state)
+    return reason

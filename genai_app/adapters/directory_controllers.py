@@ -1,0 +1,69 @@
+"""Which controller of the directory is asked first. One that failed is asked last for a while."""
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import structlog
+
+from genai_app.adapters.directory_link import Controller
+from genai_app.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+REST_S = 30.0
+PORTS = {"ldap": 389, "ldaps": 636}
+
+
+class Controllers:
+    """The addresses behind the URLs of the settings, and which of them failed lately.
+
+    An Active Directory is often given by the name of its domain, which has all controllers as
+    addresses: each address fails and rests alone. Used by several threads at once; a plain dict
+    stands that, and what is lost in a race is one entry that the next failure writes again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = [(url, settings.start_tls(url)) for url in settings.ldap_urls]
+        self._rests_until: dict[tuple[Any, ...], float] = {}  # time.monotonic()
+
+    def ranked(self) -> tuple[list[Controller], list[str]]:
+        """Controllers in the order to ask them, and the hosts whose names mean nothing now."""
+        found: dict[tuple[Any, ...], Controller] = {}
+        unknown: list[str] = []
+        for url, start_tls in self._servers:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+            try:
+                rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                unknown.append(host)
+                continue
+            for family, _, _, _, where in rows:
+                address = cast("tuple[Any, ...]", where)
+                found.setdefault(
+                    address,
+                    Controller(url, host, family, address, parts.scheme == "ldaps", start_tls),
+                )
+        return sorted(found.values(), key=self.is_resting), unknown  # stable: else as they stand
+
+    def is_resting(self, controller: Controller) -> bool:
+        """It failed less than half a minute ago."""
+        return time.monotonic() < self._rests_until.get(controller.address, 0)
+
+    def failed(self, controller: Controller, cause: str) -> None:
+        """Ask it last for half a minute."""
+        if not self.is_resting(controller):
+            log.warning("directory.controller_dead", controller=controller.label, cause=cause)
+        self._rests_until[controller.address] = time.monotonic() + REST_S
+
+    def served(self, controller: Controller) -> None:
+        """It is as good as any again."""
+        if self._rests_until.pop(controller.address, None) is not None:
+            log.info("directory.controller_back", controller=controller.label)
+
+    def others_left(self, rest: Sequence[Controller]) -> bool:
+        """Whether one that is not known to fail is among those still to be asked."""
+        return not all(map(self.is_resting, rest))

@@ -1,0 +1,209 @@
+"""Which of the settings' groups a person is in, through whatever groups lie between.
+
+An Active Directory is asked for `tokenGroups`: one read gives all security groups, nested ones and
+the primary group's included, as the controller itself would use them. Where it tells none (the
+service account may not read it) or the group is only a mailing list, the matching rule
+LDAP_MATCHING_RULE_IN_CHAIN answers. Elsewhere groups are climbed level by level.
+"""
+
+import struct
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from genai_app.adapters.directory_entries import Entry
+from genai_app.adapters.directory_link import Link
+from genai_app.adapters.directory_names import any_of, dn_key, escaped
+from genai_app.errors import DirectoryUnavailable
+from genai_app.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+KEEP_S = 300.0  # a group that was made or moved is seen after this
+MAX_DEPTH = 20
+MAX_GROUPS = 2000
+BATCH = 40  # DNs in one filter
+
+IN_CHAIN = "1.2.840.113556.1.4.1941"
+AD_SECURITY_GROUP = 0x80000000
+ATTRIBUTES = ("cn", "sAMAccountName", "objectSid", "groupType", "gidNumber")
+NO_SUCH_OBJECT = 32
+GROUP_CLASSES = any_of(
+    [
+        f"(objectClass={name})"
+        for name in ("groupOfNames", "groupOfUniqueNames", "posixGroup", "group", "groupOfURLs")
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of the settings, found in the directory."""
+
+    written: str  # as it stands in the settings
+    dn: str
+    sid: bytes
+    security: bool  # of Active Directory: it counts for rights, so tokenGroups has it
+    gid: str
+
+
+class ConfiguredGroups:
+    """The groups that the settings name. One for the process; used by several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._written = tuple(
+            dict.fromkeys(
+                (
+                    *settings.ldap_allowed_groups,
+                    *settings.ldap_reviewer_groups,
+                    *settings.ldap_admin_groups,
+                )
+            )
+        )
+        self._base = settings.ldap_group_base
+        self._lock = threading.Lock()
+        self._found: list[Group] = []
+        self._until = 0.0  # time.monotonic()
+
+    def of(
+        self, link: Link, entry: Entry, *, active_directory: bool, context: str
+    ) -> frozenset[str]:
+        """The groups, as written in the settings, that the person of `entry` is in.
+
+        Args:
+            link: bound as the service account.
+            context: the part of the directory to look for groups in, unless the settings name one.
+        """
+        base = self._base or context
+        groups = self._resolved(link, base, active_directory=active_directory)
+        if not groups:
+            return frozenset()
+        if active_directory:
+            return frozenset(group.written for group in _ad_groups(link, entry, groups, context))
+        keys = climbed(link, entry, base, wanted={dn_key(group.dn) for group in groups})
+        return frozenset(group.written for group in groups if dn_key(group.dn) in keys)
+
+    def _resolved(self, link: Link, base: str, *, active_directory: bool) -> list[Group]:
+        with self._lock:
+            if time.monotonic() < self._until:
+                return self._found
+        found: list[Group] = []
+        for written in self._written:
+            entries = (
+                _by_dn(link, written)
+                if "=" in written
+                else _by_name(link, written, base, active_directory=active_directory)
+            )
+            if len(entries) == 1:
+                found.append(_group(written, entries[0]))
+            elif entries:  # whoever may make a group somewhere must not make administrators
+                log.error("directory.group_ambiguous", group=written, found=len(entries))
+            else:
+                log.warning("directory.group_missing", group=written)
+        with self._lock:
+            self._found, self._until = found, time.monotonic() + KEEP_S
+        return found
+
+
+def _by_dn(link: Link, dn: str) -> list[Entry]:
+    found = link.search(dn, "(objectClass=*)", ATTRIBUTES)
+    return found.expect("group", codes=(0, NO_SUCH_OBJECT))
+
+
+def _by_name(link: Link, name: str, base: str, *, active_directory: bool) -> list[Entry]:
+    value = escaped(name)
+    if active_directory:
+        criteria = f"(&(objectCategory=group)(|(sAMAccountName={value})(cn={value})))"
+    else:
+        criteria = f"(&{GROUP_CLASSES}(cn={value}))"
+    entries = link.search(base, criteria, ATTRIBUTES, subtree=True).expect("group_base")
+    # sAMAccountName is one in a domain, cn only in its folder
+    exact = [each for each in entries if each.text("sAMAccountName").lower() == name.lower()]
+    return exact if len(exact) == 1 else entries
+
+
+def _group(written: str, entry: Entry) -> Group:
+    kind = entry.number("groupType")
+    return Group(
+        written,
+        entry.dn,
+        entry.raw("objectSid"),
+        kind is not None and bool(kind & AD_SECURITY_GROUP),
+        entry.text("gidNumber"),
+    )
+
+
+def _ad_groups(link: Link, entry: Entry, groups: list[Group], context: str) -> Iterable[Group]:
+    rows = link.search(entry.dn, "(objectClass=*)", ("tokenGroups",)).expect("groups")
+    tokens = {sid for row in rows for sid in row.values.get("tokengroups", ())}
+    primary = None
+    for group in groups:
+        if tokens and group.security and group.sid:
+            if group.sid in tokens:
+                yield group
+            continue
+        if primary is None:
+            primary = _primary_group(link, entry, context)
+        if any(dn_key(dn) == dn_key(group.dn) for dn in primary) or any(
+            _is_in_chain(link, dn, group.dn) for dn in (entry.dn, *primary)
+        ):
+            yield group
+
+
+def _primary_group(link: Link, entry: Entry, context: str) -> list[str]:
+    """Its DN: `memberOf` leaves it out. It has the account's SID with another last number."""
+    number, sid = entry.number("primaryGroupID"), entry.raw("objectSid")
+    if number is None or len(sid) < 12:
+        return []
+    criteria = f"(objectSid={escaped(sid[:-4] + struct.pack('<I', number & 0xFFFFFFFF))})"
+    rows = link.search(context, criteria, subtree=True).expect("groups")
+    return [row.dn for row in rows]
+
+
+def _is_in_chain(link: Link, dn: str, group_dn: str) -> bool:
+    found = link.search(dn, f"(memberOf:{IN_CHAIN}:={escaped(group_dn)})")
+    return bool(found.expect("groups"))
+
+
+def climbed(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str]:
+    """Keys (names.dn_key) of the groups above an entry, until all that are wanted are found.
+
+    Raises:
+        DirectoryUnavailable: the server told only a part, or a search failed.
+    """
+    first = _containing(escaped(entry.dn))
+    first += [f"(memberUid={escaped(uid)})" for uid in entry.texts("uid")]
+    if gid := entry.text("gidNumber"):
+        first.append(f"(&(objectClass=posixGroup)(gidNumber={escaped(gid)}))")
+    level = [row.dn for row in _search(link, base, any_of(first))]
+    # what the server computed itself: dynamic groups, groups whose members may not be read
+    level += entry.texts("memberOf")
+    seen: dict[str, str] = {}
+    for _ in range(MAX_DEPTH):
+        fresh = {dn_key(dn): dn for dn in level}
+        fresh = {key: dn for key, dn in fresh.items() if key not in seen}
+        seen |= fresh
+        if not fresh or wanted <= seen.keys():
+            return set(seen)
+        if len(seen) > MAX_GROUPS:
+            break
+        dns, level = list(fresh.values()), list[str]()
+        for start in range(0, len(dns), BATCH):
+            parents = [one for dn in dns[start : start + BATCH] for one in _containing(escaped(dn))]
+            level += [row.dn for row in _search(link, base, any_of(parents))]
+    log.warning("directory.too_many_groups", groups=len(seen), depth=MAX_DEPTH)
+    return set(seen)
+
+
+def _containing(value: str) -> list[str]:
+    return [f"(member={value})", f"(uniqueMember={value})"]
+
+
+def _search(link: Link, base: str, criteria: str) -> list[Entry]:
+    found = link.search(base, criteria, subtree=True)
+    if found.code == NO_SUCH_OBJECT:
+        raise DirectoryUnavailable(f"group_base: {found.description}")
+    return found.expect("groups")

@@ -1,0 +1,28 @@
+"""Calls to a directory that are to fail, and how."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from genai_app.adapters.directory import Directory
+from genai_app.errors import AppError, DirectoryUnavailable, NotAuthenticated
+from tests.fakes.ldap_server import LdapServer
+
+MakeDirectory = Callable[..., Directory]
+MakeLdapServer = Callable[..., LdapServer]
+
+
+async def refusal(login: Awaitable[object]) -> str:
+    """Why a login was refused; anything but a refusal is an error of the test."""
+    with pytest.raises(NotAuthenticated) as caught:
+        await login
+    assert caught.value.code == "wrong_credentials"
+    return caught.value.detail
+
+
+async def failure(call: Awaitable[object]) -> str:
+    """Why the directory did not serve; anything else, "wrong password" too, is an error."""
+    with pytest.raises(AppError) as caught:
+        await call
+    assert type(caught.value) is DirectoryUnavailable, caught.value.detail
+    return caught.value.detail
