@@ -152,11 +152,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
 
-    @field_validator("ldap_urls", mode="before")
-    @classmethod
-    def _split_ldap_urls(cls, value: object) -> object:
-        return cls._split_urls(value)
-
     @field_validator("ldap_urls")
     @classmethod
     def _check_ldap_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -189,7 +184,7 @@ class Settings(BaseSettings):
             raise ValueError("has an odd parenthesis")
         return value if not value or value.startswith("(") else f"({value})"
 
-    @field_validator("llm_base_url", mode="before")
+    @field_validator("llm_base_url", "ldap_urls", mode="before")
     @classmethod
     def _split_urls(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -275,13 +270,9 @@ class Settings(BaseSettings):
         for name in ("ldap_bind_dn", "ldap_bind_password", "ldap_user_base"):
             if not getattr(self, name):
                 raise ValueError(f"{PREFIX}{name.upper()}: required with GENAI_LDAP_URLS")
-        for url in self.ldap_urls:
-            plain = url.startswith("ldap:") and self.ldap_start_tls is False
-            if plain and urlsplit(url).hostname not in LOOPBACK:
-                raise ValueError(
-                    "GENAI_LDAP_START_TLS: passwords would go in clear text; off is for this "
-                    "machine's own directory only"
-                )
+        far = [url for url in self.ldap_urls if urlsplit(url).hostname not in LOOPBACK]
+        if self.ldap_start_tls is False and any(url.startswith("ldap:") for url in far):
+            raise ValueError("GENAI_LDAP_START_TLS: passwords would go in clear text over ldap://")
         return self
 
     @property
