@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from genai_app import metrics
 from genai_app.adapters.demo_model import DemoModel
+from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
@@ -35,7 +36,10 @@ from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
+from genai_app.services.rechecks import Rechecks
 from genai_app.services.sessions import Sessions
+from genai_app.services.staff import Staff
+from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
@@ -60,7 +64,9 @@ API_DESCRIPTION = (
 PAGES_BESIDE_FORMS = ("/login", "/logout")
 
 
-def build_services(settings: Settings, llm: LlmClient) -> Services:
+def build_services(
+    settings: Settings, llm: LlmClient, directory: Directory | None = None
+) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
@@ -71,12 +77,19 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    rechecks = staff_login = None
+    if directory is not None:
+        staff = Staff(db, settings)
+        rechecks = Rechecks(db, directory, staff, settings.ldap_recheck_s)
+        staff_login = StaffLogin(
+            directory, staff, rechecks, lockout_tries=settings.ldap_lockout_tries
+        )
     return Services(
         settings=settings,
         db=db,
         llm=llm,
         users=Users(db),
-        auth=Auth(db, login_limits),
+        auth=Auth(db, login_limits, staff_login, local=settings.local_accounts),
         sessions=sessions,
         tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
         keys=Keys(db, settings.secret),
@@ -95,6 +108,7 @@ def build_services(settings: Settings, llm: LlmClient) -> Services:
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        rechecks=rechecks,
         redis=redis,
     )
 
@@ -136,21 +150,27 @@ async def running_services() -> AsyncGenerator[None]:
     demo = DemoModel() if settings.demo_model else None
     base_urls = [await demo.start()] if demo else None
     llm = LlmClient(settings, base_urls=base_urls)
-    services = build_services(settings, llm)
+    directory = Directory(settings) if settings.directory else None
+    services = build_services(settings, llm, directory)
     use(services)
-    await announce_first_admin(services)
+    if settings.local_accounts:
+        await announce_first_admin(services)
     await services.generations.open()
     watch_figures(services)
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
         asyncio.create_task(metrics.measure_loop(), name="loop lag"),
     ]
+    if services.rechecks is not None:
+        watches.append(asyncio.create_task(services.rechecks.run(), name="rechecks"))
     settle_garbage_collector()
     try:
         yield
     finally:
         for watch in watches:
             watch.cancel()
+        if directory is not None:
+            await directory.close()
         await services.generations.close()
         await llm.aclose()
         await services.keys.close()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from genai_app.errors import AppError, Conflict, SettingsError
 
 if TYPE_CHECKING:
+    from genai_app.models import Origin
     from genai_app.services.users import Users
     from genai_app.settings import Settings
 
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(run=_migrate)
 
-    user = commands.add_parser("user", help="local accounts")
+    user = commands.add_parser("user", help="accounts")
     verbs = user.add_subparsers(required=True, metavar="VERB")
 
     add = verbs.add_parser("add", help="make an account; without a password one is made up")
@@ -102,6 +103,11 @@ def _parser() -> argparse.ArgumentParser:
         "limit", type=_limit, metavar="LIMIT", help="such as 100/minute; default: its role's"
     )
     limit.set_defaults(run=_user(_set_limit))
+
+    for verb in (role, disable, enable, limit):
+        verb.add_argument(
+            "--directory", action="store_true", help="the account of the company's directory"
+        )
 
     listing = verbs.add_parser(
         "list", help="all accounts, tab separated: name, role, state, origin"
@@ -186,26 +192,32 @@ async def _set_password(users: Users, arguments: argparse.Namespace) -> None:
 async def _set_role(users: Users, arguments: argparse.Namespace) -> None:
     from genai_app.models import Role
 
-    await users.set_role(arguments.name, Role(arguments.role))
+    await users.set_role(arguments.name, Role(arguments.role), _origin(arguments))
 
 
 async def _disable(users: Users, arguments: argparse.Namespace) -> None:
-    await users.disable(arguments.name)
+    await users.disable(arguments.name, _origin(arguments))
 
 
 async def _enable(users: Users, arguments: argparse.Namespace) -> None:
-    await users.enable(arguments.name)
+    await users.enable(arguments.name, _origin(arguments))
 
 
 async def _set_limit(users: Users, arguments: argparse.Namespace) -> None:
     chosen = arguments.limit
-    await users.set_limit(arguments.name, None if chosen == DEFAULT else chosen)
+    await users.set_limit(arguments.name, None if chosen == DEFAULT else chosen, _origin(arguments))
 
 
 async def _list(users: Users, _arguments: argparse.Namespace) -> None:
     for user in await users.list_all():
         state = "active" if user.disabled_at is None else "disabled"
         _say(f"{user.username}\t{user.role}\t{state}\t{user.origin}")
+
+
+def _origin(arguments: argparse.Namespace) -> Origin:
+    from genai_app.models import Origin
+
+    return Origin.DIRECTORY if arguments.directory else Origin.LOCAL
 
 
 def _limit(text: str) -> str:

@@ -98,6 +98,12 @@ _loop_lag_s = Histogram(
     buckets=_LAG_S,
     registry=REGISTRY,
 )
+_directory_up = Gauge(
+    "genai_directory_up",
+    "1 when the company's directory answered the last time, 0 when it did not",
+    registry=REGISTRY,
+)
+_directory_up.set(1)
 ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
@@ -148,6 +154,11 @@ def answer_ended(
 def cache(result: Literal["hit", "miss", "joined"]) -> None:
     """The answer cache was asked."""
     _cache_of[result].inc()
+
+
+def directory_up(up: bool) -> None:
+    """Whether the company's directory answered when it was asked last."""
+    _directory_up.set(float(up))
 
 
 def limit_hit(kind: Literal["rate", "parallel", "login"]) -> None:

@@ -108,6 +108,12 @@ def _text(**options: Any) -> Any:
     return Field(sa_column=sa.Column(sa.Text, nullable=options.pop("nullable", False)), **options)
 
 
+def _told() -> Any:
+    """Text that rows from before the column do not have."""
+    column = sa.Column(sa.Text, nullable=False, server_default="")
+    return Field(default="", sa_column=column)
+
+
 def _moment(**options: Any) -> Any:
     return Field(
         sa_column=sa.Column(UtcDateTime, nullable=options.pop("nullable", False)), **options
@@ -121,7 +127,11 @@ def _key(target: str, **options: Any) -> Any:
 
 
 class User(SQLModel, table=True):
-    """An account. `username` is stored folded (see services/users.py: fold_username)."""
+    """An account. `username` is stored folded (see services/users.py: fold_username).
+
+    One of the directory has the higher of two roles: that of its groups, and one that was granted
+    here. `disabled_reason` begins with "directory" when it was the directory that shut it.
+    """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -139,6 +149,12 @@ class User(SQLModel, table=True):
     created_at: datetime = _moment(default_factory=now)
     disabled_at: datetime | None = _moment(default=None, nullable=True)
     rate_limit: str | None = _text(default=None, nullable=True)  # in place of the role's
+    mail: str = _told()
+    directory_dn: str = _told()  # where it was found last
+    group_role: str | None = _text(default=None, nullable=True)
+    granted_role: str | None = _text(default=None, nullable=True)
+    disabled_reason: str | None = _text(default=None, nullable=True)
+    checked_at: datetime | None = _moment(default=None, nullable=True)  # against the directory
     # until then the limit is counted from the messages: Redis was gone (services/limits.py)
     counted_until: datetime | None = _moment(default=None, nullable=True)
 

@@ -55,11 +55,10 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name, field in self.settings_cls.model_fields.items():
-            if name in SECRET_FIELDS:
-                value, key, _ = self.get_field_value(field, name)
-                if value is not None:
-                    found[key] = value
+        for name in SECRET_FIELDS:
+            value, key, _ = self.get_field_value(None, name)
+            if value is not None:
+                found[key] = value
         return found
 
 
@@ -127,6 +126,7 @@ class Settings(BaseSettings):
     ldap_admin_groups: Annotated[tuple[str, ...], NoDecode] = ()
     ldap_reviewer_groups: Annotated[tuple[str, ...], NoDecode] = ()
     ldap_recheck_s: Annotated[int, Field(ge=1, le=86400)] = 900
+    ldap_lockout_tries: Annotated[int, Field(ge=0, le=1000)] | None = None
     ldap_contact: str = ""
     local_login: bool | None = None
 
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         """Names or DNs. Between DNs stands a semicolon: they have commas of their own."""
         if not isinstance(value, str):
             return value
-        parts = [part for line in value.splitlines() for part in line.split(";")]
+        parts = re.split(r"[;\r\n]", value)
         split = [[part] if "=" in part else part.split(",") for part in parts]
         return tuple(name.strip() for names in split for name in names if name.strip())
 
@@ -266,6 +266,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _directory_is_whole(self) -> "Settings":
         if not self.ldap_urls:
+            if self.local_login is False:
+                raise ValueError("GENAI_LOCAL_LOGIN: without GENAI_LDAP_URLS nobody could log in")
             return self
         for name in ("ldap_bind_dn", "ldap_bind_password", "ldap_user_base"):
             if not getattr(self, name):
@@ -286,13 +288,10 @@ class Settings(BaseSettings):
         return not self.ldap_urls if self.local_login is None else self.local_login
 
     def start_tls(self, url: str) -> bool:
-        """Whether StartTLS is asked for at `url`: at each ldap:// but this machine's own, unless
-        it is set."""
-        if not url.startswith("ldap:"):
-            return False
+        """Whether StartTLS is asked for at `url`; unset: at each ldap:// but this machine's own."""
         if self.ldap_start_tls is None:
-            return urlsplit(url).hostname not in LOOPBACK
-        return self.ldap_start_tls
+            return url.startswith("ldap:") and urlsplit(url).hostname not in LOOPBACK
+        return url.startswith("ldap:") and self.ldap_start_tls
 
     @property
     def embedded(self) -> bool:
@@ -325,7 +324,7 @@ class Settings(BaseSettings):
         """Origins that may open the websocket and post forms. Loopback names are equal."""
         found = {self.url}
         parts = urlsplit(self.url)
-        if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        if parts.hostname in LOOPBACK:
             port = f":{parts.port}" if parts.port else ""
             found |= {
                 f"{parts.scheme}://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]")

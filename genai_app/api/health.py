@@ -25,12 +25,15 @@ async def readyz() -> JSONResponse:
     """Each dependency, `up` or `down`. 503 while the database is down: without it nothing works.
 
     A model server that is down does not take the process out of service: history still opens, and
-    every replica asks the same model. Nor does Redis: what it holds may be lost at any moment.
+    every replica asks the same model. Nor does Redis: what it holds may be lost at any moment; nor
+    the directory: who is logged in goes on.
     """
     asked = {"database": services().db.check(), "model": services().llm.check()}
-    redis = services().redis
+    redis, rechecks = services().redis, services().rechecks
     if redis is not None:
         asked["redis"] = redis.check()
+    if rechecks is not None:
+        asked["directory"] = rechecks.check()
     states = await asyncio.gather(*map(_state, asked.values()))
     checks = dict(zip(asked, states, strict=True))
     ready = checks["database"] == "up"

@@ -32,7 +32,7 @@ def login() -> rx.Component:
                 LoginState.error_code != "",
                 rx.el.p(
                     rx.icon("circle-alert", size=16),
-                    rx.el.span(error_text(LoginState.error_code)),
+                    rx.el.span(error_text(LoginState.error_code, contact=LoginState.contact)),
                     class_name="note note-danger",
                     role="alert",
                 ),

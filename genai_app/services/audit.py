@@ -32,10 +32,12 @@ class Action(StrEnum):
     USER_ADD = "user_add"
     USER_DISABLE = "user_disable"
     USER_ENABLE = "user_enable"
+    USER_RENAME = "user_rename"
     USER_PASSWORD = "user_password"  # noqa: S105 - a name
     ROLE_CHANGE = "role_change"
     LIMIT_CHANGE = "limit_change"
     LIMIT_HIT = "limit_hit"
+    DIRECTORY_LOST = "directory_lost"
     ACCESS = "access"  # a door that only some roles may use
 
 

@@ -5,11 +5,18 @@ import structlog
 from sqlmodel import col
 
 from genai_app.db import Database
-from genai_app.errors import InvalidInput, NotAuthenticated, RateLimited
-from genai_app.models import Channel, User
+from genai_app.errors import (
+    DirectoryUnavailable,
+    Forbidden,
+    InvalidInput,
+    NotAuthenticated,
+    RateLimited,
+)
+from genai_app.models import Channel, Origin, User
 from genai_app.services import passwords
 from genai_app.services.audit import Action, Audit, Outcome, client_address, event
-from genai_app.services.login_limits import LoginLimits, Try
+from genai_app.services.login_limits import Amounts, LoginLimits, Try
+from genai_app.services.staff_login import StaffLogin
 from genai_app.services.users import Users
 
 log = structlog.stdlib.get_logger(__name__)
@@ -22,12 +29,23 @@ class Auth:
 
     Args:
         limits: how often it may be tried; without them it is counted in this object.
+        staff: the people of the directory; None: there is none.
+        local: whether local accounts may log in.
     """
 
-    def __init__(self, db: Database, limits: LoginLimits | None = None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        limits: LoginLimits | None = None,
+        staff: StaffLogin | None = None,
+        *,
+        local: bool = True,
+    ) -> None:
         self._db = db
         self._users = Users(db)
         self._limits = limits or LoginLimits(db)
+        self._staff = staff
+        self._local = local
         self._audit = Audit(db)
         passwords.prepare()
 
@@ -41,8 +59,9 @@ class Auth:
 
         Raises:
             NotAuthenticated: wrong_credentials.
+            Forbidden: no_access; the password is right, and no group of theirs may enter.
             RateLimited: too_many_logins.
-            StorageUnavailable: nobody can tell.
+            DirectoryUnavailable, StorageUnavailable: nobody can tell.
         """
         # also a guard of the directory: an empty password is an anonymous bind, which succeeds
         if not password or not password.strip():
@@ -50,37 +69,70 @@ class Auth:
         username = username or ""
         if len(username) > MAX_FIELD or len(password) > MAX_FIELD:
             raise _refused("too_long")
-        attempt = await self._take(username, channel)
-        user = await self._check_local(username, password, channel)
-        await attempt.succeeded()
-        return user
+        name = username if self._staff is None else account_name(username)
+        async with self._limits.turn(name, client_address.get()):
+            attempt = await self._take(name, channel)
+            try:
+                user = await self._check(username, password, channel)
+            except Forbidden:
+                await attempt.succeeded()
+                raise
+            except DirectoryUnavailable as error:
+                if "timeout" not in error.detail:  # a late controller may have counted it
+                    await attempt.undo()
+                raise
+            await attempt.succeeded()
+            return user
 
     async def _take(self, username: str, channel: Channel) -> Try:
+        amounts = Amounts() if self._staff is None else await self._staff.amounts()
         try:
-            return await self._limits.take(username, client_address.get())
+            return await self._limits.take(username, client_address.get(), amounts)
         except RateLimited as error:
             log.info("login.check_failed", reason=error.code)
             if await self._limits.is_news(client_address.get()):
                 await self._note(error.code, channel)
             raise
 
-    async def _check_local(self, username: str, password: str, channel: Channel) -> User:
+    async def _check(self, username: str, password: str, channel: Channel) -> User:
+        """A local account first, then the directory's: the same name in both is two people."""
+        if self._local:
+            found = await self._check_local(username, password)
+            if isinstance(found, User):
+                return found
+            if self._staff is None:
+                raise await self._refuse(*found, channel)
+        if self._staff is None:
+            raise await self._refuse("no_login", None, channel)
+        try:
+            return await self._staff.log_in(username, password)
+        except NotAuthenticated as error:
+            user = await self._find(account_name(username), Origin.DIRECTORY)
+            raise await self._refuse(error.detail, user, channel) from None
+        except Forbidden as error:
+            user = await self._find(account_name(username), Origin.DIRECTORY)
+            log.info("login.check_failed", reason=error.detail)
+            await self._note(error.detail, channel, user)
+            raise
+
+    async def _check_local(self, username: str, password: str) -> User | tuple[str, User | None]:
+        """The account, or why not and whose it is."""
         user = await self._find(username)
         stored = user.password_hash if user else None
         matches = await passwords.verify_password(password, stored)
         if user is None or stored is None:
-            raise await self._refuse("unknown_user", channel)
+            return "unknown_user", None
         if not matches:
-            raise await self._refuse("wrong_password", channel, user)
+            return "wrong_password", user
         if user.disabled_at is not None:
-            raise await self._refuse("disabled", channel, user)
+            return "disabled", user
         if passwords.needs_update(stored):
             await self._rehash(user, stored, password)
         return user
 
-    async def _find(self, username: str) -> User | None:
+    async def _find(self, username: str, origin: Origin = Origin.LOCAL) -> User | None:
         try:
-            return await self._users.find_local(username)
+            return await self._users.find(username, origin)
         except InvalidInput:  # a name that nobody can have
             return None
 
@@ -94,9 +146,7 @@ class Auth:
                 .values(password_hash=hashed)
             )
 
-    async def _refuse(
-        self, reason: str, channel: Channel, user: User | None = None
-    ) -> NotAuthenticated:
+    async def _refuse(self, reason: str, user: User | None, channel: Channel) -> NotAuthenticated:
         await self._note(reason, channel, user)
         return _refused(reason, user)
 
@@ -106,6 +156,12 @@ class Auth:
         await self._audit.record(
             event(Action.LOGIN, Outcome.REFUSED, by=by, channel=channel, reason=reason)
         )
+
+
+def account_name(username: str) -> str:
+    """The account's own name in `ivanov`, `CORP\\ivanov` and `ivanov@corp.example`: all of them are
+    counted as one."""
+    return username.rpartition("\\")[2].partition("@")[0].strip()
 
 
 def _refused(reason: str, user: User | None = None) -> NotAuthenticated:

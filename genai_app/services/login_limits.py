@@ -1,17 +1,25 @@
 """How often a login may be tried: bounds guessing without giving anybody a way to lock others out.
 
+Where a directory locks accounts by itself after some wrong passwords, an account gets less than
+half of these from strangers, and as many from an address where its user was before: so nobody can
+have it locked from here.
+
 Three windows are taken before a password is checked and given back when it was right: of the
 account from this address; of the account from all addresses where its user never was; of the
 address. Somebody who logged in from this address before meets the first one alone: a stranger who
 fails on purpose locks the account for strangers, not for its user.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 import structlog
@@ -26,7 +34,7 @@ from genai_app import clock, metrics
 from genai_app.adapters.redis import LimitStorage, close_storage, forget, give_back
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, RateLimited
-from genai_app.models import Origin, Session, User
+from genai_app.models import Session, User
 from genai_app.services.sessions import stored_address
 from genai_app.services.users import fold_username
 
@@ -38,7 +46,29 @@ PER_ACCOUNT = 10
 PER_ADDRESS = 30
 KNOWN_FOR_DAYS = 30
 REDIS_AGAIN_S = 5.0  # so that a silent Redis costs one login its deadline, not each
+MAX_WINDOW_MIN = 60
+TURN_S = 10.0  # how long a try waits for others of the same account from the same address
 PER_REPLICA = 2  # without Redis every replica counts alone: half the amount in each
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Wrong passwords in a window of so many minutes."""
+
+    pair: int = PER_PAIR
+    account: int = PER_ACCOUNT
+    address: int = PER_ADDRESS
+    minutes: int = WINDOW_MIN
+
+
+def amounts_below(tries: int, window_s: int) -> Amounts:
+    """What stays below a directory that locks an account after `tries` wrong passwords in
+    `window_s`; 0 tries: it never does."""
+    if tries <= 0:
+        return Amounts()
+    share = max(1, (tries - 1) // 2)
+    minutes = min(max(WINDOW_MIN, ceil(window_s / 60)), MAX_WINDOW_MIN)
+    return Amounts(min(PER_PAIR, share), min(PER_ACCOUNT, share), PER_ADDRESS, minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +81,9 @@ class _Window:
         return self.item.key_for(self.key)
 
 
+DEFAULT = Amounts()
+
+
 class Try:
     """One try that was let through. Its password was right: `succeeded`; else it stays counted."""
 
@@ -58,6 +91,14 @@ class Try:
         self._limits = limits
         self._storage = storage
         self._taken = taken
+
+    async def undo(self) -> None:
+        """Nobody could say whether the password was right: count this try nowhere."""
+        try:
+            for window in self._taken:
+                await give_back(self._storage, window.full_key)
+        except (StorageError, RedisError) as error:
+            self._limits.note_lost(error)
 
     async def succeeded(self) -> None:
         """Forget the failures of this account at this address; count this try nowhere.
@@ -81,8 +122,27 @@ class LoginLimits:
         self._storage: LimitStorage = storage or MemoryStorage()
         self._spare = MemoryStorage()
         self._lost_until: float | None = None
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(self, username: str, address: str) -> Try:
+    @asynccontextmanager
+    async def turn(self, username: str, address: str) -> AsyncGenerator[None]:
+        """One after the other: of many right passwords at once none is refused for the others.
+
+        Raises:
+            RateLimited: too_many_logins; those before take too long.
+        """
+        lock = self._turns.setdefault(f"{_folded(username)}\n{_network(address)}", asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_S):
+                await lock.acquire()
+        except TimeoutError:
+            raise RateLimited(code="too_many_logins", retry_after_s=1) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def take(self, username: str, address: str, amounts: Amounts = DEFAULT) -> Try:
         """Count a try before its password is looked at; many at once cannot pass together.
 
         Args:
@@ -95,7 +155,9 @@ class LoginLimits:
         known = await self._is_known(username, address)
         if self._lost_until is None or time.monotonic() >= self._lost_until:
             try:
-                taken = await self._take(self._storage, self._windows(username, address, known))
+                taken = await self._take(
+                    self._storage, self._windows(username, address, known, amounts)
+                )
             except (StorageError, RedisError) as error:
                 self.note_lost(error)
             else:
@@ -103,7 +165,7 @@ class LoginLimits:
                     self._lost_until = None
                     log.info("login_limits.shared_again")
                 return Try(self, self._storage, taken)
-        strict = self._windows(username, address, known, PER_REPLICA)
+        strict = self._windows(username, address, known, amounts, PER_REPLICA)
         return Try(self, self._spare, await self._take(self._spare, strict))
 
     async def is_news(self, address: str) -> bool:
@@ -135,18 +197,20 @@ class LoginLimits:
             raise RateLimited(code="too_many_logins", retry_after_s=wait)
         return windows
 
-    def _windows(self, username: str, address: str, known: bool, divisor: int = 1) -> list[_Window]:
+    def _windows(
+        self, username: str, address: str, known: bool, amounts: Amounts, divisor: int = 1
+    ) -> list[_Window]:
         def window(amount: int, *names: str) -> _Window:
             digest = hashlib.sha256("\0".join(names[1:]).encode("utf-8", "replace")).hexdigest()
-            item = RateLimitItemPerMinute(amount // divisor, WINDOW_MIN, "login")
+            item = RateLimitItemPerMinute(max(1, amount // divisor), amounts.minutes, "login")
             return _Window(item, f"{names[0]}:{digest[:32]}")
 
         name, network = _folded(username), _network(address)
-        found = [window(PER_PAIR, "pair", name, network)]
+        found = [window(amounts.pair, "pair", name, network)]
         if not known:
             if name:  # a name that cannot be one is nobody's account
-                found.append(window(PER_ACCOUNT, "account", name))
-            found.append(window(PER_ADDRESS, "address", network))
+                found.append(window(amounts.account, "account", name))
+            found.append(window(amounts.address, "address", network))
         return found
 
     async def _is_known(self, username: str, address: str) -> bool:
@@ -155,7 +219,6 @@ class LoginLimits:
             sa.exists()
             .where(col(User.id) == col(Session.user_id))
             .where(
-                col(User.origin) == Origin.LOCAL,
                 col(User.username) == _folded(username),
                 col(Session.address) == stored_address(address),
                 col(Session.created_at) > clock.now() - timedelta(days=KNOWN_FOR_DAYS),

@@ -20,7 +20,7 @@ from genai_app import clock
 from genai_app.access import Actor, parse_id
 from genai_app.db import Database, Statement
 from genai_app.errors import NotAuthenticated, NotFound
-from genai_app.models import Channel, Role, Session, User, UtcDateTime
+from genai_app.models import Channel, Generation, Role, Session, User, UtcDateTime
 from genai_app.services.audit import Action, event
 from genai_app.text import clean_text
 
@@ -48,6 +48,22 @@ async def end_sessions(session: AsyncSession, user_id: uuid.UUID, reason: str) -
         sa.update(Session)
         .where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
         .values(ended_at=clock.now(), end_reason=reason)
+    )
+
+
+async def shut_out(session: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
+    """Disable a user who is not yet, end every login and ask every running answer to stop. Keys and
+    tokens are nobody's from then on."""
+    await session.execute(
+        sa.update(User)
+        .where(col(User.id) == user_id, col(User.disabled_at).is_(None))
+        .values(disabled_at=clock.now(), disabled_reason=reason)
+    )
+    await end_sessions(session, user_id, reason)
+    await session.execute(
+        sa.update(Generation)
+        .where(col(Generation.user_id) == user_id, col(Generation.ended_at).is_(None))
+        .values(stop_requested_at=clock.now())
     )
 
 

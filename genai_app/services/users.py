@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from genai_app import clock
+from genai_app.access import RANK
 from genai_app.db import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import AuditEvent, Origin, Role, User
 from genai_app.services.audit import Action, event
 from genai_app.services.passwords import check_password, hash_password
-from genai_app.services.sessions import end_sessions
+from genai_app.services.sessions import end_sessions, shut_out
 from genai_app.text import clean_text, is_invisible
 
 MAX_USERNAME = 64
@@ -36,6 +36,11 @@ def fold_username(username: str) -> str:
         if 0 < len(folded) <= MAX_USERNAME and not any(map(is_invisible, folded)):
             return folded
     raise InvalidInput(code="bad_username", limit=MAX_USERNAME)
+
+
+def higher_role(*roles: str | None) -> Role:
+    """The highest of the roles that are there; USER for none."""
+    return max((Role(role) for role in roles if role), key=RANK.__getitem__, default=Role.USER)
 
 
 class Users:
@@ -83,7 +88,7 @@ class Users:
             NotFound: no such local account.
         """
         check_password(password)
-        user = await self._get_local(username)
+        user = await self._get(username)
         hashed = await hash_password(password)
         async with self._db.write() as session:
             await session.execute(
@@ -92,20 +97,29 @@ class Users:
             await end_sessions(session, user.id, "password_changed")
             session.add(self._event(Action.USER_PASSWORD, user))
 
-    async def set_role(self, username: str, role: Role) -> None:
-        """Raises NotFound: no such local account."""
-        user = await self._get_local(username)
+    async def set_role(self, username: str, role: Role, origin: Origin = Origin.LOCAL) -> None:
+        """Grant a role. Of an account of the directory it stays apart from what its groups give:
+        the higher one holds. Raises NotFound: no such account."""
+        user = await self._get(username, origin)
+        values = {"role": role}
+        if origin is Origin.DIRECTORY:
+            granted = None if role is Role.USER else role
+            values = {"granted_role": granted, "role": higher_role(user.group_role, granted)}
         async with self._db.write() as session:
-            await session.execute(sa.update(User).where(col(User.id) == user.id).values(role=role))
-            session.add(self._event(Action.ROLE_CHANGE, user, before=user.role, role=role))
+            await session.execute(sa.update(User).where(col(User.id) == user.id).values(**values))
+            session.add(
+                self._event(Action.ROLE_CHANGE, user, before=user.role, role=values["role"])
+            )
 
-    async def set_limit(self, username: str, rate_limit: str | None) -> None:
-        """Give a local account a limit of its own (settings.parse_limit); None: its role's again.
+    async def set_limit(
+        self, username: str, rate_limit: str | None, origin: Origin = Origin.LOCAL
+    ) -> None:
+        """Give an account a limit of its own (settings.parse_limit); None: its role's again.
 
         Raises:
-            NotFound: no such local account.
+            NotFound: no such account.
         """
-        user = await self._get_local(username)
+        user = await self._get(username, origin)
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User).where(col(User.id) == user.id).values(rate_limit=rate_limit)
@@ -113,35 +127,35 @@ class Users:
             told = rate_limit or "default"
             session.add(self._event(Action.LIMIT_CHANGE, user, limit=told))
 
-    async def disable(self, username: str) -> None:
-        """Shut a local account and end its sessions, both or neither. Raises NotFound."""
-        user = await self._get_local(username)
+    async def disable(self, username: str, origin: Origin = Origin.LOCAL) -> None:
+        """Shut an account, end its sessions and running answers; all or nothing. Raises
+        NotFound."""
+        user = await self._get(username, origin)
+        async with self._db.write() as session:
+            await shut_out(session, user.id, "disabled")
+            # also of one that the directory has shut: that it opens again is not for it to say
+            await session.execute(
+                sa.update(User).where(col(User.id) == user.id).values(disabled_reason="disabled")
+            )
+            session.add(self._event(Action.USER_DISABLE, user))
+
+    async def enable(self, username: str, origin: Origin = Origin.LOCAL) -> None:
+        """Open an account again; its old sessions stay ended. Raises NotFound."""
+        user = await self._get(username, origin)
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)
-                .where(col(User.id) == user.id, col(User.disabled_at).is_(None))
-                .values(disabled_at=clock.now())
-            )
-            await end_sessions(session, user.id, "disabled")
-            session.add(self._event(Action.USER_DISABLE, user))
-
-    async def enable(self, username: str) -> None:
-        """Open a local account again; its old sessions stay ended. Raises NotFound."""
-        user = await self._get_local(username)
-        async with self._db.write() as session:
-            await session.execute(
-                sa.update(User).where(col(User.id) == user.id).values(disabled_at=None)
+                .where(col(User.id) == user.id)
+                .values(disabled_at=None, disabled_reason=None)
             )
             session.add(self._event(Action.USER_ENABLE, user))
 
-    async def find_local(self, username: str) -> User | None:
-        """The local account of that name, disabled or not. Raises InvalidInput: no name at all."""
+    async def find(self, username: str, origin: Origin = Origin.LOCAL) -> User | None:
+        """The account of that name, disabled or not. Raises InvalidInput: no name at all."""
         folded = fold_username(username)
         async with self._db.read() as session:
             return await session.scalar(
-                sa.select(User).where(
-                    col(User.origin) == Origin.LOCAL, col(User.username) == folded
-                )
+                sa.select(User).where(col(User.origin) == origin, col(User.username) == folded)
             )
 
     async def get(self, user_id: uuid.UUID) -> User:
@@ -170,7 +184,7 @@ class Users:
         Raises:
             InvalidInput: bad_username or weak_password, from the settings.
         """
-        if await self.find_local(username) is not None:
+        if await self.find(username) is not None:
             return None
         chosen = secrets.token_urlsafe(18) if password is None else password
         try:
@@ -182,8 +196,8 @@ class Users:
     def _event(self, action: Action, user: User, **details: Any) -> AuditEvent:
         return event(action, by=self._by, target=user.username, **details)
 
-    async def _get_local(self, username: str) -> User:
-        user = await self.find_local(username)
+    async def _get(self, username: str, origin: Origin = Origin.LOCAL) -> User:
+        user = await self.find(username, origin)
         if user is None:
             raise NotFound(code="user_not_found")
         return user

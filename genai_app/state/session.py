@@ -27,6 +27,7 @@ class LoginState(rx.State):
 
     error_code: str = ""
     target: str = "/"
+    contact: str = ""  # whom somebody without access may ask
 
     @rx.event
     async def load(self):
@@ -35,3 +36,5 @@ class LoginState(rx.State):
         query = self.router.url.query_parameters
         self.error_code = query.get("error", "")[:40]
         self.target = query.get("next", "/")[:200]
+        if self.error_code == "no_access_contact":
+            self.contact = services().settings.ldap_contact

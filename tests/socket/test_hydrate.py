@@ -36,7 +36,7 @@ VARS = {
     "dialogs_state": {"deleting", "error_code", "groups", "has_more", "loaded", "renaming"},
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
-    "login_state": {"error_code", "target"},
+    "login_state": {"contact", "error_code", "target"},
     "logins_state": {"error_code", "loaded", "logins"},
     "session_state": {"demo_model", "full_name", "role", "username"},
     "settings_state": {"loaded"},

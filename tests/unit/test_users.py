@@ -62,7 +62,7 @@ def test_folding_twice_changes_nothing(typed: str) -> None:
 
 async def test_add_and_find(users: Users) -> None:
     made = await users.add(" Alice", PASSWORDS["alice"], Role.REVIEWER, " Алиса\0 ")
-    found = await users.find_local("ALICE ")
+    found = await users.find("ALICE ")
     assert found is not None
     assert found.id == made.id
     assert (found.username, found.full_name) == ("alice", "Алиса\ufffd")
@@ -74,7 +74,7 @@ async def test_add_and_find(users: Users) -> None:
 
 
 async def test_what_is_not_there(users: Users) -> None:
-    assert await users.find_local("nobody") is None
+    assert await users.find("nobody") is None
     with pytest.raises(NotFound):
         await users.get(new_id())
     for call in (
@@ -109,7 +109,7 @@ async def test_weak_password(users: Users, alice: User, password: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             await call
         assert caught.value.code == "weak_password"
-    assert await users.find_local("bob") is None
+    assert await users.find("bob") is None
 
 
 async def test_new_password_ends_sessions(db: Database, users: Users, alice: User) -> None:
@@ -182,4 +182,4 @@ async def test_first_admin_of_two_starts(db: Database, users: Users) -> None:
 async def test_first_admin_with_a_bad_password_is_not_made(users: Users, password: str) -> None:
     with pytest.raises(InvalidInput):
         await users.ensure_first_admin("admin", password)
-    assert await users.find_local("admin") is None
+    assert await users.find("admin") is None

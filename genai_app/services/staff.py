@@ -1,0 +1,147 @@
+"""Accounts of people in the directory: made at their first login, and kept as the directory says.
+
+An account is known by the directory's own id, never by a name: names are taken over, ids are not.
+"""
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.adapters.directory import AccountState, Person
+from genai_app.db import Database
+from genai_app.errors import Forbidden, InvalidInput, NotAuthenticated
+from genai_app.models import Origin, Role, User
+from genai_app.services.audit import Action, event
+from genai_app.services.entry import role_of
+from genai_app.services.sessions import shut_out
+from genai_app.services.users import MAX_FULL_NAME, MAX_USERNAME, fold_username, higher_role
+from genai_app.settings import Settings
+from genai_app.text import clean_text
+
+log = structlog.stdlib.get_logger(__name__)
+
+BY = "the directory"
+SHUT_BY_US = "directory_"  # begins the reason of what the directory shut, and may open again
+# who has to choose a new password still is who they are
+SHUTTING = frozenset({AccountState.DISABLED, AccountState.LOCKED, AccountState.EXPIRED})
+
+
+class Staff:
+    """Makes and changes accounts as the directory has them."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self._db = db
+        self._settings = settings
+
+    async def enter(self, person: Person) -> User:
+        """The account of somebody who has just shown their password.
+
+        Raises:
+            Forbidden: no_access; their groups do not let them in.
+            NotAuthenticated: an administrator has disabled the account here.
+        """
+        try:
+            return await self._enter(person)
+        except IntegrityError:  # their first login, twice at once
+            return await self._enter(person)
+
+    async def _enter(self, person: Person) -> User:
+        role = role_of(self._settings, person.groups)
+        async with self._db.write() as session:
+            user = await session.scalar(
+                sa.select(User).where(col(User.external_id) == person.id).with_for_update()
+            )
+            if role is None:
+                if user is not None:
+                    await self._shut(session, user, "group")
+            else:
+                user = await self._refresh(session, user, person, role)
+                if (user.disabled_reason or "").startswith(SHUT_BY_US):
+                    user.disabled_at = user.disabled_reason = None
+                    session.add(event(Action.USER_ENABLE, by=BY, target=user.username))
+        if role is None:
+            raise self.no_access()
+        assert user is not None
+        if user.disabled_at is not None:
+            raise NotAuthenticated("disabled", code="wrong_credentials")
+        return user
+
+    def no_access(self) -> Forbidden:
+        """What somebody is told whom no group lets in."""
+        contact = self._settings.ldap_contact
+        if contact:
+            return Forbidden("no_group", code="no_access_contact", contact=contact)
+        return Forbidden("no_group", code="no_access")
+
+    async def keep(self, user: User, person: Person | None) -> str:
+        """Make of an account what the directory says now. Returns why it was shut: `gone`, `group`,
+        `disabled`, `locked`, `expired`; "" when it lives on."""
+        role = role_of(self._settings, person.groups) if person else None
+        if person is None:
+            reason = "gone"
+        elif person.state in SHUTTING:
+            reason = str(person.state)
+        else:
+            reason = "group" if role is None else ""
+        async with self._db.write() as session:
+            row = await session.get(User, user.id, with_for_update=True)
+            if row is None:
+                return ""
+            if reason:
+                await self._shut(session, row, reason)
+            elif person is not None and role is not None:
+                await self._refresh(session, row, person, role)
+        return reason
+
+    async def _refresh(
+        self, session: AsyncSession, user: User | None, person: Person, role: Role
+    ) -> User:
+        name = _username(person)
+        holder = await session.scalar(
+            sa.select(User).where(
+                col(User.origin) == Origin.DIRECTORY,
+                col(User.username) == name,
+                col(User.external_id) != person.id,
+            )
+        )
+        if holder is not None:  # a name is one person's in the directory: this one was theirs
+            await self._rename(session, holder)
+        if user is None:
+            user = User(username=name, origin=Origin.DIRECTORY, external_id=person.id)
+            session.add(user)
+            session.add(event(Action.USER_ADD, by=BY, target=name, role=role))
+        elif (held := higher_role(role, user.granted_role)) != user.role:
+            session.add(event(Action.ROLE_CHANGE, by=BY, target=name, before=user.role, role=held))
+        user.username = name
+        user.full_name = clean_text(person.full_name).strip()[:MAX_FULL_NAME]
+        user.mail = clean_text(person.mail)[:MAX_FULL_NAME]
+        user.directory_dn = clean_text(person.dn)
+        user.group_role = role
+        user.role = higher_role(role, user.granted_role)
+        user.checked_at = clock.now()
+        return user
+
+    async def _rename(self, session: AsyncSession, holder: User) -> None:
+        old = holder.username
+        holder.username = f"{old[: MAX_USERNAME - 9]}~{holder.id.hex[-8:]}"
+        session.add(event(Action.USER_RENAME, by=BY, target=old, to=holder.username))
+        await session.flush()
+
+    async def _shut(self, session: AsyncSession, user: User, reason: str) -> None:
+        user.checked_at = clock.now()
+        if user.disabled_at is None:
+            session.add(event(Action.USER_DISABLE, by=BY, target=user.username, reason=reason))
+            log.warning("staff.shut_out", user=user.username, reason=reason)
+        await session.flush()
+        await shut_out(session, user.id, SHUT_BY_US + reason)
+
+
+def _username(person: Person) -> str:
+    """The folded name; of one that cannot be a name here, the id."""
+    try:
+        return fold_username(person.username)
+    except InvalidInput:
+        return person.id
