@@ -110,7 +110,7 @@ def _text(**options: Any) -> Any:
 
 def _told() -> Any:
     """Text that rows from before the column do not have."""
-    column = sa.Column(sa.Text, nullable=False, server_default="")
+    column = sa.Column(sa.Text, nullable=False, server_default=sa.text("''"))
     return Field(default="", sa_column=column)
 
 

@@ -8,22 +8,19 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-COLUMNS = (
-    sa.Column("mail", sa.Text, nullable=False, server_default=""),
-    sa.Column("directory_dn", sa.Text, nullable=False, server_default=""),
-    sa.Column("group_role", sa.Text, nullable=True),
-    sa.Column("granted_role", sa.Text, nullable=True),
-    sa.Column("disabled_reason", sa.Text, nullable=True),
-    sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
-)
+TEXTS = ("mail", "directory_dn")
+FACTS = ("group_role", "granted_role", "disabled_reason")
 
 
 def upgrade() -> None:
-    for column in COLUMNS:
-        op.add_column("users", column.copy())
+    for name in TEXTS:
+        op.add_column("users", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
+    for name in FACTS:
+        op.add_column("users", sa.Column(name, sa.Text, nullable=True))
+    op.add_column("users", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("users") as users:
-        for column in reversed(COLUMNS):
-            users.drop_column(column.name)
+        for name in ("checked_at", *FACTS, *TEXTS):
+            users.drop_column(name)
