@@ -34,6 +34,7 @@ from genai_app.adapters.directory_entries import (
     Person,
     bind_reason,
     entry_id,
+    meant,
     person_of,
     policy_error,
     state_of,
@@ -55,10 +56,11 @@ from genai_app.adapters.directory_names import (
     login_filter,
     parse_name,
 )
+from genai_app.adapters.directory_root import Lockout, Root, read_lockout, read_root
 from genai_app.errors import DirectoryUnavailable, NotAuthenticated
 from genai_app.settings import Settings
 
-__all__ = ["AccountState", "Directory", "Person"]
+__all__ = ["AccountState", "Directory", "Lockout", "Person"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -68,22 +70,15 @@ GRACE_S = 0.1  # the thread, which knows more, is to say that the time is up
 GUILTY_S = 1.0  # who had less time than this is not called dead for being late
 LEAST_S = 0.2  # who got a thread so late is not served any more
 THREADS = 8
+LOCKOUT_KEPT_S = 3600.0
+LOCKOUT_AGAIN_S = 30.0  # after this it is asked again where the directory did not answer
 BUSY = "busy: all threads wait for the directory"
 
-ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
 NO_SUCH_OBJECT, SIZE_LIMIT = 32, 4
 # what a server that lets the bind succeed does not know of, or leaves to its clients
 REFUSED_STATES = (AccountState.DISABLED, AccountState.EXPIRED, AccountState.MUST_CHANGE)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """What a controller says of itself."""
-
-    active_directory: bool
-    contexts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +88,7 @@ class _Visit:
     controller: Controller
     link: Link
     limit: TimeLimit
-    root: _Root
+    root: Root
 
 
 class Directory:
@@ -111,7 +106,9 @@ class Directory:
         self._tls = tls_context(settings.ldap_ca_file)
         self._controllers = Controllers(settings)
         self._groups = ConfiguredGroups(settings)
-        self._roots: dict[str, _Root] = {}
+        self._roots: dict[str, Root] = {}
+        self._lockout: Lockout | None = None
+        self._lockout_until = 0.0  # time.monotonic()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="directory")
         self._running: set[TimeLimit] = set()
 
@@ -143,6 +140,32 @@ class Directory:
             DirectoryUnavailable
         """
         return await self._call(lambda visit: self._find(visit, directory_id, dn_hint))
+
+    async def check(self) -> None:
+        """Bind as the service account at any controller.
+
+        Raises:
+            DirectoryUnavailable
+        """
+        await self._call(lambda _visit: None)
+
+    async def lockout(self) -> Lockout | None:
+        """When the directory locks accounts by itself; remembered for an hour.
+
+        None: it never does, or that cannot be read, or the directory does not answer now.
+        """
+        if time.monotonic() >= self._lockout_until:
+            try:
+                found = await self._call(
+                    lambda visit: read_lockout(
+                        visit.link, visit.root, self._settings.ldap_user_base
+                    )
+                )
+                keep_s = LOCKOUT_KEPT_S
+            except DirectoryUnavailable:
+                found, keep_s = None, LOCKOUT_AGAIN_S
+            self._lockout, self._lockout_until = found, time.monotonic() + keep_s
+        return self._lockout
 
     async def close(self) -> None:
         """End all calls, which raise DirectoryUnavailable, and their threads."""
@@ -225,17 +248,10 @@ class Directory:
                 raise DirectoryUnavailable(f"service_account: {reason[:200]}")
             return work(_Visit(controller, link, limit, self._root(controller, link)))
 
-    def _root(self, controller: Controller, link: Link) -> _Root:
+    def _root(self, controller: Controller, link: Link) -> Root:
         known = self._roots.get(controller.url)
         if known is None:
-            names = ("supportedCapabilities", "namingContexts")
-            rows = link.search("", "(objectClass=*)", names).expect("root_dse")
-            if not rows:
-                raise DirectoryUnavailable("root_dse: cannot be read")
-            known = self._roots[controller.url] = _Root(
-                ACTIVE_DIRECTORY in rows[0].texts("supportedCapabilities"),
-                tuple(rows[0].texts("namingContexts")),
-            )
+            known = self._roots[controller.url] = read_root(link)
         return known
 
     # --- at one controller ------------------------------------------------------------------------
@@ -251,7 +267,7 @@ class Directory:
         entries = found.expect("user_base", codes=(0, SIZE_LIMIT))
         if found.code == SIZE_LIMIT and len(entries) < 2:
             raise DirectoryUnavailable("user_base: sizeLimitExceeded")
-        entry = _only(entries, name)
+        entry = meant(entries, name.full)
         if entry is None:
             # a random secret to a name that cannot be: nothing of the real one leaves
             nobody = f"cn={secrets.token_hex(16)},{base}"
@@ -296,13 +312,11 @@ class Directory:
         return person_of(entries[0], self._groups_of(visit, entries[0]), state_of(entries[0]))
 
     def _groups_of(self, visit: _Visit, entry: Entry) -> frozenset[str]:
-        base = self._settings.ldap_user_base
-        above = [each for each in visit.root.contexts if each and is_below(base, each)]
         return self._groups.of(
             visit.link,
             entry,
             active_directory=visit.root.active_directory,
-            context=max(above, key=len, default=base),
+            context=visit.root.context_of(self._settings.ldap_user_base),
         )
 
 
@@ -317,14 +331,6 @@ def _secret_of(password: str) -> bytes:
     if b"\0" in secret:  # nobody can have typed it, and servers in C end there
         raise NotAuthenticated("wrong_password", code="wrong_credentials")
     return secret
-
-
-def _only(entries: list[Entry], name: TypedName) -> Entry | None:
-    """The account meant. Of two the one whose full name was written in full is: there is one."""
-    if len(entries) > 1 and "@" in name.full:
-        written = name.full.casefold()
-        entries = [each for each in entries if each.text("userPrincipalName").casefold() == written]
-    return entries[0] if len(entries) == 1 else None
 
 
 def _refusal(answer: BindAnswer, entry: Entry) -> str:

@@ -17,6 +17,23 @@ REST_S = 30.0
 PORTS = {"ldap": 389, "ldaps": 636}
 
 
+def controllers_at(url: str, *, start_tls: bool) -> list[Controller]:
+    """One for each address of the URL's host.
+
+    Raises:
+        OSError, UnicodeError: it has none.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [
+        Controller(
+            url, host, row[0], cast("tuple[Any, ...]", row[4]), parts.scheme == "ldaps", start_tls
+        )
+        for row in rows
+    ]
+
+
 class Controllers:
     """The addresses behind the URLs of the settings, and which of them failed lately.
 
@@ -34,19 +51,11 @@ class Controllers:
         found: dict[tuple[Any, ...], Controller] = {}
         unknown: list[str] = []
         for url, start_tls in self._servers:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
             try:
-                rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                for controller in controllers_at(url, start_tls=start_tls):
+                    found.setdefault(controller.address, controller)
             except (OSError, UnicodeError):
-                unknown.append(host)
-                continue
-            for family, _, _, _, where in rows:
-                address = cast("tuple[Any, ...]", where)
-                found.setdefault(
-                    address,
-                    Controller(url, host, family, address, parts.scheme == "ldaps", start_tls),
-                )
+                unknown.append(urlsplit(url).hostname or "")
         return sorted(found.values(), key=self.is_resting), unknown  # stable: else as they stand
 
     def is_resting(self, controller: Controller) -> bool:

@@ -109,6 +109,15 @@ def entry_id(entry: Entry) -> str:
     return ""
 
 
+def meant(entries: list[Entry], full: str) -> Entry | None:
+    """The account meant by a name. Of two the one whose full name was written in full is: there
+    is one."""
+    if len(entries) > 1 and "@" in full:
+        written = full.casefold()
+        entries = [each for each in entries if each.text("userPrincipalName").casefold() == written]
+    return entries[0] if len(entries) == 1 else None
+
+
 def person_of(entry: Entry, groups: frozenset[str], state: AccountState) -> Person:
     """The person that an entry with an id stands for."""
     username = entry.text("sAMAccountName") or entry.text("uid") or entry.text("cn")

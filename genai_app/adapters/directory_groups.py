@@ -54,15 +54,7 @@ class ConfiguredGroups:
     """The groups that the settings name. One for the process; used by several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._written = tuple(
-            dict.fromkeys(
-                (
-                    *settings.ldap_allowed_groups,
-                    *settings.ldap_reviewer_groups,
-                    *settings.ldap_admin_groups,
-                )
-            )
-        )
+        self._written = groups_written(settings)
         self._base = settings.ldap_group_base
         self._lock = threading.Lock()
         self._found: list[Group] = []
@@ -79,12 +71,12 @@ class ConfiguredGroups:
         """
         base = self._base or context
         groups = self._resolved(link, base, active_directory=active_directory)
-        if not groups:
-            return frozenset()
-        if active_directory:
-            return frozenset(group.written for group in _ad_groups(link, entry, groups, context))
-        keys = climbed(link, entry, base, wanted={dn_key(group.dn) for group in groups})
-        return frozenset(group.written for group in groups if dn_key(group.dn) in keys)
+        return frozenset(
+            group.written
+            for group in groups_held(
+                link, entry, groups, base, active_directory=active_directory, context=context
+            )
+        )
 
     def _resolved(self, link: Link, base: str, *, active_directory: bool) -> list[Group]:
         with self._lock:
@@ -92,13 +84,9 @@ class ConfiguredGroups:
                 return self._found
         found: list[Group] = []
         for written in self._written:
-            entries = (
-                _by_dn(link, written)
-                if "=" in written
-                else _by_name(link, written, base, active_directory=active_directory)
-            )
+            entries = look_up(link, written, base, active_directory=active_directory)
             if len(entries) == 1:
-                found.append(_group(written, entries[0]))
+                found.append(group_of(written, entries[0]))
             elif entries:  # whoever may make a group somewhere must not make administrators
                 log.error("directory.group_ambiguous", group=written, found=len(entries))
             else:
@@ -106,6 +94,61 @@ class ConfiguredGroups:
         with self._lock:
             self._found, self._until = found, time.monotonic() + KEEP_S
         return found
+
+
+def groups_written(settings: Settings) -> tuple[str, ...]:
+    """The groups that the settings name, each once."""
+    names = (
+        *settings.ldap_allowed_groups,
+        *settings.ldap_reviewer_groups,
+        *settings.ldap_admin_groups,
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def look_up(link: Link, written: str, base: str, *, active_directory: bool) -> list[Entry]:
+    """The groups that a name or DN of the settings means; it should be one."""
+    if "=" in written:
+        return _by_dn(link, written)
+    return _by_name(link, written, base, active_directory=active_directory)
+
+
+def groups_held(
+    link: Link,
+    entry: Entry,
+    groups: list[Group],
+    base: str,
+    *,
+    active_directory: bool,
+    context: str,
+) -> list[Group]:
+    """Those of `groups` that the person of `entry` is in."""
+    if not groups:
+        return []
+    if active_directory:
+        return list(_ad_groups(link, entry, groups, context))
+    keys = climbed(link, entry, base, wanted={dn_key(group.dn) for group in groups})
+    return [group for group in groups if dn_key(group.dn) in keys]
+
+
+def paths_to(
+    link: Link, entry: Entry, base: str, wanted: set[str], *, searches: int
+) -> dict[str, list[str]]:
+    """For people: the groups between an entry and each wanted group, by the latter's dn_key.
+
+    One search a group, so that it is known who is in whom; what `searches` do not reach is left
+    out, as are groups that no member is written into (a primary group of Active Directory).
+    """
+    came_from: dict[str, list[str]] = {}
+    level = [(any_of(_direct(entry)), list[str]())]
+    while level and searches > 0 and not wanted <= came_from.keys():
+        criteria, path = level.pop(0)
+        searches -= 1
+        for row in _search(link, base, criteria):
+            if (key := dn_key(row.dn)) not in came_from:
+                came_from[key] = [*path, row.dn]
+                level.append((any_of(_containing(escaped(row.dn))), came_from[key]))
+    return {key: path for key, path in came_from.items() if key in wanted}
 
 
 def _by_dn(link: Link, dn: str) -> list[Entry]:
@@ -125,7 +168,8 @@ def _by_name(link: Link, name: str, base: str, *, active_directory: bool) -> lis
     return exact if len(exact) == 1 else entries
 
 
-def _group(written: str, entry: Entry) -> Group:
+def group_of(written: str, entry: Entry) -> Group:
+    """The group of the settings that an entry is."""
     kind = entry.number("groupType")
     return Group(
         written,
@@ -174,11 +218,7 @@ def climbed(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str
     Raises:
         DirectoryUnavailable: the server told only a part, or a search failed.
     """
-    first = _containing(escaped(entry.dn))
-    first += [f"(memberUid={escaped(uid)})" for uid in entry.texts("uid")]
-    if gid := entry.text("gidNumber"):
-        first.append(f"(&(objectClass=posixGroup)(gidNumber={escaped(gid)}))")
-    level = [row.dn for row in _search(link, base, any_of(first))]
+    level = [row.dn for row in _search(link, base, any_of(_direct(entry)))]
     # what the server computed itself: dynamic groups, groups whose members may not be read
     level += entry.texts("memberOf")
     seen: dict[str, str] = {}
@@ -196,6 +236,15 @@ def climbed(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str
             level += [row.dn for row in _search(link, base, any_of(parents))]
     log.warning("directory.too_many_groups", groups=len(seen), depth=MAX_DEPTH)
     return set(seen)
+
+
+def _direct(entry: Entry) -> list[str]:
+    """Filters of the groups that have the entry itself as a member."""
+    first = _containing(escaped(entry.dn))
+    first += [f"(memberUid={escaped(uid)})" for uid in entry.texts("uid")]
+    if gid := entry.text("gidNumber"):
+        first.append(f"(&(objectClass=posixGroup)(gidNumber={escaped(gid)}))")
+    return first
 
 
 def _containing(value: str) -> list[str]:

@@ -49,7 +49,19 @@ class ControllerFailed(Exception):
 
 
 class CertificateRefused(ControllerFailed):
-    """Not the controller it should be, or its certificate ran out."""
+    """Not the controller it should be, or its certificate ran out.
+
+    Args:
+        verify_code: OpenSSL's, X509_V_ERR_...
+    """
+
+    def __init__(self, cause: str, verify_code: int) -> None:
+        super().__init__(cause)
+        self.verify_code = verify_code
+
+
+class StartTlsRefused(ControllerFailed):
+    """It serves without encryption only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,33 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+def connected(controller: Controller, limit: TimeLimit) -> socket.socket:
+    """A connection over which nothing was sent; `limit` holds it.
+
+    Raises:
+        ControllerFailed, TimeIsUp
+    """
+    link = socket.socket(controller.family, socket.SOCK_STREAM)
+    limit.hold(link)
+    try:
+        link.settimeout(min(CONNECT_TIMEOUT_S, limit.left_s()))
+        link.connect(controller.address)
+        # else the first request over TLS 1.3 waits 40 ms for an acknowledgement
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException as error:
+        limit.let_go(link)
+        link.close()
+        if isinstance(error, TimeoutError):
+            raise ControllerFailed("timeout: connect") from None
+        if isinstance(error, ConnectionRefusedError):
+            raise ControllerFailed("refused") from None
+        if isinstance(error, OSError):
+            limit.left_s()  # cut by abandon(): no fault of the controller
+            raise ControllerFailed(f"network: {error}") from None
+        raise
+    return link
+
+
 class Link:
     """A connection that is open, encrypted where it must be, and not bound. A context manager.
 
@@ -134,9 +173,8 @@ class Link:
         self.controller = controller
         self._limit = limit
         self._patience_s = min(patience_s, ANSWER_TIMEOUT_S)
-        self._socket = socket.socket(controller.family, socket.SOCK_STREAM)
+        self._socket = connected(controller, limit)
         try:
-            self._connect()
             if controller.secure:
                 self._encrypt(tls)
             self._ldap = self._adopted()
@@ -160,6 +198,13 @@ class Link:
                 self._timed.until = time.monotonic() + 0.2
                 self._ldap.unbind()
         self._close_socket()
+
+    @property
+    def encryption(self) -> tuple[str, bytes] | None:
+        """The version of TLS and the server's certificate (DER); None without TLS."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return None
+        return self._socket.version() or "", self._socket.getpeercert(binary_form=True) or b""
 
     def bind(self, dn: str, secret: bytes) -> BindAnswer:
         """Present a name and a password.
@@ -226,21 +271,6 @@ class Link:
             raise ControllerFailed("busy" if result["result"] == BUSY else "unavailable")
         return result
 
-    def _connect(self) -> None:
-        self._socket.settimeout(min(CONNECT_TIMEOUT_S, self._limit.left_s()))
-        self._limit.hold(self._socket)
-        try:
-            self._socket.connect(self.controller.address)
-            # else the first request over TLS 1.3 waits 40 ms for an acknowledgement
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError:
-            raise ControllerFailed("timeout: connect") from None
-        except ConnectionRefusedError:
-            raise ControllerFailed("refused") from None
-        except OSError as error:
-            self._limit.left_s()  # cut by abandon(): no fault of the controller
-            raise ControllerFailed(f"network: {error}") from None
-
     def _encrypt(self, tls: ssl.SSLContext) -> None:
         clear = self._socket
         clear.settimeout(min(self._patience_s, self._limit.left_s()))
@@ -252,7 +282,8 @@ class Link:
             self._limit.hold(encrypted)
             encrypted.do_handshake()
         except ssl.SSLCertVerificationError as error:
-            raise CertificateRefused(f"tls: {error.verify_message}") from None
+            cause = f"tls: {error.verify_message}"
+            raise CertificateRefused(cause, error.verify_code) from None
         except TimeoutError:
             raise ControllerFailed("timeout: tls") from None
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
@@ -267,7 +298,7 @@ class Link:
             self._ldap.extended(START_TLS)
             result = self._result()
         if result["result"] != 0:
-            raise ControllerFailed(f"tls: StartTLS refused: {result['description']}")
+            raise StartTlsRefused(f"tls: StartTLS refused: {result['description']}")
         self._encrypt(tls)
         self._ldap = self._adopted()
 
