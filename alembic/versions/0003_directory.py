@@ -14,7 +14,9 @@ FACTS = ("group_role", "granted_role", "disabled_reason")
 
 def upgrade() -> None:
     for name in TEXTS:
-        op.add_column("users", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
+        op.add_column(
+            "users", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''"))
+        )
     for name in FACTS:
         op.add_column("users", sa.Column(name, sa.Text, nullable=True))
     op.add_column("users", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))

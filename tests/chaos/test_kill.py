@@ -3,14 +3,13 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from genai_app.db import Database
 from genai_app.services.answers import LEASE_S
 from tests.conftest import OpenPage, StartApp
-from tests.fakes.app_process import poll
+from tests.fakes.app_process import eventually, poll
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Say
@@ -29,13 +28,6 @@ REAP_S = LEASE_S + 5.0
 def record_of(model: ModelServer, text: str) -> RequestRecord:
     assert poll(lambda: asked(model, text))
     return asked(model, text)[0]
-
-
-async def eventually(test: Callable[[], Awaitable[bool]], within_s: float = 15.0) -> None:
-    """Returns when `test` comes true. For what nobody announces."""
-    async with asyncio.timeout(within_s):
-        while not await test():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])

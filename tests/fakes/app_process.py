@@ -1,5 +1,6 @@
 """The product as users run it: `python -m genai_app serve`, a process of its own on a free port."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -157,6 +158,13 @@ class AppProcess:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
             raise
+
+
+async def eventually(test: Callable[[], Awaitable[bool]], within_s: float = 15.0) -> None:
+    """Returns when `test` comes true. For what nobody announces."""
+    async with asyncio.timeout(within_s):
+        while not await test():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 def poll(test: Callable[[], object], timeout: float = 10.0) -> bool:

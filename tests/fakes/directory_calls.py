@@ -1,6 +1,7 @@
 """Calls to a directory that are to fail, and how."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
 
 import pytest
 
@@ -26,3 +27,14 @@ async def failure(call: Awaitable[object]) -> str:
         await call
     assert type(caught.value) is DirectoryUnavailable, caught.value.detail
     return caught.value.detail
+
+
+def as_environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """Settings of a directory as AppProcess hands them on: lists joined as the product splits
+    them."""
+    return {
+        name: (("," if name == "ldap_urls" else ";").join(map(str, cast("tuple[str, ...]", value))))
+        if isinstance(value, tuple)
+        else str(value)
+        for name, value in settings.items()
+    }
