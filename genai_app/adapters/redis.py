@@ -60,6 +60,11 @@ def limit_storage(url: str | None) -> LimitStorage:
     )
 
 
+def is_shared(storage: LimitStorage) -> bool:
+    """Whether all processes count in it."""
+    return isinstance(storage, RedisStorage)
+
+
 async def give_back(storage: LimitStorage, key: str) -> None:
     """Take the newest entry out of the moving window `key`, which `limits` itself cannot."""
     if isinstance(storage, MemoryStorage):

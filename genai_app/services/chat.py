@@ -299,7 +299,7 @@ class Chat:
             if taken.trusted:
                 budget = await self._limits.settle(link, actor, taken)
             else:
-                budget = await self._limits.settle_by_counting(session, actor)
+                budget = await self._limits.settle_by_counting(session, actor, taken)
             if place.dialog_id is None:
                 dialog = _new_dialog(actor, sent)
                 rows = turn_rows(actor, sent, place, cached, dialog["id"])

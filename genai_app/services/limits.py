@@ -32,7 +32,7 @@ from sqlmodel import col
 
 from genai_app import clock, metrics
 from genai_app.access import Actor
-from genai_app.adapters.redis import LimitStorage, RedisError, give_back
+from genai_app.adapters.redis import LimitStorage, RedisError, give_back, is_shared
 from genai_app.db import Database, Link, Statement
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import Channel, Message, User
@@ -152,7 +152,7 @@ class Limits:
         if oldest < began - CLOCK_SLACK:
             return Taken(trusted=True, budget=budget)
         async with self._db.read() as session:
-            forgotten = await self._count(session, actor, rate, before=began)
+            forgotten = await self._count(session, actor, rate, before=min(began, oldest))
         return Taken(trusted=not forgotten, budget=budget)
 
     async def give_back(self, actor: Actor, taken: Taken) -> None:
@@ -186,7 +186,7 @@ class Limits:
         """
         return granted(await link.fetch(_SETTLE, user_id=actor.user_id), taken, clock.now())
 
-    async def settle_by_counting(self, session: AsyncSession, actor: Actor) -> Budget:
+    async def settle_by_counting(self, session: AsyncSession, actor: Actor, taken: Taken) -> Budget:
         """The same of a unit that is not trusted, from the committed messages.
 
         Raises:
@@ -195,7 +195,7 @@ class Limits:
         """
         user = (
             await session.execute(
-                sa.select(col(User.disabled_at))
+                sa.select(col(User.disabled_at), col(User.counted_until))
                 .where(col(User.id) == actor.user_id)
                 .with_for_update()
             )
@@ -206,11 +206,15 @@ class Limits:
         used = await self._count(session, actor, rate)
         if used >= rate.amount:
             raise refused(Budget(rate.amount, 0, await self._reset_s(session, actor, rate, used)))
-        await session.execute(
-            sa.update(User)
-            .where(col(User.id) == actor.user_id)
-            .values(counted_until=clock.now() + timedelta(seconds=rate.get_expiry()))
-        )
+        now, counted_until = clock.now(), user[1]
+        # until the last unit that the counters of all processes do not have is out of the window
+        known = taken.budget is not None and is_shared(self._storage)
+        if not known or counted_until is None or counted_until <= now:
+            await session.execute(
+                sa.update(User)
+                .where(col(User.id) == actor.user_id)
+                .values(counted_until=now + timedelta(seconds=rate.get_expiry()))
+            )
         reset_s = await self._reset_s(session, actor, rate, used) if used else rate.get_expiry()
         return Budget(rate.amount, rate.amount - used - 1, reset_s)
 

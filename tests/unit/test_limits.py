@@ -5,6 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
@@ -104,6 +105,34 @@ async def test_emptied_counters_give_nothing_away(
     assert await _ask_many([talk], actor, 1) == {"answered": 1}
     assert await _ask_many([talk], actor, 3) == {"rate_limited": 3}
     await close_storage(store)
+
+
+async def test_counters_that_are_whole_are_trusted(
+    make_talk: MakeTalk, redis_server: RedisServer, as_alice: Actor
+) -> None:
+    """Questions in quick succession are not taken for forgotten ones, and after a loss the messages
+    are counted for one window, not for ever."""
+    store = limit_storage(redis_server.url)
+    talk = await make_talk(rate="100/minute", max_parallel=100, storage=store)
+    actor = _by_program(as_alice)
+    for _ in range(3):
+        assert await _ask_many([talk], actor, 1) == {"answered": 1}
+    assert await _counted_until(talk.db) is None
+
+    redis_server.command("FLUSHALL")
+    assert await _ask_many([talk], actor, 1) == {"answered": 1}
+    until = await _counted_until(talk.db)
+    assert until is not None
+    assert await _ask_many([talk], actor, 3) == {"answered": 3}
+    assert await _counted_until(talk.db) == until
+    await close_storage(store)
+
+
+async def _counted_until(db: Database) -> datetime | None:
+    async with db.read() as session:
+        return await session.scalar(
+            sa.select(col(User.counted_until)).where(col(User.username) == "alice")
+        )
 
 
 async def test_a_new_process_remembers(make_talk: MakeTalk, as_alice: Actor) -> None:
