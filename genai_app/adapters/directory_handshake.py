@@ -90,9 +90,11 @@ def encrypted(controller: Controller, tls: ssl.SSLContext, limit: TimeLimit) -> 
     except StartTlsRefused as error:
         raise Fault(Cause.START_TLS_REFUSED, {Fact.DETAIL: error.cause}) from None
     except ControllerFailed as error:
-        if controller.start_tls and not error.cause.startswith("tls"):
-            cause = Cause.START_TLS_REFUSED  # it hung up on the question
-        elif _NOT_TLS.search(error.cause) or error.cause.startswith("timeout"):
+        if error.cause.startswith("timeout"):
+            cause = Cause.SILENT
+        elif controller.start_tls and not error.cause.startswith("tls"):
+            cause = Cause.START_TLS_REFUSED  # it hung up, or has no certificate ("unavailable")
+        elif _NOT_TLS.search(error.cause):
             cause = Cause.NOT_TLS
         else:
             cause = Cause.TLS_FAILED

@@ -177,7 +177,9 @@ async def test_a_wrong_certificate(
     assert server.binds == []
 
 
-@pytest.mark.parametrize("step", [Result(2, "unsupported"), Raw(b"", then_close=True)], ids=str)
+@pytest.mark.parametrize(
+    "step", [Result(2, "unsupported"), Result(52), Raw(b"", then_close=True)], ids=str
+)
 async def test_start_tls_refused(step: Result | Raw, ldap_server: LdapServer) -> None:
     ldap_server.steps["start_tls"] = step
 
@@ -198,11 +200,9 @@ async def test_trust_in_one_certificate(authority: Authority, start_ldap: MakeLd
     """The remedy for a server that signed its own."""
     certificate = authority.issue("127.0.0.1", self_signed=True, ends=90 * DAY)
     server = start_ldap(certificate)
-    server.add("ivanov")
 
     steps = await examined(server, ldap_ca_file=certificate.cert)
 
-    assert failures(steps) == []
     assert step_of(steps, StepName.TLS).outcome is Outcome.OK
 
 
@@ -252,6 +252,19 @@ async def test_a_disabled_service_account(samba: SambaServer) -> None:
     steps = await examined(samba, ldap_bind_dn=disabled, ldap_bind_password=samba_ad.PASSWORD)
 
     assert failures(steps) == [(StepName.SERVICE_BIND, Cause.SERVICE_DISABLED)]
+
+
+@pytest.mark.parametrize("start_tls", [False, True])
+async def test_a_frozen_controller(start_tls: bool, slapd: SlapdServer) -> None:
+    """The kernel takes the connection, and nobody is behind it."""
+    url = slapd.start_tls_url if start_tls else slapd.ldaps_url
+    slapd.freeze()
+    try:
+        steps = await examined(slapd, ldap_urls=(url,), ldap_start_tls=True)
+    finally:
+        slapd.thaw()
+
+    assert failures(steps) == [(StepName.START_TLS if start_tls else StepName.TLS, Cause.SILENT)]
 
 
 async def test_silence(ldap_server: LdapServer) -> None:
