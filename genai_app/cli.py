@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,13 @@ from genai_app.errors import AppError, Conflict, SettingsError
 
 if TYPE_CHECKING:
     from genai_app.models import Origin
+    from genai_app.services.directory_check import Step
     from genai_app.services.users import Users
     from genai_app.settings import Settings
 
 DONE, FAILED, MISUSED = 0, 1, 2
 DEFAULT = "default"
+MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
 
@@ -113,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         "list", help="all accounts, tab separated: name, role, state, origin"
     )
     listing.set_defaults(run=_user(_list))
+
+    ldap = commands.add_parser("ldap", help="the company's directory")
+    verbs = ldap.add_subparsers(required=True, metavar="VERB")
+    check = verbs.add_parser("check", help="examine every controller; exit 1 if something is wrong")
+    check.add_argument("user", nargs="?", default="", help="look for this account as well")
+    check.set_defaults(run=_check_directory)
     return parser
 
 
@@ -138,6 +148,58 @@ def _migrate(settings: Settings, _arguments: argparse.Namespace) -> int:
 
     migrations.upgrade(settings.sqlalchemy_url)
     return DONE
+
+
+def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
+    from genai_app.i18n import translate
+    from genai_app.services.directory_check import Outcome, check
+
+    locale = settings.locale
+    if not settings.directory:
+        _complain(translate(locale, "ldap.not_set"))
+        return MISUSED
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")  # a terminal may lack letters of a name
+
+    async def work() -> Counter[Outcome]:
+        ends: Counter[Outcome] = Counter()
+        place = ""
+        async with contextlib.aclosing(check(settings, arguments.user)) as steps:
+            async for step in steps:
+                if step.controller != place:
+                    _say(step.controller)
+                place = step.controller
+                for line in _step_lines(step, locale):
+                    _say(line)
+                sys.stdout.flush()
+                ends[step.outcome] += 1
+        return ends
+
+    ends = asyncio.run(work())
+    failed, warnings = ends[Outcome.FAILED], ends[Outcome.WARNING]
+    _say("")
+    if failed:
+        _say(translate(locale, "ldap.verdict_failed", failed=failed, warnings=warnings))
+        return FAILED
+    _say(translate(locale, "ldap.verdict_well", warnings=warnings))
+    return DONE
+
+
+def _step_lines(step: Step, locale: str) -> list[str]:
+    from genai_app.services.directory_check import facts_of, name_of, sentences_of
+
+    head = f"  {MARKS[step.outcome]:4}  {name_of(step, locale)}"
+    if step.outcome == "skipped":
+        return [head]
+    facts = ", ".join(_one_line(fact) for fact in facts_of(step, locale))
+    lines = [f"{head}  {round(step.seconds * 1000)} ms{'  ' if facts else ''}{facts}"]
+    lines += [f"        {sentence}" for sentence in sentences_of(step, locale) or ()]
+    return lines
+
+
+def _one_line(text: str) -> str:
+    """Nothing that a server wrote moves the cursor."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _user(

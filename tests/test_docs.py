@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from genai_app.adapters.directory_steps import Cause, Fact, StepName
 from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
@@ -118,6 +119,17 @@ def test_placeholders_of_errors_are_given() -> None:
         assert needed <= names, f"error.{code} wants {needed - names}"
 
 
+def words_of_the_check() -> set[str]:
+    """Keys that the check of the directory puts together from its closed sets of words."""
+    sets = {"step": StepName, "fact": Fact, "cause": Cause, "remedy": Cause}
+    return {f"ldap.{kind}.{word}" for kind, words in sets.items() for word in words}
+
+
+def test_every_step_and_cause_has_its_words() -> None:
+    """Whatever `genai ldap check` finds, it says what is wrong and how to mend it."""
+    assert words_of_the_check() <= set(catalogue("en"))
+
+
 def test_every_sentence_is_used() -> None:
     """A key that nobody asks for is a leftover."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
@@ -127,6 +139,7 @@ def test_every_sentence_is_used() -> None:
         for key in catalogue("en")
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
+        and key not in words_of_the_check()
         and not key.startswith(("period.", "error."))
     ]
     assert unused == []

@@ -66,20 +66,25 @@ def login_filter(name: TypedName, *, active_directory: bool, custom: str) -> str
     return f"(&{_AD_USER}{any_of(names)})"
 
 
+def people_filter(*, active_directory: bool, custom: str) -> str:
+    """The filter that finds all who may log in by their names."""
+    # the custom filter may demand more than a name: a group, a place, not to have been dismissed
+    return custom.replace(PLACE, "*") if custom else f"(&{_AD_USER})" if active_directory else _USER
+
+
 def id_filter(directory_id: str, *, active_directory: bool, custom: str) -> str:
     """The filter that finds the account of that id, if it may still log in by its name.
 
     Raises:
         ValueError: it is no id of such a directory.
     """
-    # the custom filter may demand more than a name: a group, a place, not to have been dismissed
-    may = custom.replace(PLACE, "*") if custom else ""
+    may = people_filter(active_directory=active_directory, custom=custom)
     if active_directory:
         guid = escaped(guid_bytes(directory_id))
-        return f"(&(objectGUID={guid}){may or _AD_USER})"
+        return f"(&(objectGUID={guid}){may})"
     value = escaped(directory_id)
     ids = f"(|(entryUUID={value})(ipaUniqueID={value})(nsUniqueId={value}))"
-    return f"(&{ids}{may or _USER})"
+    return f"(&{ids}{may})"
 
 
 def guid_bytes(text: str) -> bytes:
@@ -95,6 +100,11 @@ def dn_key(dn: str) -> str:
     """A DN such that two ways to write one are equal: case, spaces, escapes, order within a
     relative name. What cannot be parsed equals only itself."""
     return ",".join(_rdn_key(rdn) for rdn in _split(dn.strip(), ",;"))
+
+
+def first_name(dn: str) -> str:
+    """For people: the first value of a DN, `sales` of `cn=sales,ou=groups,dc=corp,dc=test`."""
+    return _unescaped(_split(dn.strip(), ",;")[0].partition("=")[2])
 
 
 def is_below(dn: str, base: str) -> bool:

@@ -151,6 +151,14 @@ class SambaServer:
             }
             _must(admin, admin.modify(self._dn(admin, login), changes))
 
+    def set_domain(self, **attributes: str) -> None:
+        """Replace attributes of the domain itself."""
+        with self._administrator() as admin:
+            changes = {
+                name: [(_ldap3.MODIFY_REPLACE, [value])] for name, value in attributes.items()
+            }
+            _must(admin, admin.modify(DOMAIN, changes))
+
     def set_groups(self, login: str, groups: Sequence[str]) -> None:
         """The groups of the tests that the account is directly in."""
         with self._administrator() as admin:

@@ -1,13 +1,16 @@
 """A real OpenLDAP with the people of tests/corpora/company.ldif."""
 
+import contextlib
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.fakes.certificates import Authority
-from tests.fakes.child import Child, find_program
+from tests.fakes.child import START_TIMEOUT_S, Child, find_program
 from tests.fakes.services import free_port
 
 SUFFIX = "dc=corp,dc=test"
@@ -114,9 +117,18 @@ class SlapdServer:
         listen = f"ldap://127.0.0.1:{self.port} {self.ldaps_url} {self._local}"
         self._child = Child(
             [self._program, "-d", "stats", "-f", str(self._root / "slapd.conf"), "-h", listen],
-            ready="slapd starting",
+            ready="slapd starting",  # said a moment before it listens
             cwd=self._root,
         )
+        until = time.monotonic() + START_TIMEOUT_S
+        for port in (self.port, self.ldaps_port):
+            while True:
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                if not self._child.alive or time.monotonic() > until:
+                    raise RuntimeError(f"slapd does not listen:\n{self._child.output}")
+                time.sleep(0.01)
 
     def stop(self) -> None:
         if self._child is not None:

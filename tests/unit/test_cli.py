@@ -88,6 +88,8 @@ def test_roles_are_the_models() -> None:
         ("serve",),
         ("build",),
         ("migrate",),
+        ("ldap",),
+        ("ldap", "check"),
         ("user",),
         *[
             ("user", verb)
