@@ -22,6 +22,7 @@ from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, op
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
+from genai_app.pages.admin import admin
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
@@ -43,6 +44,7 @@ from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
+from genai_app.state.admin import AdminState
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
@@ -220,6 +222,7 @@ app.register_lifespan_task(running_services)
 app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatState.open)
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
+app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

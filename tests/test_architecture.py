@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "state", "models"},
     "state": {"state", "services", "access", "models"},
     "api": {"api", "services", "web", "access", "models"},
-    "web": {"web", "services", "models"},
+    "web": {"web", "services", "access", "models"},
     "services": {"services", "access", "models", "db", "adapters"},
     "adapters": {"adapters"},
     "access": {"models"},

@@ -5,6 +5,7 @@ import reflex as rx
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
 from genai_app.components.text import error_text, t
+from genai_app.models import Role
 from genai_app.state.chat import COMPOSER_ID, ChatState
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import DialogGroup, DialogRow
@@ -105,6 +106,17 @@ def _corner() -> rx.Component:
             title=t("nav.settings"),
             class_name="user",
             custom_attrs={"data-testid": "settings-link"},
+        ),
+        rx.cond(
+            SessionState.role == Role.ADMIN,
+            rx.el.a(
+                rx.icon("shield-check", size=16),
+                href="/admin",
+                class_name="icon-button",
+                aria_label=t("nav.admin"),
+                title=t("nav.admin"),
+                custom_attrs={"data-testid": "admin-link"},
+            ),
         ),
         preferences(),
         native_form(

@@ -3,31 +3,11 @@
 import reflex as rx
 
 from genai_app.components.composer import composer
-from genai_app.components.icon_button import icon_button
+from genai_app.components.frame import frame
 from genai_app.components.message import message
 from genai_app.components.notices import connection_notice, demo_notice, dock_line, error_notice
-from genai_app.components.sidebar import sidebar
 from genai_app.components.text import t
 from genai_app.state.chat import ChatState
-from genai_app.state.ui import UiState
-
-
-def _bar() -> rx.Component:
-    """The head of a narrow screen."""
-    return rx.el.header(
-        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
-        rx.el.span(
-            rx.cond(ChatState.title != "", ChatState.title, t("nav.new")), class_name="bar-title"
-        ),
-        rx.el.a(
-            rx.icon("square-pen", size=20),
-            href="/",
-            class_name="icon-button",
-            aria_label=t("nav.new"),
-            title=t("nav.new"),
-        ),
-        class_name="bar narrow-only",
-    )
 
 
 def _greeting() -> rx.Component:
@@ -60,34 +40,28 @@ def _dialog() -> rx.Component:
 
 
 def chat() -> rx.Component:
-    return rx.el.div(
-        sidebar(),
+    return frame(
+        rx.cond(ChatState.title != "", ChatState.title, t("nav.new")),
         rx.el.div(
-            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
-        ),
-        rx.el.main(
-            _bar(),
-            rx.el.div(
-                rx.cond(
-                    ChatState.messages.length() > 0,
-                    _dialog(),
-                    rx.cond(ChatState.loaded, _greeting(), rx.el.div(class_name="dialog")),
-                ),
-                class_name="scroll",
+            rx.cond(
+                ChatState.messages.length() > 0,
+                _dialog(),
+                rx.cond(ChatState.loaded, _greeting(), rx.el.div(class_name="dialog")),
             ),
-            rx.el.div(
-                connection_notice(),
-                error_notice(),
-                demo_notice(),
-                composer(),
-                dock_line(),
-                class_name="dock",
-            ),
+            class_name="scroll",
         ),
-        class_name=rx.cond(
+        rx.el.div(
+            connection_notice(),
+            error_notice(),
+            demo_notice(),
+            composer(),
+            dock_line(),
+            class_name="dock",
+        ),
+        look=rx.cond(
             ChatState.loaded,
             rx.cond(ChatState.messages.length() > 0, "app", "app fresh"),
             "app loading",
         ),
-        lang=UiState.locale,
+        composer=True,
     )

@@ -4,32 +4,15 @@ import reflex as rx
 from reflex.style import resolved_color_mode
 
 from genai_app.components.api_keys import api_keys
-from genai_app.components.icon_button import icon_button
+from genai_app.components.frame import page_of_sections
 from genai_app.components.logins import logins
 from genai_app.components.notices import connection_notice, error_notice, limit_left
 from genai_app.components.section import choice, fact, section, switch
-from genai_app.components.sidebar import sidebar
 from genai_app.components.text import t
 from genai_app.state.limits import LimitState
 from genai_app.state.session import SessionState
 from genai_app.state.settings import SettingsState
 from genai_app.state.ui import UiState
-
-
-def _bar() -> rx.Component:
-    """The head of a narrow screen."""
-    return rx.el.header(
-        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
-        rx.el.span(t("settings.title"), class_name="bar-title"),
-        rx.el.a(
-            rx.icon("square-pen", size=20),
-            href="/",
-            class_name="icon-button",
-            aria_label=t("nav.new"),
-            title=t("nav.new"),
-        ),
-        class_name="bar narrow-only",
-    )
 
 
 def _account() -> rx.Component:
@@ -97,28 +80,14 @@ def _usage() -> rx.Component:
 
 
 def settings_page() -> rx.Component:
-    return rx.el.div(
-        sidebar(composer=False),
-        rx.el.div(
-            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
-        ),
-        rx.el.main(
-            _bar(),
-            rx.el.div(
-                rx.el.div(
-                    rx.el.h1(t("settings.title")),
-                    connection_notice(),
-                    error_notice(),
-                    _account(),
-                    _look(),
-                    _usage(),
-                    api_keys(),
-                    logins(),
-                    class_name="settings",
-                ),
-                class_name="page-scroll",
-            ),
-        ),
-        class_name=rx.cond(SettingsState.loaded, "app", "app loading"),
-        lang=UiState.locale,
+    return page_of_sections(
+        t("settings.title"),
+        connection_notice(),
+        error_notice(),
+        _account(),
+        _look(),
+        _usage(),
+        api_keys(),
+        logins(),
+        loaded=SettingsState.loaded,
     )

@@ -19,7 +19,7 @@ from genai_app.web.cookies import cookie_header, session_token
 ROOT = Path(__file__).parents[2]
 # rxconfig.py builds with this host; see there
 BUILT_ORIGIN = b"://origin.invalid"
-_SETTINGS = ("/settings", "/settings/")
+_OTHERS = ("/settings", "/settings/", "/admin", "/admin/")
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 # below these there are no pages: whoever misses is a program
@@ -66,7 +66,7 @@ class Frontend(PrecompressedStaticFiles):
         if path == "/login" and await _is_known(scope, if_unsure=False):
             await RedirectResponse("/", 303)(scope, receive, send)
             return
-        if path in ("/login", *_SETTINGS):
+        if path in ("/login", *_OTHERS):
             # a folder of that name is there too: without this, a redirect to it
             scope = {**scope, "path": f"{path.rstrip('/')}.html"}
 
@@ -102,7 +102,7 @@ class Frontend(PrecompressedStaticFiles):
 
 def is_page(path: str) -> bool:
     """Whether `path` is one of the product's pages that need a login."""
-    if path in ("/", *_SETTINGS):
+    if path in ("/", *_OTHERS):
         return True
     return re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
 

@@ -2,15 +2,20 @@
 shows it, so what is not in the table is refused. tests/socket/ compares it with Reflex's own
 registry."""
 
+import uuid
+
 import reflex as rx
 import structlog
+from cachetools import TTLCache
 from reflex.state import BaseState, StateUpdate
 from reflex_base.event import Event
 
+from genai_app.access import Actor
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Role
 from genai_app.services import services
 from genai_app.services.acting import act_as
+from genai_app.services.audit import Action, Outcome, event
 from genai_app.web.cookies import session_token
 
 log = structlog.get_logger()
@@ -59,7 +64,14 @@ NEEDS: dict[str, Role] = {
     "keys_state.revoke": Role.USER,
     "logins_state.end": Role.USER,
     "logins_state.end_others": Role.USER,
+    "admin_state.open": Role.ADMIN,
+    "directory_state.check": Role.ADMIN,
 }
+
+# what opens a page: whoever may not is sent home
+OPENING = frozenset({"admin_state.open"})
+# so that a program that knocks again and again does not fill the audit
+_refused: TTLCache[tuple[uuid.UUID, str], bool] = TTLCache(10_000, 60)
 
 
 def short_name(event_name: str) -> str:
@@ -88,6 +100,16 @@ class Policy(rx.Middleware):
         needed = NEEDS.get(name)
         if needed is None or not actor.has(needed):
             log.warning("handler.refused", handler=name[:120], user=actor.username)
-            return StateUpdate()
+            await _note(actor, name[:120])
+            return StateUpdate(
+                events=Event.from_event_type(rx.redirect("/")) if name in OPENING else []
+            )
         act_as(actor)
         return None
+
+
+async def _note(actor: Actor, name: str) -> None:
+    if (actor.user_id, name) not in _refused:
+        _refused[actor.user_id, name] = True
+        row = event(Action.ACCESS, Outcome.REFUSED, by=actor, target=name)
+        await services().audit.record(row)

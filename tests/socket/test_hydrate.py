@@ -40,6 +40,8 @@ VARS = {
     "logins_state": {"error_code", "loaded", "logins"},
     "session_state": {"demo_model", "full_name", "role", "username"},
     "settings_state": {"loaded"},
+    "admin_state": {"directory", "loaded"},
+    "directory_state": {"checking", "ended", "error_code", "failed", "steps", "warnings"},
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
@@ -67,7 +69,7 @@ def seen(state: dict[str, dict[str, object]]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("who", ["alice", ""])
 @pytest.mark.parametrize(
-    "path", ["/", "/c/00000000-0000-7000-8000-000000000000", "/settings", "/login"]
+    "path", ["/", "/c/00000000-0000-7000-8000-000000000000", "/settings", "/admin", "/login"]
 )
 async def test_only_known_vars_reach_the_client(who: str, path: str, open_page: OpenPage) -> None:
     """C10. The snapshot of var names of each page, before and after a login."""

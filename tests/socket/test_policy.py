@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import col
 
 from genai_app.db import Database
-from genai_app.models import Dialog, Message
+from genai_app.models import AuditEvent, Dialog, Message, Role
 from genai_app.services.users import Users
 from genai_app.web.policy import NEEDS, PUBLIC, short_name
 from tests.cast import PASSWORDS
@@ -40,7 +41,7 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     """Arguments of the right types."""
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
-    values |= {"name": "mine", "days": "no number"}  # a key is made elsewhere
+    values |= {"username": "ivanov", "name": "mine", "days": "no number"}  # a key is made elsewhere
     ids = ("dialog_id", "answer_id", "message_id", "send_id", "key_id", "session_id")
     values |= dict.fromkeys(ids, NOBODYS)
     return {each: (values | given)[each] for each in arguments(name)}
@@ -109,6 +110,33 @@ async def test_public_handlers_tell_nobody_anything(open_page: OpenPage) -> None
     everything = "".join(frame.text for frame in stranger.frames)
     assert "canary-public" not in everything
     assert "alice" not in everything
+
+
+async def test_users_call_nothing_of_administrators(
+    open_page: OpenPage, app: AppProcess, app_db: Database
+) -> None:
+    """C3. Refused and audited, the page never opened; whoever opens it is sent home."""
+    page = await open_page("bob")
+    log = LogMark(app)
+    names = sorted(name for name, role in NEEDS.items() if role is Role.ADMIN)
+    for name in names:
+        await page.send_event(name, **plausible(name))
+    await page.round_trip()
+    for name in names:
+        assert f'"handler": "{name}"' in log.text()
+    async with app_db.read() as session:
+        events = await session.scalars(
+            sa.select(AuditEvent).where(
+                col(AuditEvent.action) == "access", col(AuditEvent.actor_name) == "bob"
+            )
+        )
+        assert {event.target for event in events} >= set(names)
+    assert page.view("admin_state")["loaded"] is False
+    other = await open_page("bob", path="")
+    await other.open("/admin")
+    assert other.redirects == ["/"]
+    carol = await open_page("carol", "/admin")
+    assert carol.view("admin_state")["loaded"] is True
 
 
 async def test_disabled_users_call_nothing(
@@ -198,7 +226,7 @@ async def test_a_stranger_stops_and_continues_nothing(
 
 
 STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_state")
-STATES += ("settings_state", "keys_state", "logins_state")
+STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
 
 
 @pytest.mark.parametrize("state", STATES)

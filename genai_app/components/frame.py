@@ -1,0 +1,54 @@
+"""What stands around every page of somebody who is logged in: the sidebar, a head on narrow
+screens."""
+
+import reflex as rx
+
+from genai_app.components.icon_button import icon_button
+from genai_app.components.sidebar import sidebar
+from genai_app.components.text import t
+from genai_app.state.ui import UiState
+
+
+def frame(
+    title: rx.Var[str], *content: rx.Component, look: rx.Var[str], composer: bool = False
+) -> rx.Component:
+    """A page.
+
+    Args:
+        title: of the head on narrow screens.
+        look: "app", or "app loading" until the page has what it shows.
+        composer: whether it has one, that a new dialog shall begin in.
+    """
+    return rx.el.div(
+        sidebar(composer=composer),
+        rx.el.div(
+            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
+        ),
+        rx.el.main(_bar(title), *content),
+        class_name=look,
+        lang=UiState.locale,
+    )
+
+
+def page_of_sections(
+    title: rx.Var[str], *sections: rx.Component, loaded: rx.Var[bool]
+) -> rx.Component:
+    """A page that is a heading and a column of sections."""
+    column = rx.el.div(rx.el.h1(title), *sections, class_name="settings")
+    scrolled = rx.el.div(column, class_name="page-scroll")
+    return frame(title, scrolled, look=rx.cond(loaded, "app", "app loading"))
+
+
+def _bar(title: rx.Var[str]) -> rx.Component:
+    return rx.el.header(
+        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
+        rx.el.span(title, class_name="bar-title"),
+        rx.el.a(
+            rx.icon("square-pen", size=20),
+            href="/",
+            class_name="icon-button",
+            aria_label=t("nav.new"),
+            title=t("nav.new"),
+        ),
+        class_name="bar narrow-only",
+    )
