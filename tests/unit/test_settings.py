@@ -162,3 +162,71 @@ def test_load_settings_names_each(settings: Make) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(port=0, locale="fr")
     assert str(caught.value).count("\n") == 1
+
+
+# --- the directory ------------------------------------------------------------------------------
+
+DIRECTORY = {
+    "ldap_urls": "ldaps://dc1.corp.example, ldaps://dc2.corp.example",
+    "ldap_bind_dn": "cn=assistant",
+    "ldap_bind_password": "a password of it",
+    "ldap_user_base": "dc=corp,dc=example",
+}
+
+
+def test_a_directory_turns_local_accounts_off(settings: Make) -> None:
+    assert settings().local_accounts
+    found = settings(**DIRECTORY)
+    assert found.ldap_urls == ("ldaps://dc1.corp.example", "ldaps://dc2.corp.example")
+    assert found.directory
+    assert not found.local_accounts
+    assert settings(**DIRECTORY, local_login=True).local_accounts
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("", ()),
+        ("users, admins", ("users", "admins")),
+        ("cn=a,dc=corp", ("cn=a,dc=corp",)),
+        ("cn=a,dc=corp; cn=b,dc=corp ;users", ("cn=a,dc=corp", "cn=b,dc=corp", "users")),
+        ("cn=a,dc=corp\nОтдел продаж", ("cn=a,dc=corp", "Отдел продаж")),
+    ],
+)
+def test_groups_are_names_or_dns(text: str, groups: tuple[str, ...], settings: Make) -> None:
+    assert settings(**DIRECTORY, ldap_allowed_groups=text).ldap_allowed_groups == groups
+
+
+@pytest.mark.parametrize("place", ["{username}", "{user}", "{0}", "%s", "%u", "%(user)s"])
+def test_a_filter_as_other_products_write_it(place: str, settings: Make) -> None:
+    found = settings(**DIRECTORY, ldap_user_filter=f"(uid={place})")
+    assert found.ldap_user_filter == "(uid={username})"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"ldap_bind_password": None}, "GENAI_LDAP_BIND_PASSWORD"),
+        ({"ldap_bind_dn": ""}, "GENAI_LDAP_BIND_DN"),
+        ({"ldap_user_base": ""}, "GENAI_LDAP_USER_BASE"),
+        ({"ldap_urls": "http://dc1"}, "GENAI_LDAP_URLS"),
+        ({"ldap_user_filter": "(uid=ivanov)"}, "GENAI_LDAP_USER_FILTER"),
+        ({"ldap_user_filter": "(uid={username}"}, "GENAI_LDAP_USER_FILTER"),
+        ({"ldap_urls": "ldap://dc1", "ldap_start_tls": False}, "GENAI_LDAP_START_TLS"),
+        ({"ldap_urls": "", "local_login": False}, "GENAI_LOCAL_LOGIN"),
+    ],
+)
+def test_a_wrong_directory_names_itself(
+    wrong: dict[str, object], named: str, settings: Make
+) -> None:
+    with pytest.raises(SettingsError, match=named):
+        settings(**{**DIRECTORY, **wrong})
+
+
+def test_no_password_in_clear_text(settings: Make) -> None:
+    """StartTLS is asked for by itself, but for this machine's own directory."""
+    found = settings(**DIRECTORY)
+    assert found.start_tls("ldap://dc1.corp.example")
+    assert not found.start_tls("ldap://localhost:1389")
+    assert not found.start_tls("ldaps://dc1.corp.example")
+    assert settings(**DIRECTORY, ldap_start_tls=True).start_tls("ldap://127.0.0.1")
