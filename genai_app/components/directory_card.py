@@ -95,6 +95,29 @@ def _verdict() -> rx.Component:
     )
 
 
+def _recheck() -> rx.Component:
+    return rx.el.div(
+        rx.el.p(t("directory.recheck_hint"), class_name="hint"),
+        rx.el.button(
+            t("directory.recheck"),
+            type="button",
+            class_name="quiet-button",
+            on_click=DirectoryState.recheck,
+            custom_attrs={"data-testid": "recheck"},
+        ),
+        rx.el.p(
+            rx.cond(
+                DirectoryState.rechecked >= 0,
+                t("directory.rechecked", count=DirectoryState.rechecked.to_string()),
+                "",
+            ),
+            class_name="hint",
+            role="status",
+        ),
+        class_name="recheck",
+    )
+
+
 def directory_card() -> rx.Component:
     """The section of the administrators' page."""
     form = rx.el.form(
@@ -132,6 +155,7 @@ def directory_card() -> rx.Component:
                     DirectoryState.steps.length() > 0,
                     rx.el.ol(rx.foreach(DirectoryState.steps, _step), class_name="steps"),
                 ),
+                _recheck(),
             ),
             rx.el.p(t("ldap.not_set"), class_name="empty"),
         ),

@@ -37,6 +37,7 @@ class Action(StrEnum):
     ROLE_CHANGE = "role_change"
     LIMIT_CHANGE = "limit_change"
     LIMIT_HIT = "limit_hit"
+    RECHECK = "recheck"
     DIRECTORY_LOST = "directory_lost"
     ACCESS = "access"  # a door that only some roles may use
 

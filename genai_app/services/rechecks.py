@@ -7,13 +7,14 @@ and an alarm is raised.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
 from sqlmodel import col
 
 from genai_app import clock, metrics
+from genai_app.access import Actor
 from genai_app.adapters.directory import Directory
 from genai_app.db import Database
 from genai_app.errors import AppError, DirectoryUnavailable, StorageUnavailable
@@ -77,6 +78,24 @@ class Rechecks:
                 return True
         return False
 
+    async def hurry(self, actor: Actor) -> int:
+        """Make everybody due at once, for this or another replica. Returns how many have a login, a
+        key or a running answer."""
+        async with self._db.write() as session:
+            found = await session.scalars(
+                sa.update(User)
+                .where(
+                    col(User.origin) == Origin.DIRECTORY,
+                    col(User.disabled_at).is_(None),
+                    _is_here(clock.now()),
+                )
+                .values(checked_at=None)
+                .returning(col(User.id))
+            )
+            count = len(found.all())
+            session.add(event(Action.RECHECK, by=actor, target="everybody", count=count))
+        return count
+
     async def _recheck(self, user: User) -> bool:
         if not await self._claim(user):
             return True
@@ -126,21 +145,6 @@ class Rechecks:
 
     async def _list_due(self) -> Sequence[User]:
         now = clock.now()
-        live = (
-            sa.exists().where(
-                col(Session.user_id) == col(User.id),
-                col(Session.ended_at).is_(None),
-                col(Session.expires_at) > now,
-            ),
-            sa.exists().where(
-                col(ApiKey.user_id) == col(User.id),
-                col(ApiKey.revoked_at).is_(None),
-                sa.or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
-            ),
-            sa.exists().where(
-                col(Generation.user_id) == col(User.id), col(Generation.ended_at).is_(None)
-            ),
-        )
         due = now - timedelta(seconds=self._every_s)
         query = (
             sa.select(User)
@@ -148,7 +152,7 @@ class Rechecks:
                 col(User.origin) == Origin.DIRECTORY,
                 col(User.disabled_at).is_(None),
                 sa.or_(col(User.checked_at).is_(None), col(User.checked_at) <= due),
-                sa.or_(*live),
+                _is_here(now),
             )
             .order_by(col(User.checked_at))
             .limit(BATCH)
@@ -175,3 +179,22 @@ class Rechecks:
             await session.execute(
                 sa.update(User).where(col(User.id) == user.id).values(checked_at=user.checked_at)
             )
+
+
+def _is_here(now: datetime) -> sa.ColumnElement[bool]:
+    """Of a user: something of theirs goes on."""
+    return sa.or_(
+        sa.exists().where(
+            col(Session.user_id) == col(User.id),
+            col(Session.ended_at).is_(None),
+            col(Session.expires_at) > now,
+        ),
+        sa.exists().where(
+            col(ApiKey.user_id) == col(User.id),
+            col(ApiKey.revoked_at).is_(None),
+            sa.or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
+        ),
+        sa.exists().where(
+            col(Generation.user_id) == col(User.id), col(Generation.ended_at).is_(None)
+        ),
+    )

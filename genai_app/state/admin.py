@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import reflex as rx
 
-from genai_app.errors import SettingsError
+from genai_app.errors import AppError, SettingsError
 from genai_app.i18n import LOCALES
 from genai_app.services import services
 from genai_app.services.acting import acting
@@ -51,6 +51,7 @@ class AdminState(rx.State):
         (await self.get_state(SessionState))._show(acting())
         (await self.get_state(ChatState))._leave()
         await (await self.get_state(DialogsState))._load()
+        (await self.get_state(DirectoryState)).rechecked = -1
         self.directory = services().settings.directory
         self.loaded = True
         return await (await self.get_state(LimitState))._refresh()
@@ -65,6 +66,18 @@ class DirectoryState(rx.State):
     warnings: int = 0
     ended: bool = False
     error_code: str = ""
+    rechecked: int = -1  # accounts that were made due; -1: not asked for
+
+    @rx.event
+    async def recheck(self):
+        """Look everybody who is logged in up in the directory now."""
+        rechecks = services().rechecks
+        if rechecks is None:
+            return
+        try:
+            self.rechecked = await rechecks.hurry(acting())
+        except AppError as error:
+            self.error_code = error.code
 
     @rx.event(background=True, supersedes=True)
     async def check(self, username: str):

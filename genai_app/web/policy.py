@@ -66,6 +66,7 @@ NEEDS: dict[str, Role] = {
     "logins_state.end_others": Role.USER,
     "admin_state.open": Role.ADMIN,
     "directory_state.check": Role.ADMIN,
+    "directory_state.recheck": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home

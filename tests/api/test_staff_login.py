@@ -166,6 +166,30 @@ async def test_shut_in_the_directory_is_out_everywhere(
     assert status == 200
 
 
+async def test_looked_up_at_once(
+    slapd: SlapdServer, staff_app: StaffApp, open_page: OpenPage
+) -> None:
+    """B7. An administrator need not wait for the next recheck."""
+    app = staff_app(slapd)
+    admin = await open_page(path="", at=app)
+    await admin.log_in("ivanov", PASSWORD)
+    await admin.open("/admin")
+    _, told = await post_token(app, "smirnova", PASSWORD)
+    await asyncio.to_thread(slapd.change, LOCK)
+    try:
+        await admin.send_event("directory_state.recheck")
+        await admin.wait_for(lambda: admin.view("directory_state")["rechecked"] == 2)
+        async with client_of(app, str(told["access_token"])) as client:
+
+            async def is_out() -> bool:
+                return (await client.get("/me")).status_code == 401
+
+            await eventually(is_out)
+    finally:
+        await asyncio.to_thread(slapd.change, UNLOCK)
+    assert await _events(app, "recheck") == 1
+
+
 async def test_a_directory_that_is_away_logs_nobody_out(
     slapd: SlapdServer, staff_app: StaffApp
 ) -> None:

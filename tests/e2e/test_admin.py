@@ -48,6 +48,8 @@ async def test_the_directory_is_checked(
     await expect(page.get_by_test_id("verdict")).to_contain_text("Каталог готов")
     steps = page.get_by_test_id("directory-step")
     await expect(steps.last).to_contain_text("роль: user")
+    await page.get_by_test_id("recheck").click()
+    await expect(page.get_by_text("Сверяются учётные записи: 1")).to_be_visible()
     await assert_accessible(page)
 
     slapd.stop()

@@ -41,7 +41,15 @@ VARS = {
     "session_state": {"demo_model", "full_name", "role", "username"},
     "settings_state": {"loaded"},
     "admin_state": {"directory", "loaded"},
-    "directory_state": {"checking", "ended", "error_code", "failed", "steps", "warnings"},
+    "directory_state": {
+        "checking",
+        "ended",
+        "error_code",
+        "failed",
+        "rechecked",
+        "steps",
+        "warnings",
+    },
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
