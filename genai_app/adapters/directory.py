@@ -231,6 +231,8 @@ class Directory:
                     self._controllers.served(controller)
                     return result
         except TimeIsUp:
+            if not limit.begun:
+                raise DirectoryUnavailable(BUSY) from None
             if not causes or not causes[-1].startswith("timeout"):
                 causes.append("timeout")
         raise DirectoryUnavailable("; ".join(causes)[:500] or "dns: no address")
