@@ -84,13 +84,13 @@ class Link:
     async def insert(self, kind: Any, *rows: Row) -> None:
         """Add rows of `new_row(kind)`, each after those before it."""
         for row in rows:
-            await self.fetch(_insert_into(table_of(kind)), **row)
+            await self.fetch(_insert_into(kind), **row)
 
 
 class Database:
     """Opens sessions, and links for the few statements that every question runs.
 
-    `read()`, `write()`, `look()` and `transaction()` are the only ways to the database.
+    `read()`, `write()` and `look()` are the only ways to the database.
 
     Args:
         url: `postgresql://...` or `sqlite:///path`, without a driver.
@@ -145,18 +145,8 @@ class Database:
 
     @asynccontextmanager
     async def look(self) -> AsyncGenerator[Link]:
-        """A link for queries. Raises StorageUnavailable."""
-        with _translated():
-            if self.is_sqlite:
-                async with self._reader.connect() as connection:
-                    yield Link(connection=connection)
-            else:
-                async with self._driver() as driver:
-                    yield Link(driver)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Link]:
-        """A link inside one transaction: committed when the block ends, rolled back on an error.
+        """A link outside any transaction: each statement is one of its own. On SQLite for queries
+        only.
 
         Raises:
             IntegrityError: a unique key is taken.
@@ -164,10 +154,10 @@ class Database:
         """
         with _translated():
             if self.is_sqlite:
-                async with self._writer.begin() as connection:
+                async with self._reader.connect() as connection:
                     yield Link(connection=connection)
             else:
-                async with self._driver() as driver, driver.transaction():
+                async with self._driver() as driver:
                     yield Link(driver)
 
     @asynccontextmanager
@@ -178,7 +168,7 @@ class Database:
         try:
             yield driver
         finally:
-            if driver.is_closed() or driver.is_in_transaction():  # broken off: for nobody else
+            if driver.is_closed():
                 pooled.invalidate()
             pooled.close()
 
@@ -209,13 +199,13 @@ class Database:
 def new_row(kind: Any, **values: Any) -> Row:
     """What `kind(**values)` would be, as values by column, at a tenth of its cost. Ids and moments
     have no default here."""
-    return {**_defaults(table_of(kind), kind), **values}
+    return {**_defaults(kind), **values}
 
 
 @cache
-def _defaults(table: sa.Table, kind: Any) -> Row:
+def _defaults(kind: Any) -> Row:
     told = {name: field.get_default() for name, field in kind.model_fields.items()}
-    return {column.name: None for column in table.columns} | {
+    return {column.name: None for column in table_of(kind).columns} | {
         name: value for name, value in told.items() if value is not PydanticUndefined
     }
 
@@ -226,7 +216,8 @@ def table_of(kind: Any) -> sa.Table:
 
 
 @cache
-def _insert_into(table: sa.Table) -> Statement:
+def _insert_into(kind: Any) -> Statement:
+    table = table_of(kind)
     return Statement(sa.insert(table).values({c.name: sa.bindparam(c.name) for c in table.columns}))
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.db import Database, Row, Statement, new_row, table_of
+from genai_app.db import Database, Link, Row, Statement, new_row, table_of
 from genai_app.models import Generation, Message, Source, Status
 
 LEASE_S = 10.0
@@ -190,7 +190,8 @@ class Answers:
             "finished_at": clock.now(),
         }
         if self._db.is_sqlite:
-            async with self._db.transaction() as link:
+            async with self._db.write() as session:
+                link = Link(connection=await session.connection())
                 written, _ = [await link.fetch(each, **values) for each in _ENDS]
         else:
             async with self._db.look() as link:

@@ -106,14 +106,10 @@ class Auth:
             raise await self._refuse("no_login", None, channel)
         try:
             return await self._staff.log_in(username, password)
-        except NotAuthenticated as error:
+        except (NotAuthenticated, Forbidden) as error:
             user = await self._find(account_name(username), Origin.DIRECTORY)
-            raise await self._refuse(error.detail, user, channel) from None
-        except Forbidden as error:
-            user = await self._find(account_name(username), Origin.DIRECTORY)
-            log.info("login.check_failed", reason=error.detail)
-            await self._note(error.detail, channel, user)
-            raise
+            refused = await self._refuse(error.detail, user, channel)
+            raise (error if isinstance(error, Forbidden) else refused) from None
 
     async def _check_local(self, username: str, password: str) -> User | tuple[str, User | None]:
         """The account, or why not and whose it is."""

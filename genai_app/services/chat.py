@@ -284,9 +284,7 @@ class Chat:
     ) -> tuple[Turn, bool]:
         """Commit question and answer, and tell whether they had been there before."""
         if self._is_plain(place, sent, taken):
-            dialog = _new_dialog(actor, sent)
-            rows = turn_rows(actor, sent, place, cached, dialog["id"])
-            dialog["leaf_id"] = rows[-1]["id"]
+            dialog, rows = _new_dialog(actor, sent, place, cached)
             lease = None if cached else self._generations.lease(rows[-1])
             budget = await commit_new_dialog(self._db, actor, taken, dialog, rows, lease)
             return _turn(rows[-1], budget, cached), False
@@ -301,9 +299,7 @@ class Chat:
             else:
                 budget = await self._limits.settle_by_counting(session, actor, taken)
             if place.dialog_id is None:
-                dialog = _new_dialog(actor, sent)
-                rows = turn_rows(actor, sent, place, cached, dialog["id"])
-                dialog["leaf_id"] = rows[-1]["id"]
+                dialog, rows = _new_dialog(actor, sent, place, cached)
                 await link.insert(Dialog, dialog)
             else:
                 found = await get_dialog(session, actor, place.dialog_id, lock=True)
@@ -350,16 +346,22 @@ class Chat:
         return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
 
 
-def _new_dialog(actor: Actor, sent: Sent) -> Row:
-    moment = clock.now()
-    return new_row(
+def _new_dialog(
+    actor: Actor, sent: Sent, place: Place, cached: CachedAnswer | None
+) -> tuple[Row, list[Row]]:
+    """A dialog and its first messages."""
+    moment, dialog_id = clock.now(), new_id()
+    rows = turn_rows(actor, sent, place, cached, dialog_id)
+    dialog = new_row(
         Dialog,
-        id=new_id(),
+        id=dialog_id,
         user_id=actor.user_id,
         title=make_title(sent.text),
+        leaf_id=rows[-1]["id"],
         created_at=moment,
         updated_at=moment,
     )
+    return dialog, rows
 
 
 def _turn(answer: Row, budget: Budget | None, cached: CachedAnswer | None) -> Turn:

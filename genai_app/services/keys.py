@@ -73,7 +73,7 @@ class Keys:
             count = await session.scalar(
                 sa.select(sa.func.count())
                 .select_from(ApiKey)
-                .where(col(ApiKey.user_id) == actor.user_id, _alive())
+                .where(col(ApiKey.user_id) == actor.user_id, alive_key())
             )
             if (count or 0) >= MAX_KEYS:
                 raise Conflict(code="too_many_keys")
@@ -152,7 +152,8 @@ class Keys:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).digest()
 
 
-def _alive(now: Any = None) -> sa.ColumnElement[bool]:
+def alive_key(now: Any = None) -> sa.ColumnElement[bool]:
+    """Of a key: it opens the API at this moment, or at `now`; its user is another question."""
     moment = clock.now() if now is None else now
     return sa.and_(
         col(ApiKey.revoked_at).is_(None),
@@ -165,7 +166,7 @@ _HOLDER = Statement(
     .join(User, col(User.id) == col(ApiKey.user_id))
     .where(
         col(ApiKey.key_hash) == sa.bindparam("key_hash"),
-        _alive(sa.bindparam("now", type_=UtcDateTime)),
+        alive_key(sa.bindparam("now", type_=UtcDateTime)),
         col(User.disabled_at).is_(None),
     )
 )

@@ -140,12 +140,12 @@ class Limits:
             return Taken(trusted=False, budget=None)
         began = clock.now()
         try:
-            granted = await self._limiter.hit(rate, key)
+            within = await self._limiter.hit(rate, key)
             budget = await self._budget(rate, key)
         except StorageError as error:
             self._lost(error)
             return Taken(trusted=False, budget=None)
-        if not granted:
+        if not within:
             raise refused(budget)
         # a message of this window from before the oldest unit: the counters have forgotten its own
         oldest = clock.now() + timedelta(seconds=budget.reset_s - rate.get_expiry())

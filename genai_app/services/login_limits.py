@@ -94,11 +94,7 @@ class Try:
 
     async def undo(self) -> None:
         """Nobody could say whether the password was right: count this try nowhere."""
-        try:
-            for window in self._taken:
-                await give_back(self._storage, window.full_key)
-        except (StorageError, RedisError) as error:
-            self._limits.note_lost(error)
+        await self._give_back(forgetting=False)
 
     async def succeeded(self) -> None:
         """Forget the failures of this account at this address; count this try nowhere.
@@ -106,10 +102,13 @@ class Try:
         Of the other windows one unit comes back, not all: whoever has an account of their own
         could else guess at others without an end.
         """
+        await self._give_back(forgetting=True)
+
+    async def _give_back(self, *, forgetting: bool) -> None:
         try:
             for window in self._taken:
-                undo = forget if window.key.startswith("pair") else give_back
-                await undo(self._storage, window.full_key)
+                pair = forgetting and window.key.startswith("pair")
+                await (forget if pair else give_back)(self._storage, window.full_key)
         except (StorageError, RedisError) as error:
             self._limits.note_lost(error)
 

@@ -20,6 +20,8 @@ from genai_app.db import Database
 from genai_app.errors import AppError, DirectoryUnavailable, StorageUnavailable
 from genai_app.models import ApiKey, Generation, Origin, Session, User
 from genai_app.services.audit import Action, Audit, Outcome, event
+from genai_app.services.keys import alive_key
+from genai_app.services.sessions import live_session
 from genai_app.services.staff import BY, Staff
 
 log = structlog.stdlib.get_logger(__name__)
@@ -184,16 +186,8 @@ class Rechecks:
 def _is_here(now: datetime) -> sa.ColumnElement[bool]:
     """Of a user: something of theirs goes on."""
     return sa.or_(
-        sa.exists().where(
-            col(Session.user_id) == col(User.id),
-            col(Session.ended_at).is_(None),
-            col(Session.expires_at) > now,
-        ),
-        sa.exists().where(
-            col(ApiKey.user_id) == col(User.id),
-            col(ApiKey.revoked_at).is_(None),
-            sa.or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
-        ),
+        sa.exists().where(col(Session.user_id) == col(User.id), live_session(now)),
+        sa.exists().where(col(ApiKey.user_id) == col(User.id), alive_key(now)),
         sa.exists().where(
             col(Generation.user_id) == col(User.id), col(Generation.ended_at).is_(None)
         ),

@@ -178,8 +178,7 @@ class Sessions:
             sa.select(Session)
             .where(
                 col(Session.user_id) == actor.user_id,
-                col(Session.ended_at).is_(None),
-                col(Session.expires_at) > clock.now(),
+                live_session(),
             )
             .order_by(col(Session.created_at).desc(), col(Session.id).desc())
             .limit(MAX_LISTED)
@@ -264,12 +263,13 @@ def make_actor(
 
 def alive_session(now: Any = None) -> sa.ColumnElement[bool]:
     """Of a session joined with its user: it is a login at this moment, or at `now`."""
+    return sa.and_(live_session(now), col(User.disabled_at).is_(None))
+
+
+def live_session(now: Any = None) -> sa.ColumnElement[bool]:
+    """Of a session alone: it has neither ended nor expired."""
     moment = clock.now() if now is None else now
-    return sa.and_(
-        col(Session.ended_at).is_(None),
-        col(Session.expires_at) > moment,
-        col(User.disabled_at).is_(None),
-    )
+    return sa.and_(col(Session.ended_at).is_(None), col(Session.expires_at) > moment)
 
 
 _BY_TOKEN = holder_by(col(Session.token_hash) == sa.bindparam("token_hash"))
@@ -282,8 +282,7 @@ async def _end_where(session: AsyncSession, actor: Actor, which: sa.ColumnElemen
         .where(
             which,
             col(Session.user_id) == actor.user_id,
-            col(Session.ended_at).is_(None),
-            col(Session.expires_at) > clock.now(),
+            live_session(),
         )
         .values(ended_at=clock.now(), end_reason="revoked")
         .returning(col(Session.id))

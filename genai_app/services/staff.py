@@ -63,13 +63,13 @@ class Staff:
                     user.disabled_at = user.disabled_reason = None
                     session.add(event(Action.USER_ENABLE, by=BY, target=user.username))
         if role is None:
-            raise self.no_access()
+            raise self._no_access()
         assert user is not None
         if user.disabled_at is not None:
             raise NotAuthenticated("disabled", code="wrong_credentials")
         return user
 
-    def no_access(self) -> Forbidden:
+    def _no_access(self) -> Forbidden:
         """What somebody is told whom no group lets in."""
         contact = self._settings.ldap_contact
         if contact:
@@ -99,7 +99,8 @@ class Staff:
     async def _refresh(
         self, session: AsyncSession, user: User | None, person: Person, role: Role
     ) -> User:
-        name = _username(person)
+        name, granted = _username(person), user.granted_role if user else None
+        held = higher_role(role, granted)
         holder = await session.scalar(
             sa.select(User).where(
                 col(User.origin) == Origin.DIRECTORY,
@@ -113,14 +114,14 @@ class Staff:
             user = User(username=name, origin=Origin.DIRECTORY, external_id=person.id)
             session.add(user)
             session.add(event(Action.USER_ADD, by=BY, target=name, role=role))
-        elif (held := higher_role(role, user.granted_role)) != user.role:
+        elif held != user.role:
             session.add(event(Action.ROLE_CHANGE, by=BY, target=name, before=user.role, role=held))
         user.username = name
         user.full_name = clean_text(person.full_name).strip()[:MAX_FULL_NAME]
         user.mail = clean_text(person.mail)[:MAX_FULL_NAME]
         user.directory_dn = clean_text(person.dn)
         user.group_role = role
-        user.role = higher_role(role, user.granted_role)
+        user.role = held
         user.checked_at = clock.now()
         return user
 
