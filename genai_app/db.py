@@ -4,13 +4,17 @@ PostgreSQL: asyncpg, one pool. SQLite: WAL, one writer connection with BEGIN IMM
 of readers; the driver's own deferred transactions lose updates under concurrency.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from weakref import WeakSet
 
+import aiosqlite
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import sqlalchemy as sa
 from pydantic_core import PydanticUndefined
@@ -35,6 +39,7 @@ POOL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
 PING_AFTER_S = 1.0
+CLOSE_TIMEOUT_S = 5.0
 
 # SQLSTATE classes: connection, authorization, no such database, deadlock, out of resources, in use,
 # shutting down or starting up, system error. asyncpg's own have no class of their own in SQLAlchemy
@@ -98,12 +103,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.is_sqlite = url.startswith("sqlite")
+        self._threads: WeakSet[Thread] = WeakSet()
         if self.is_sqlite:
             path = Path(sa.engine.make_url(url).database or "")
             path.parent.mkdir(parents=True, exist_ok=True)
-            async_url = url.replace("sqlite://", "sqlite+aiosqlite://", 1)
-            self._writer = _sqlite_engine(async_url, pool_size=1, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(async_url, pool_size=4, begin="BEGIN")
+            threads = self._threads
+            self._writer = _sqlite_engine(path, threads, pool_size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(path, threads, pool_size=4, begin="BEGIN")
         else:
             self._writer = create_async_engine(
                 url.replace("postgresql://", "postgresql+asyncpg://", 1),
@@ -194,6 +200,10 @@ class Database:
         await self._writer.dispose()
         if self.is_sqlite:
             await self._reader.dispose()
+        # a query that was cancelled leaves its connection to a thread, which tells the event loop
+        # when it is done: the loop must be there then
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, CLOSE_TIMEOUT_S)
 
 
 def new_row(kind: Any, **values: Any) -> Row:
@@ -280,9 +290,21 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
+def _sqlite_engine(
+    path: Path, threads: WeakSet[Thread], *, pool_size: int, begin: str
+) -> AsyncEngine:
+    """`threads` is told of each connection's thread."""
+
+    async def open_driver() -> aiosqlite.Connection:
+        driver = aiosqlite.connect(path)
+        thread = driver._thread  # pyright: ignore[reportPrivateUsage] - it has no public name
+        thread.daemon = True  # as SQLAlchemy makes it
+        threads.add(thread)
+        return await driver
+
     engine = create_async_engine(
-        url,
+        "sqlite+aiosqlite://",
+        async_creator=open_driver,
         poolclass=sa.pool.AsyncAdaptedQueuePool,
         pool_size=pool_size,
         max_overflow=0,

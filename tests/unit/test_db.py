@@ -1,6 +1,7 @@
 """Both databases behave as the services take for granted."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -220,3 +221,31 @@ async def test_database_that_takes_nobody(on_postgres: tuple[PostgresServer, Dat
 
 def test_time_is_utc() -> None:
     assert User(username="eve").created_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+async def test_closing_waits_for_the_threads_of_cancelled_queries(database_url: str) -> None:
+    """A query that was cancelled twice leaves its connection to a thread; when the database is
+    closed nothing of it runs any more, and the event loop may go."""
+    before = set(threading.enumerate())
+    database = Database(database_url)
+
+    async def count() -> None:
+        async with database.read() as session:
+            await session.execute(
+                sa.text(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                    " WHERE i < 1000000) SELECT max(i) FROM n"
+                )
+            )
+
+    await database.check()
+    counting = asyncio.create_task(count())
+    await asyncio.wait([counting], timeout=0.05)
+    for _ in range(2):
+        counting.cancel()
+        await asyncio.wait([counting], timeout=0.05)
+    assert counting.done()
+    await database.close()
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if "_connection_worker_thread" in thread.name]
