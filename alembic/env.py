@@ -11,7 +11,12 @@ METADATA = models.SQLModel.metadata  # of models: importing them is what fills i
 
 
 def _run(connection: sa.Connection) -> None:
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True)
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        render_as_batch=True,
+        include_name=lambda name, *_: migrations.is_modelled(name),
+    )
     with context.begin_transaction():
         context.run_migrations()
 

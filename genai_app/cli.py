@@ -283,7 +283,7 @@ def _origin(arguments: argparse.Namespace) -> Origin:
 
 
 def _limit(text: str) -> str:
-    from genai_app.settings import parse_limit
+    from genai_app.notations import parse_limit
 
     if text != DEFAULT:
         try:

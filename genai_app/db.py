@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from genai_app.errors import StorageUnavailable
+from genai_app.words import stemmed
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON")
 POOL_SIZE = 10
@@ -321,6 +322,7 @@ def _sqlite_engine(
         cursor.close()
         # its own folds only a to z: a search for ОТПУСК must find "отпуск"
         connection.create_function("lower", 1, _lower, deterministic=True)
+        connection.create_function("stemmed", 1, stemmed, deterministic=True)  # of the triggers
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:

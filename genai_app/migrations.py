@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -10,11 +11,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from genai_app.errors import Conflict, StorageUnavailable
+from genai_app.words import stemmed
 
 log = structlog.stdlib.get_logger(__name__)
 
-HEAD = "0003"  # the last revision in alembic/versions; a test compares, so alembic stays unimported
+HEAD = "0004"  # the last revision in alembic/versions; a test compares, so alembic stays unimported
 INI = Path(__file__).parent.parent / "alembic.ini"
+# what the models do not have: SQLite's full text tables, PostgreSQL's index over the words
+BESIDE_MODELS = ("message_words", "ix_message_search_words")
 LOCK_KEY = 0x67656E6169  # "genai": one number for all starters of one database
 LOCK_TIMEOUT_S = 600
 CONNECT_TIMEOUT_S = 5
@@ -23,6 +27,11 @@ CONNECT_TIMEOUT_S = 5
 def driver_url(url: str) -> str:
     """`url` with the synchronous driver that migrations use."""
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def is_modelled(name: str | None) -> bool:
+    """Whether a table or index is one of the models'."""
+    return not (name or "").startswith(BESIDE_MODELS)
 
 
 def is_current(url: str) -> bool:
@@ -93,6 +102,8 @@ def _engine(url: str) -> Generator[sa.Engine]:
         # isolation_level None: the driver opens no transaction of its own
         arguments = {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
     engine = sa.create_engine(driver_url(url), poolclass=sa.pool.NullPool, connect_args=arguments)
+    if path is not None:
+        event.listen(engine, "connect", _add_functions)
     try:
         yield engine
     except (OperationalError, InterfaceError) as error:
@@ -108,6 +119,10 @@ def _engine(url: str) -> Generator[sa.Engine]:
 def _sqlite_path(url: str) -> Path | None:
     parsed = sa.engine.make_url(url)
     return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
+def _add_functions(connection: Any, _record: object) -> None:
+    connection.create_function("stemmed", 1, stemmed, deterministic=True)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

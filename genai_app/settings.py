@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem
 from pydantic import (
     Field,
     SecretStr,
@@ -28,46 +28,17 @@ from pydantic_settings import (
 )
 
 from genai_app.errors import SettingsError
+from genai_app.notations import ROLES, parse_limit, parse_rules
+from genai_app.secret_files import PREFIX, SECRET_FIELDS, SecretFiles
 
-PREFIX = "GENAI_"
 MIN_SECRET_BYTES = 32
 MIN_SECRET_DISTINCT = 8  # "aaaa..." and "changeme" repeated are long, not secret
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "secret", "default", "example", "password")
 
-MAX_WINDOW_S = 31 * 86400
 
 Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
 
 
-class SecretFiles(PydanticBaseSettingsSource):
-    """`GENAI_NAME_FILE` names a file that holds the value of `GENAI_NAME` (container secrets)."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        key = f"{PREFIX}{field_name.upper()}_FILE"
-        path = os.environ.get(key)
-        if not path:
-            return None, field_name, False
-        try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{key}: cannot read {path}: {error}") from error
-        return text, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name in SECRET_FIELDS:
-            value, key, _ = self.get_field_value(None, name)
-            if value is not None:
-                found[key] = value
-        return found
-
-
-SECRET_FIELDS = frozenset(
-    {
-        *("secret_key", "database_url", "redis_url", "llm_api_key", "ldap_bind_password"),
-        *("admin_password", "metrics_token"),
-    }
-)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # how other products write the place of the name in a filter
 FILTER_PLACES = ("{username}", "{user}", "{login}", "{0}", "%(user)s", "%s", "%u")
@@ -137,6 +108,14 @@ class Settings(BaseSettings):
     trusted_proxy_hops: Annotated[int, Field(ge=0, le=10)] = 0
     metrics_token: SecretStr | None = None
 
+    review_mode: Literal["named", "pseudonymous", "off"] = "named"
+    retention_days: Annotated[int, Field(ge=0, le=36500)] = 0
+    retention_rules: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    deleted_days: Annotated[int, Field(ge=0, le=36500)] = 30
+    export_days: Annotated[int, Field(ge=1, le=366)] = 7
+    verified_days: Annotated[int, Field(ge=1, le=3650)] = 180
+    audit_anchor: Path | None = None
+
     locale: Literal["ru", "en"] = "ru"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"
@@ -183,6 +162,11 @@ class Settings(BaseSettings):
         if value.count("(") != value.count(")"):
             raise ValueError("has an odd parenthesis")
         return value if not value or value.startswith("(") else f"({value})"
+
+    @field_validator("retention_rules", mode="before")
+    @classmethod
+    def _split_rules(cls, value: object) -> object:
+        return parse_rules(value) if isinstance(value, str) else value
 
     @field_validator("llm_base_url", "ldap_urls", mode="before")
     @classmethod
@@ -309,10 +293,7 @@ class Settings(BaseSettings):
     def rates(self) -> dict[str, RateLimitItem]:
         """The limit of each role, by its name."""
         own = {"reviewer": self.rate_limit_reviewer, "admin": self.rate_limit_admin}
-        return {
-            role: parse_limit(own.get(role) or self.rate_limit)
-            for role in ("user", "reviewer", "admin")
-        }
+        return {role: parse_limit(own.get(role) or self.rate_limit) for role in ROLES}
 
     @cached_property
     def url(self) -> str:
@@ -358,21 +339,6 @@ class Settings(BaseSettings):
         if len(text) < MIN_SECRET_BYTES:
             raise SettingsError(f"{path}: damaged, {MIN_SECRET_BYTES} bytes or more are needed")
         return text.encode()
-
-
-def parse_limit(text: str) -> RateLimitItem:
-    """A limit in the notation of `limits`: `30/minute`, `1000 per 8 hours`.
-
-    Raises:
-        ValueError: not of that notation, nothing at all, or a window of more than 31 days.
-    """
-    try:
-        item = parse(text)
-    except ValueError:
-        raise ValueError("must look like 30/minute or 500 per 8 hours") from None
-    if item.amount < 1 or item.get_expiry() > MAX_WINDOW_S:
-        raise ValueError("must let at least one through and look back at most 31 days")
-    return item
 
 
 def load_settings(**overrides: Any) -> Settings:

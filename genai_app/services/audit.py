@@ -1,10 +1,12 @@
 """Who did what, and whether it was allowed: one row an event, in the transaction of the deed where
 there is one. Never a password, a token, or what somebody asked or was told."""
 
+import uuid
 from contextvars import ContextVar
 from enum import StrEnum
 
 import structlog
+from cachetools import TTLCache
 
 from genai_app.access import Actor
 from genai_app.db import Database
@@ -15,6 +17,8 @@ from genai_app.text import clean_text
 log = structlog.stdlib.get_logger(__name__)
 
 MAX_TARGET = 200
+MAX_REASON = 500
+NEWS_S = 60.0
 
 # The address of the client that this task serves; set by the door it came through.
 client_address: ContextVar[str] = ContextVar("client_address", default="")
@@ -40,6 +44,21 @@ class Action(StrEnum):
     RECHECK = "recheck"
     DIRECTORY_LOST = "directory_lost"
     ACCESS = "access"  # a door that only some roles may use
+    ADMIN_VIEW = "admin_view"  # a page of the administrators
+    DIALOG_LIST = "dialog_list"  # a list or search over everybody's dialogs
+    DIALOG_READ = "dialog_read"
+    DIALOG_REVEAL = "dialog_reveal"  # whose a dialog is, under GENAI_REVIEW_MODE=pseudonymous
+    REVIEW_STATE = "review_state"
+    REVIEW_NOTE = "review_note"
+    VERDICT = "verdict"
+    VERIFIED_WRITE = "verified_write"
+    VERIFIED_RETIRE = "verified_retire"
+    EXPORT = "export"
+    EXPORT_DOWNLOAD = "export_download"
+    HOLD = "hold"
+    RETENTION = "retention"
+    ERASE = "erase"
+    SETTING_CHANGE = "setting_change"
 
 
 class Outcome(StrEnum):
@@ -54,6 +73,8 @@ def event(
     by: Actor | User | str = "",
     target: str = "",
     channel: Channel | str = "",
+    subject: uuid.UUID | None = None,
+    why: str = "",
     **details: object,
 ) -> AuditEvent:
     """The row to add to a session.
@@ -61,6 +82,8 @@ def event(
     Args:
         by: who acts; a name where nobody is known by it, or the operator's command line.
         target: what it is done to, as an administrator would name it.
+        subject: whose dialogs it is about; that user sees the event on `/settings`.
+        why: the reason that the actor gave, in their own words.
         details: short facts such as `reason="disabled"`; no content of dialogs.
     """
     known = by if isinstance(by, Actor | User) else None
@@ -75,6 +98,8 @@ def event(
         channel=channel or (known.channel if isinstance(known, Actor) else ""),
         address=client_address.get(),
         request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
+        subject_id=subject,
+        reason=clean_text(why)[:MAX_REASON],
         details=" ".join(f"{key}={clean_text(str(value))[:100]}" for key, value in details.items()),
     )
 
@@ -84,6 +109,16 @@ class Audit:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._news: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, NEWS_S)
+
+    async def record_news(self, row: AuditEvent, *of: str) -> None:
+        """Commit the first of a minute of these events: a program that knocks again and again must
+        not fill the table. `of`: what makes two of them the same; by default who does what to whom.
+        """
+        same = of or (str(row.actor_id), row.actor_name, row.action, row.outcome, row.target)
+        if same not in self._news:
+            self._news[same] = True
+            await self.record(row)
 
     async def record(self, row: AuditEvent) -> None:
         """Commit one event. A refusal stands although the database is away: then the log has it."""

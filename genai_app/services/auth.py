@@ -15,7 +15,7 @@ from genai_app.errors import (
 from genai_app.models import Channel, Origin, User
 from genai_app.services import passwords
 from genai_app.services.audit import Action, Audit, Outcome, client_address, event
-from genai_app.services.login_limits import Amounts, LoginLimits, Try
+from genai_app.services.login_limits import Amounts, LoginLimits, Try, network_of
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.users import Users
 
@@ -90,8 +90,7 @@ class Auth:
             return await self._limits.take(username, client_address.get(), amounts)
         except RateLimited as error:
             log.info("login.check_failed", reason=error.code)
-            if await self._limits.is_news(client_address.get()):
-                await self._note(error.code, channel)
+            await self._note(error.code, channel, news=True)
             raise
 
     async def _check(self, username: str, password: str, channel: Channel) -> User:
@@ -146,12 +145,17 @@ class Auth:
         await self._note(reason, channel, user)
         return _refused(reason, user)
 
-    async def _note(self, reason: str, channel: Channel, user: User | None = None) -> None:
+    async def _note(
+        self, reason: str, channel: Channel, user: User | None = None, *, news: bool = False
+    ) -> None:
         # no unknown name: people type their password into the wrong field
         by = user or ""
-        await self._audit.record(
-            event(Action.LOGIN, Outcome.REFUSED, by=by, channel=channel, reason=reason)
-        )
+        row = event(Action.LOGIN, Outcome.REFUSED, by=by, channel=channel, reason=reason)
+        if news:
+            # else whoever is refused could fill the table
+            await self._audit.record_news(row, "login", network_of(client_address.get()))
+        else:
+            await self._audit.record(row)
 
 
 def account_name(username: str) -> str:

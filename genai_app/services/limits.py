@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import cachetools
 import sqlalchemy as sa
 import structlog
 from limits import RateLimitItem
@@ -36,12 +35,11 @@ from genai_app.adapters.redis import LimitStorage, RedisError, give_back, is_sha
 from genai_app.db import Database, Link, Statement
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import Channel, Message, User
+from genai_app.notations import parse_limit
 from genai_app.services.audit import Action, Audit, Outcome, event
-from genai_app.settings import parse_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
-AUDIT_S = 60.0
 CLOCK_SLACK = timedelta(milliseconds=50)
 REST_S = 5.0  # how long counters that failed are not asked again
 SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
@@ -119,7 +117,7 @@ class Limits:
         self._rates = rates
         self._max_parallel = max_parallel
         self._down_until = 0.0
-        self._audited: cachetools.TTLCache[uuid.UUID, bool] = cachetools.TTLCache(10_000, AUDIT_S)
+        self._audit = Audit(db)
         self._slots: Counter[uuid.UUID] = Counter()
         self._waiting: defaultdict[uuid.UUID, deque[asyncio.Future[None]]] = defaultdict(deque)
 
@@ -220,11 +218,8 @@ class Limits:
 
     async def audit(self, actor: Actor, refusal: RateLimited) -> None:
         """Note that a user met a limit: the first time in a minute, since a program may go on."""
-        if actor.user_id in self._audited:
-            return
-        self._audited[actor.user_id] = True
         rate = self.rate(actor)
-        await Audit(self._db).record(
+        await self._audit.record_news(
             event(
                 Action.LIMIT_HIT,
                 Outcome.REFUSED,

@@ -130,7 +130,7 @@ class LoginLimits:
         Raises:
             RateLimited: too_many_logins; those before take too long.
         """
-        lock = self._turns.setdefault(f"{_folded(username)}\n{_network(address)}", asyncio.Lock())
+        lock = self._turns.setdefault(f"{_folded(username)}\n{network_of(address)}", asyncio.Lock())
         try:
             async with asyncio.timeout(TURN_S):
                 await lock.acquire()
@@ -167,12 +167,6 @@ class LoginLimits:
         strict = self._windows(username, address, known, amounts, PER_REPLICA)
         return Try(self, self._spare, await self._take(self._spare, strict))
 
-    async def is_news(self, address: str) -> bool:
-        """Whether a refusal of `take` is to be audited: the first of a minute from this address.
-        Else whoever is refused could fill the table."""
-        limiter = MovingWindowRateLimiter(self._spare)
-        return await limiter.hit(RateLimitItemPerMinute(1, 1, "news"), _network(address))
-
     def note_lost(self, error: Exception) -> None:
         """Count in this process for a while. Said once for each time that Redis goes."""
         if self._lost_until is None:
@@ -204,7 +198,7 @@ class LoginLimits:
             item = RateLimitItemPerMinute(max(1, amount // divisor), amounts.minutes, "login")
             return _Window(item, f"{names[0]}:{digest[:32]}")
 
-        name, network = _folded(username), _network(address)
+        name, network = _folded(username), network_of(address)
         found = [window(amounts.pair, "pair", name, network)]
         if not known:
             if name:  # a name that cannot be one is nobody's account
@@ -234,7 +228,7 @@ def _folded(username: str) -> str:
         return ""
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Of IPv6 the /64 that one subscriber has whole; other addresses as they are."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -16,11 +16,7 @@ from genai_app.services.directory_check import (
     name_of,
     sentences_of,
 )
-from genai_app.state.chat import ChatState
-from genai_app.state.dialogs import DialogsState
-from genai_app.state.limits import LimitState
-from genai_app.state.session import SessionState
-from genai_app.state.ui import UiState
+from genai_app.state.page import open_page
 
 MAX_NAME_CHARS = 256
 
@@ -47,14 +43,10 @@ class AdminState(rx.State):
     @rx.event
     async def open(self):
         """Build the page from cookie and database. Runs at every load and reconnect."""
-        (await self.get_state(UiState))._settle()
-        (await self.get_state(SessionState))._show(acting())
-        (await self.get_state(ChatState))._leave()
-        await (await self.get_state(DialogsState))._load()
         (await self.get_state(DirectoryState)).rechecked = -1
         self.directory = services().settings.directory
         self.loaded = True
-        return await (await self.get_state(LimitState))._refresh()
+        return await open_page(self)
 
 
 class DirectoryState(rx.State):

@@ -2,17 +2,14 @@
 shows it, so what is not in the table is refused. tests/socket/ compares it with Reflex's own
 registry."""
 
-import uuid
-
 import reflex as rx
 import structlog
-from cachetools import TTLCache
 from reflex.state import BaseState, StateUpdate
 from reflex_base.event import Event
 
 from genai_app.access import Actor
 from genai_app.errors import StorageUnavailable
-from genai_app.models import Role
+from genai_app.models import AuditEvent, Role
 from genai_app.services import services
 from genai_app.services.acting import act_as
 from genai_app.services.audit import Action, Outcome, event
@@ -71,8 +68,6 @@ NEEDS: dict[str, Role] = {
 
 # what opens a page: whoever may not is sent home
 OPENING = frozenset({"admin_state.open"})
-# so that a program that knocks again and again does not fill the audit
-_refused: TTLCache[tuple[uuid.UUID, str], bool] = TTLCache(10_000, 60)
 
 
 def short_name(event_name: str) -> str:
@@ -101,7 +96,7 @@ class Policy(rx.Middleware):
         needed = NEEDS.get(name)
         if needed is None or not actor.has(needed):
             log.warning("handler.refused", handler=name[:120], user=actor.username)
-            await _note(actor, name[:120])
+            await services().audit.record_news(_refusal(actor, name[:120]))
             return StateUpdate(
                 events=Event.from_event_type(rx.redirect("/")) if name in OPENING else []
             )
@@ -109,8 +104,5 @@ class Policy(rx.Middleware):
         return None
 
 
-async def _note(actor: Actor, name: str) -> None:
-    if (actor.user_id, name) not in _refused:
-        _refused[actor.user_id, name] = True
-        row = event(Action.ACCESS, Outcome.REFUSED, by=actor, target=name)
-        await services().audit.record(row)
+def _refusal(actor: Actor, name: str) -> AuditEvent:
+    return event(Action.ACCESS, Outcome.REFUSED, by=actor, target=name)

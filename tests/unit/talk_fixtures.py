@@ -10,13 +10,13 @@ import pytest_asyncio
 from genai_app.access import Actor
 from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
+from genai_app.notations import parse_limit
 from genai_app.services import generation
 from genai_app.services.cache import AnswerCache, Scope
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
-from genai_app.settings import parse_limit
 from tests.fakes.model_reading import MakeLlm
 from tests.unit.talk import MakeTalk, Talk, enter
 

@@ -1,0 +1,67 @@
+"""All tables and the words in them.
+
+SQLModel validates nothing on a table class: services clean and check before they build a row.
+"""
+
+from sqlmodel import SQLModel
+
+from genai_app.models.accounts import ApiKey, Session, User
+from genai_app.models.audit import AuditEvent
+from genai_app.models.columns import UtcDateTime, new_id
+from genai_app.models.dialogs import MAX_PROMPT_CHARS, Dialog, Generation, Message
+from genai_app.models.keeping import Export, UsageHour, UsageLatency, UsageMark, UsagePerson
+from genai_app.models.kinds import (
+    Author,
+    Channel,
+    JobState,
+    Origin,
+    Rating,
+    ReviewState,
+    Role,
+    Source,
+    Status,
+    Verdict,
+)
+from genai_app.models.review import (
+    Feedback,
+    MessageSearch,
+    MessageVerdict,
+    Review,
+    ReviewNote,
+    VerifiedAnswer,
+)
+
+__all__ = [
+    "MAX_PROMPT_CHARS",
+    "ApiKey",
+    "AuditEvent",
+    "Author",
+    "Channel",
+    "Dialog",
+    "Export",
+    "Feedback",
+    "Generation",
+    "JobState",
+    "Message",
+    "MessageSearch",
+    "MessageVerdict",
+    "Origin",
+    "Rating",
+    "Review",
+    "ReviewNote",
+    "ReviewState",
+    "Role",
+    "SQLModel",
+    "Session",
+    "Source",
+    "Status",
+    "UsageHour",
+    "UsageLatency",
+    "UsageMark",
+    "UsagePerson",
+    "User",
+    "UtcDateTime",
+    "Verdict",
+    "VerifiedAnswer",
+    "new_id",
+]

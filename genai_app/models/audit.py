@@ -1,0 +1,64 @@
+"""What was done, by whom."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from genai_app.clock import now
+from genai_app.models.columns import (
+    digest_column,
+    id_column,
+    late_text_column,
+    moment_column,
+    new_id,
+    text_column,
+)
+
+
+class AuditEvent(SQLModel, table=True):
+    """Who did what to whom, and whether it was allowed. Never what was written or asked.
+
+    `seq` and `hash` are given a moment later, one row after the other (services/audit_chain.py).
+    From then on the database itself refuses to change or delete the row.
+    """
+
+    __tablename__ = "audit_events"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.Index("uq_audit_events_seq", "seq", unique=True),
+        sa.Index("ix_audit_events_at", "at", "id"),
+        sa.Index("ix_audit_events_action", "action", "at", "id"),
+        sa.Index("ix_audit_events_actor", "actor_id", "at", "id"),
+        sa.Index(
+            "ix_audit_events_subject",
+            "subject_id",
+            "at",
+            postgresql_where=sa.text("subject_id IS NOT NULL"),
+            sqlite_where=sa.text("subject_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_audit_events_unsealed",
+            "id",
+            postgresql_where=sa.text("seq IS NULL"),
+            sqlite_where=sa.text("seq IS NULL"),
+        ),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    at: datetime = moment_column(default_factory=now)
+    action: str = text_column()
+    outcome: str = text_column()
+    # no foreign key: the event outlives the account
+    actor_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    actor_name: str = text_column(default="")
+    target: str = text_column(default="")
+    channel: str = text_column(default="")
+    address: str = text_column(default="")
+    request_id: str = text_column(default="")
+    details: str = text_column(default="")  # "reason=disabled limit=30/minute"
+    # whose dialogs it was about, and the reason that the actor gave
+    subject_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    reason: str = late_text_column()
+    seq: int | None = Field(default=None, sa_column=sa.Column(sa.BigInteger, nullable=True))
+    hash: bytes | None = digest_column(default=None, nullable=True)

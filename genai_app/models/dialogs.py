@@ -1,0 +1,116 @@
+"""Dialogs, their messages, and the runs that make answers."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from genai_app.clock import now
+from genai_app.models.columns import (
+    digest_column,
+    id_column,
+    key_column,
+    moment_column,
+    new_id,
+    text_column,
+)
+from genai_app.models.kinds import Channel, Status
+
+MAX_PROMPT_CHARS = 100_000
+
+
+class Dialog(SQLModel, table=True):
+    """One conversation of one user. `leaf_id` is the last message of the branch on the screen."""
+
+    __tablename__ = "dialogs"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (sa.Index("ix_dialogs_user_updated", "user_id", "updated_at", "id"),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    user_id: uuid.UUID = key_column("users.id")
+    title: str = text_column(default="")
+    leaf_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    created_at: datetime = moment_column(default_factory=now)
+    updated_at: datetime = moment_column(default_factory=now)
+    deleted_at: datetime | None = moment_column(default=None, nullable=True)
+    held_at: datetime | None = moment_column(default=None, nullable=True)  # legal hold
+
+
+class Message(SQLModel, table=True):
+    """A node of a dialog's tree; branches are siblings under one parent.
+
+    `client_id` is made by the client for each send, so that a repeat is the same message; a repeat
+    with another `body_hash` is a mistake. `context_hash` covers everything that a client of
+    OpenAI's API has sent and been told up to here, so that its next call goes on with this dialog.
+    """
+
+    __tablename__ = "messages"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.UniqueConstraint("user_id", "client_id", name="uq_messages_user_client"),
+        sa.Index("ix_messages_dialog_id", "dialog_id", "id"),
+        sa.Index("ix_messages_parent_id", "parent_id"),
+        sa.Index("ix_messages_user_created", "user_id", "created_at"),
+        sa.Index(
+            "ix_messages_context",
+            "context_hash",
+            postgresql_where=sa.text("context_hash IS NOT NULL"),
+            sqlite_where=sa.text("context_hash IS NOT NULL"),
+        ),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    dialog_id: uuid.UUID = key_column("dialogs.id")
+    user_id: uuid.UUID = key_column("users.id")
+    parent_id: uuid.UUID | None = key_column("messages.id", default=None, nullable=True)
+    depth: int = 0  # how many messages stand before it on its branch
+    client_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    body_hash: bytes | None = digest_column(default=None, nullable=True)
+    context_hash: bytes | None = digest_column(default=None, nullable=True)
+    author: str = text_column()
+    channel: str = text_column(default=Channel.WEB)
+    text: str = text_column(default="")
+    status: str = text_column(default=Status.COMPLETE)
+    error_code: str | None = text_column(default=None, nullable=True)
+    source: str | None = text_column(default=None, nullable=True)
+    model: str | None = text_column(default=None, nullable=True)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    made_at: datetime | None = moment_column(
+        default=None, nullable=True
+    )  # a cached answer: when it was new
+    trimmed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # messages left out
+    created_at: datetime = moment_column(default_factory=now)
+    first_token_at: datetime | None = moment_column(default=None, nullable=True)
+    finished_at: datetime | None = moment_column(default=None, nullable=True)
+
+
+class Generation(SQLModel, table=True):
+    """One model run for one assistant message. Whoever owns it renews the lease; a lease that ran
+    out says that the owner is gone."""
+
+    __tablename__ = "generations"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.Index(
+            "ix_generations_lease", "lease_until", postgresql_where=sa.text("ended_at IS NULL")
+        ),
+        sa.Index(
+            "ix_generations_user",
+            "user_id",
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+    message_id: uuid.UUID = Field(
+        sa_column=sa.Column(
+            sa.Uuid, sa.ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
+        )
+    )
+    # the message's own, beside it; no foreign keys: the row goes with its message
+    dialog_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    user_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    owner: str = text_column()
+    started_at: datetime = moment_column(default_factory=now)
+    lease_until: datetime = moment_column()
+    stop_requested_at: datetime | None = moment_column(default=None, nullable=True)
+    ended_at: datetime | None = moment_column(default=None, nullable=True)

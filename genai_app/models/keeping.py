@@ -1,0 +1,97 @@
+"""Exports, and the figures of use that outlive the messages they were counted from."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from genai_app.clock import now
+from genai_app.models.columns import UtcDateTime, key_column, moment_column, new_id, text_column
+from genai_app.models.kinds import JobState
+
+
+class Export(SQLModel, table=True):
+    """A file that is made for one user, in the background. `chosen` is JSON: what is in it."""
+
+    __tablename__ = "exports"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.Index("ix_exports_owner", "owner_id", "id"),
+        sa.Index("ix_exports_state", "state", "id"),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: uuid.UUID = key_column("users.id")
+    kind: str = text_column()
+    format: str = text_column()
+    chosen: str = text_column(default="{}")
+    locale: str = text_column(default="ru")
+    state: str = text_column(default=JobState.QUEUED)
+    total: int = 0
+    done: int = 0
+    size: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
+    file_name: str = text_column(default="")
+    error_code: str = text_column(default="")
+    created_at: datetime = moment_column(default_factory=now)
+    finished_at: datetime | None = moment_column(default=None, nullable=True)
+    expires_at: datetime | None = moment_column(default=None, nullable=True)
+    lease_until: datetime | None = moment_column(default=None, nullable=True)
+
+
+def _part() -> sa.Column[str]:
+    return sa.Column(sa.Text, primary_key=True)
+
+
+def _hour() -> sa.Column[datetime]:
+    return sa.Column(UtcDateTime, primary_key=True)
+
+
+class UsageHour(SQLModel, table=True):
+    """Answers of one hour (by when they were asked), counted once it is over."""
+
+    __tablename__ = "usage_hours"  # pyright: ignore[reportAssignmentType]
+
+    hour: datetime = Field(sa_column=_hour())
+    department: str = Field(sa_column=_part())
+    model: str = Field(sa_column=_part())
+    channel: str = Field(sa_column=_part())
+    source: str = Field(sa_column=_part())
+    status: str = Field(sa_column=_part())
+    answers: int = 0
+    prompt_tokens: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
+    completion_tokens: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
+    total_ms: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
+
+
+class UsageLatency(SQLModel, table=True):
+    """How many answers of the model in one hour took how long: `bucket` is a place on the scale of
+    services/usage.py, `kind` "first" (token) or "total"."""
+
+    __tablename__ = "usage_latency"  # pyright: ignore[reportAssignmentType]
+
+    hour: datetime = Field(sa_column=_hour())
+    department: str = Field(sa_column=_part())
+    model: str = Field(sa_column=_part())
+    kind: str = Field(sa_column=_part())
+    bucket: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
+    answers: int = 0
+
+
+class UsagePerson(SQLModel, table=True):
+    """Who asked in one hour."""
+
+    __tablename__ = "usage_people"  # pyright: ignore[reportAssignmentType]
+
+    hour: datetime = Field(sa_column=_hour())
+    user_id: uuid.UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    department: str = Field(sa_column=_part())
+    answers: int = 0
+
+
+class UsageMark(SQLModel, table=True):
+    """Hours that are counted for good."""
+
+    __tablename__ = "usage_marks"  # pyright: ignore[reportAssignmentType]
+
+    hour: datetime = Field(sa_column=_hour())
+    counted_at: datetime = moment_column(default_factory=now)

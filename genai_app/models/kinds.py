@@ -1,0 +1,88 @@
+"""The words that columns hold."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user may do. Each includes what stands before it."""
+
+    USER = "user"
+    REVIEWER = "reviewer"
+    ADMIN = "admin"
+
+
+class Origin(StrEnum):
+    """Who keeps the account. The same name in both is two accounts; they never merge."""
+
+    LOCAL = "local"
+    DIRECTORY = "directory"
+
+
+class Author(StrEnum):
+    """The role of a message, as chat models name it."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+
+
+class Status(StrEnum):
+    """State of a message's text. All but RUNNING are final."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"  # the token limit was reached
+    STOPPED = "stopped"  # the user stopped it
+    INTERRUPTED = "interrupted"  # the process or the model server went away
+    FAILED = "failed"  # the model server reported an error
+
+
+class Source(StrEnum):
+    """Where an answer came from."""
+
+    MODEL = "model"
+    CACHE = "cache"
+    VERIFIED = "verified"  # a colleague wrote it (models/review.py: VerifiedAnswer)
+
+
+class Channel(StrEnum):
+    """The door through which somebody came."""
+
+    WEB = "web"
+    API = "api"
+    BOT = "bot"
+
+
+class Rating(StrEnum):
+    """What the user says of an answer."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class ReviewState(StrEnum):
+    """How far the review of a dialog is."""
+
+    NEW = "new"
+    TAKEN = "taken"
+    JUDGED = "judged"
+    CLOSED = "closed"
+
+
+class Verdict(StrEnum):
+    """What a reviewer says of an answer."""
+
+    GOOD = "good"
+    WRONG = "wrong"
+    UNSAFE = "unsafe"
+    NEEDS_KNOWLEDGE = "needs_knowledge"
+
+
+class JobState(StrEnum):
+    """State of an export. The last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
