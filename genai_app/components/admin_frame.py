@@ -1,0 +1,98 @@
+"""What the pages of reviewers and administrators have in common: the way between them, filters,
+and what a list shows while it has nothing to show."""
+
+import reflex as rx
+
+from genai_app.components.frame import frame
+from genai_app.components.notices import connection_notice
+from genai_app.components.text import error_text, t
+from genai_app.models import Role
+from genai_app.state.session import SessionState
+
+# name of the text, address, icon, and whether reviewers have it too
+PAGES = (
+    ("admin.overview", "/admin", "chart-no-axes-column", True),
+    ("admin.dialogs", "/admin/dialogs", "messages-square", True),
+    ("admin.users", "/admin/users", "users", False),
+    ("admin.audit", "/admin/audit", "scroll-text", False),
+)
+
+
+def admin_page(here: str, *content: rx.Component, loaded: rx.Var[bool]) -> rx.Component:
+    """A page below `/admin`. `here`: its address."""
+    title = t(next(name for name, address, _, _ in PAGES if address == here))
+    column = rx.el.div(rx.el.h1(title), _ways(here), *content, class_name="settings wide")
+    scrolled = rx.el.div(connection_notice(), column, class_name="page-scroll")
+    return frame(title, scrolled, look=rx.cond(loaded, "app", "app loading"))
+
+
+def _ways(here: str) -> rx.Component:
+    return rx.el.nav(
+        *[_way(*each, here) for each in PAGES], aria_label=t("nav.admin"), class_name="tabs"
+    )
+
+
+def _way(name: str, address: str, icon: str, reviewers: bool, here: str) -> rx.Component:
+    way = rx.el.a(
+        rx.icon(icon, size=16, aria_hidden=True),
+        t(name),
+        href=address,
+        class_name="tab current" if address == here else "tab",
+        **({"aria_current": "page"} if address == here else {}),
+    )
+    return way if reviewers else rx.cond(SessionState.role == Role.ADMIN, way)
+
+
+def filter_choice(
+    label: rx.Var[str],
+    value: rx.Var[str],
+    *options: tuple[rx.Var[str] | str, str],
+    on_change,
+    testid: str,
+) -> rx.Component:
+    """A filter of few values. `options`: what is read, and the value; "" stands for all."""
+    return rx.el.label(
+        rx.el.span(label),
+        rx.el.select(
+            *[rx.el.option(text, value=each) for text, each in options],
+            value=value,
+            on_change=on_change,
+            custom_attrs={"data-testid": testid},
+        ),
+        class_name="filter",
+    )
+
+
+def list_state(
+    *,
+    loading: rx.Var[bool],
+    error_code: rx.Var[str],
+    is_empty: rx.Var[bool],
+    empty: rx.Var[str],
+    icon: str,
+) -> rx.Component:
+    """What stands in place of rows: lines that wait, what went wrong, or that there are none."""
+    waiting = [rx.el.div(class_name="skeleton") for _ in range(6)]
+    return rx.cond(
+        error_code != "",
+        rx.el.p(
+            rx.icon("circle-alert", size=16),
+            rx.el.span(error_text(error_code)),
+            class_name="note note-danger",
+            role="alert",
+        ),
+        rx.cond(
+            loading,
+            rx.el.div(
+                *waiting, class_name="skeletons", role="status", aria_label=t("admin.loading")
+            ),
+            rx.cond(
+                is_empty,
+                rx.el.div(
+                    rx.icon(icon, size=36, stroke_width=1.25, aria_hidden=True),
+                    rx.el.p(empty),
+                    class_name="nothing",
+                ),
+            ),
+        ),
+    )
