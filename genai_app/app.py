@@ -29,6 +29,8 @@ from genai_app.pages.not_found import not_found
 from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
+from genai_app.services.audit_chain import AuditChain
+from genai_app.services.audit_log import AuditLog
 from genai_app.services.auth import Auth
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
@@ -97,6 +99,8 @@ def build_services(
         keys=Keys(db, settings.secret),
         login_limits=login_limits,
         audit=Audit(db),
+        audit_chain=AuditChain(db, settings.anchor_path, settings.secret),
+        audit_log=AuditLog(db),
         limits=limits,
         cache=cache,
         generations=generations,
@@ -162,6 +166,7 @@ async def running_services() -> AsyncGenerator[None]:
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
         asyncio.create_task(metrics.measure_loop(), name="loop lag"),
+        asyncio.create_task(services.audit_chain.run(), name="audit seals"),
     ]
     if services.rechecks is not None:
         watches.append(asyncio.create_task(services.rechecks.run(), name="rechecks"))

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from genai_app import cli_audit
 from genai_app.errors import AppError, Conflict, SettingsError
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="examine every controller; exit 1 if something is wrong")
     check.add_argument("user", nargs="?", default="", help="look for this account as well")
     check.set_defaults(run=_check_directory)
+    cli_audit.add_commands(commands)
     return parser
 
 

@@ -98,6 +98,11 @@ _loop_lag_s = Histogram(
     buckets=_LAG_S,
     registry=REGISTRY,
 )
+_audit_holds = Gauge(
+    "genai_audit_holds",
+    "1: the audit still has the end that was signed; 0: see `genai audit verify`",
+    registry=REGISTRY,
+)
 _directory_up = Gauge(
     "genai_directory_up",
     "1 when the company's directory answered the last time, 0 when it did not",
@@ -159,6 +164,11 @@ def cache(result: Literal["hit", "miss", "joined"]) -> None:
 def directory_up(up: bool) -> None:
     """Whether the company's directory answered when it was asked last."""
     _directory_up.set(float(up))
+
+
+def audit_holds(holds: bool) -> None:
+    """Whether the audit fits its signed end."""
+    _audit_holds.set(int(holds))
 
 
 def limit_hit(kind: Literal["rate", "parallel", "login"]) -> None:

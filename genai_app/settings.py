@@ -319,6 +319,11 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.data_dir.absolute() / 'genai.sqlite3'}"
         return self.database_url.get_secret_value()
 
+    @property
+    def anchor_path(self) -> Path:
+        """The file with the signed end of the audit."""
+        return self.audit_anchor or self.data_dir / "audit.anchor"
+
     @cached_property
     def secret(self) -> bytes:
         """The key that keyed hashes and signatures use. Made once in the data dir when embedded."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from genai_app.adapters.redis import Entries
     from genai_app.db import Database
     from genai_app.services.audit import Audit
+    from genai_app.services.audit_chain import AuditChain
+    from genai_app.services.audit_log import AuditLog
     from genai_app.services.auth import Auth
     from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
@@ -41,6 +43,8 @@ class Services:
     keys: "Keys"
     login_limits: "LoginLimits"
     audit: "Audit"
+    audit_chain: "AuditChain"
+    audit_log: "AuditLog"
     limits: "Limits"
     cache: "AnswerCache"
     generations: "Generations"

@@ -17,6 +17,7 @@ from genai_app.text import clean_text
 log = structlog.stdlib.get_logger(__name__)
 
 MAX_TARGET = 200
+MIN_REASON = 10
 MAX_REASON = 500
 NEWS_S = 60.0
 
@@ -59,6 +60,7 @@ class Action(StrEnum):
     RETENTION = "retention"
     ERASE = "erase"
     SETTING_CHANGE = "setting_change"
+    AUDIT_ACCEPT = "audit_accept"  # the end of the chain as it is, by an administrator's word
 
 
 class Outcome(StrEnum):

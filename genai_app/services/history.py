@@ -1,11 +1,9 @@
 """A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
 
-import base64
-import binascii
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -16,6 +14,7 @@ from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Status
+from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
@@ -111,13 +110,12 @@ class History:
             query = query.where(col(Dialog.title).ilike(f"%{_literal(search)}%", escape=ESCAPE))
         if cursor is not None:
             query = query.where(
-                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
         return DialogPage(items, more)
 
     async def get(self, actor: Actor, dialog_id: object) -> Dialog:
@@ -138,10 +136,10 @@ class History:
                 .limit(limit + 1)
             )
             if cursor is not None:
-                query = query.where(col(Message.id) > _parse_cursor(cursor)[1])
+                query = query.where(col(Message.id) > parse_cursor(cursor)[1])
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
     async def list_pairs(
@@ -168,7 +166,7 @@ class History:
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Message.created_at), col(Message.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = [(row[0], row[1]) for row in await session.execute(query)]
@@ -184,7 +182,7 @@ class History:
             )
             for answer, text in found[:limit]
         ]
-        more = _cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
+        more = make_cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
         return PairPage(items, more)
 
     async def get_branch(
@@ -277,21 +275,3 @@ def _literal(text: str) -> str:
     for special in (ESCAPE, "%", "_"):
         text = text.replace(special, ESCAPE + special)
     return text
-
-
-def _cursor(moment: datetime, key: uuid.UUID) -> str:
-    """Made of letters that need no quoting in an address."""
-    return base64.urlsafe_b64encode(f"{moment.isoformat()}/{key}".encode()).decode().rstrip("=")
-
-
-def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-        moment, _, key = text.partition("/")
-        given = datetime.fromisoformat(moment)
-        if given.tzinfo is None:
-            raise ValueError("of no time zone")
-        return given.astimezone(UTC), uuid.UUID(key)
-    except (ValueError, OverflowError, binascii.Error):
-        raise InvalidInput(code="bad_cursor") from None
