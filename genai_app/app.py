@@ -19,10 +19,12 @@ from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
+from genai_app.api import audit as audit_routes
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
+from genai_app.pages.audit import audit
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
@@ -47,6 +49,7 @@ from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
+from genai_app.state.audit import AuditState
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
@@ -81,6 +84,7 @@ def build_services(
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    chain = AuditChain(db, settings.anchor_path, settings.secret)
     rechecks = staff_login = None
     if directory is not None:
         staff = Staff(db, settings)
@@ -99,8 +103,8 @@ def build_services(
         keys=Keys(db, settings.secret),
         login_limits=login_limits,
         audit=Audit(db),
-        audit_chain=AuditChain(db, settings.anchor_path, settings.secret),
-        audit_log=AuditLog(db),
+        audit_chain=chain,
+        audit_log=AuditLog(db, chain),
         limits=limits,
         cache=cache,
         generations=generations,
@@ -201,7 +205,19 @@ def http_routes() -> FastAPI:
     )
     errors.install(api)
     # they are asked in turn: those that programs call all the time come first
-    for each in (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, docs):
+    for each in (
+        openai,
+        ask,
+        dialogs,
+        me,
+        keys,
+        tokens,
+        auth,
+        health,
+        metrics_page,
+        docs,
+        audit_routes,
+    ):
         api.include_router(each.router)
     return api
 
@@ -228,6 +244,7 @@ app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatS
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
+app.add_page(audit, route="/admin/audit", title="GenAI", on_load=AuditState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

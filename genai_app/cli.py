@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="examine every controller; exit 1 if something is wrong")
     check.add_argument("user", nargs="?", default="", help="look for this account as well")
     check.set_defaults(run=_check_directory)
-    cli_audit.add_commands(commands)
+    cli_audit.add_verbs(commands.add_parser("audit", help="the record of who did what"))
     return parser
 
 

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Hang `audit` below the other commands."""
-    audit = commands.add_parser("audit", help="the record of who did what")
+def add_verbs(audit: argparse.ArgumentParser) -> None:
+    """What `genai audit` can do."""
     verbs = audit.add_subparsers(required=True, metavar="VERB")
     verify = verbs.add_parser(
         "verify", help="check every row and the signed end; exit 1 names the first broken link"

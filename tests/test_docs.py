@@ -11,6 +11,8 @@ import pytest
 from genai_app.adapters.directory_steps import Cause, Fact, StepName
 from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
+from genai_app.models import Action, Outcome
+from genai_app.services.audit_chain import Break
 from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +132,12 @@ def test_every_step_and_cause_has_its_words() -> None:
     assert words_of_the_check() <= set(catalogue("en"))
 
 
+def words_of_the_audit() -> set[str]:
+    """Keys that are put together from what can be done, how it ends, and how a chain breaks."""
+    sets = {"action": Action, "outcome": Outcome, "audit": Break}
+    return {f"{kind}.{word}" for kind, words in sets.items() for word in words}
+
+
 def test_every_sentence_is_used() -> None:
     """A key that nobody asks for is a leftover."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
@@ -139,7 +147,7 @@ def test_every_sentence_is_used() -> None:
         for key in catalogue("en")
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
-        and key not in words_of_the_check()
+        and key not in words_of_the_check() | words_of_the_audit()
         and not key.startswith(("period.", "error."))
     ]
     assert unused == []

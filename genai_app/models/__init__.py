@@ -11,10 +11,12 @@ from genai_app.models.columns import UtcDateTime, new_id
 from genai_app.models.dialogs import MAX_PROMPT_CHARS, Dialog, Generation, Message
 from genai_app.models.keeping import Export, UsageHour, UsageLatency, UsageMark, UsagePerson
 from genai_app.models.kinds import (
+    Action,
     Author,
     Channel,
     JobState,
     Origin,
+    Outcome,
     Rating,
     ReviewState,
     Role,
@@ -33,6 +35,7 @@ from genai_app.models.review import (
 
 __all__ = [
     "MAX_PROMPT_CHARS",
+    "Action",
     "ApiKey",
     "AuditEvent",
     "Author",
@@ -46,6 +49,7 @@ __all__ = [
     "MessageSearch",
     "MessageVerdict",
     "Origin",
+    "Outcome",
     "Rating",
     "Review",
     "ReviewNote",

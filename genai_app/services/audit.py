@@ -3,7 +3,6 @@ there is one. Never a password, a token, or what somebody asked or was told."""
 
 import uuid
 from contextvars import ContextVar
-from enum import StrEnum
 
 import structlog
 from cachetools import TTLCache
@@ -11,7 +10,7 @@ from cachetools import TTLCache
 from genai_app.access import Actor
 from genai_app.db import Database
 from genai_app.errors import StorageUnavailable
-from genai_app.models import AuditEvent, Channel, User
+from genai_app.models import Action, AuditEvent, Channel, Outcome, User
 from genai_app.text import clean_text
 
 log = structlog.stdlib.get_logger(__name__)
@@ -23,49 +22,6 @@ NEWS_S = 60.0
 
 # The address of the client that this task serves; set by the door it came through.
 client_address: ContextVar[str] = ContextVar("client_address", default="")
-
-
-class Action(StrEnum):
-    """What can be done. The past tense is left to `Outcome`."""
-
-    LOGIN = "login"
-    LOGOUT = "logout"
-    TOKEN_REFRESH = "token_refresh"  # noqa: S105 - a name
-    SESSION_REVOKE = "session_revoke"
-    KEY_CREATE = "key_create"
-    KEY_REVOKE = "key_revoke"
-    USER_ADD = "user_add"
-    USER_DISABLE = "user_disable"
-    USER_ENABLE = "user_enable"
-    USER_RENAME = "user_rename"
-    USER_PASSWORD = "user_password"  # noqa: S105 - a name
-    ROLE_CHANGE = "role_change"
-    LIMIT_CHANGE = "limit_change"
-    LIMIT_HIT = "limit_hit"
-    RECHECK = "recheck"
-    DIRECTORY_LOST = "directory_lost"
-    ACCESS = "access"  # a door that only some roles may use
-    ADMIN_VIEW = "admin_view"  # a page of the administrators
-    DIALOG_LIST = "dialog_list"  # a list or search over everybody's dialogs
-    DIALOG_READ = "dialog_read"
-    DIALOG_REVEAL = "dialog_reveal"  # whose a dialog is, under GENAI_REVIEW_MODE=pseudonymous
-    REVIEW_STATE = "review_state"
-    REVIEW_NOTE = "review_note"
-    VERDICT = "verdict"
-    VERIFIED_WRITE = "verified_write"
-    VERIFIED_RETIRE = "verified_retire"
-    EXPORT = "export"
-    EXPORT_DOWNLOAD = "export_download"
-    HOLD = "hold"
-    RETENTION = "retention"
-    ERASE = "erase"
-    SETTING_CHANGE = "setting_change"
-    AUDIT_ACCEPT = "audit_accept"  # the end of the chain as it is, by an administrator's word
-
-
-class Outcome(StrEnum):
-    DONE = "done"
-    REFUSED = "refused"
 
 
 def event(

@@ -1,6 +1,6 @@
 """The audit as administrators read it: newest first, by who, what, whom and when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from genai_app.db import Database, table_of
 from genai_app.errors import Forbidden
 from genai_app.models import AuditEvent, Role
 from genai_app.services.audit import Action, Audit, Outcome, event
+from genai_app.services.audit_chain import AuditChain, Verdict
 from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.text import clean_text
 
@@ -53,11 +54,19 @@ class AuditPage:
 
 
 class AuditLog:
-    """Reads the audit."""
+    """Reads the audit, and checks it."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, chain: AuditChain) -> None:
         self._db = db
+        self._chain = chain
         self._audit = Audit(db)
+
+    async def verify(
+        self, actor: Actor, progress: Callable[[int, int], None] | None = None
+    ) -> Verdict:
+        """Check the chain. Raises Forbidden."""
+        await self._let_in(actor)
+        return await self._chain.verify(progress)
 
     async def list(
         self, actor: Actor, filters: AuditFilters, *, cursor: str | None = None, limit: int = PAGE
@@ -66,11 +75,7 @@ class AuditLog:
 
         Raises Forbidden, InvalidInput for a cursor that was not given out.
         """
-        if not actor.has(Role.ADMIN):
-            await self._audit.record_news(
-                event(Action.ADMIN_VIEW, Outcome.REFUSED, by=actor, target="audit")
-            )
-            raise Forbidden
+        await self._let_in(actor)
         if cursor is None:
             seen = event(Action.ADMIN_VIEW, by=actor, target="audit", filters=filters.named())
             await self._audit.record_news(seen)
@@ -90,6 +95,12 @@ class AuditLog:
         items = found[:limit]
         more = make_cursor(items[-1].at, items[-1].id) if len(found) > limit else None
         return AuditPage(items, more)
+
+    async def _let_in(self, actor: Actor) -> None:
+        if not actor.has(Role.ADMIN):
+            refusal = event(Action.ACCESS, Outcome.REFUSED, by=actor, target="audit")
+            await self._audit.record_news(refusal)
+            raise Forbidden
 
 
 def _conditions(filters: AuditFilters) -> list[sa.ColumnElement[bool]]:

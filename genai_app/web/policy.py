@@ -64,10 +64,14 @@ NEEDS: dict[str, Role] = {
     "admin_state.open": Role.ADMIN,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
+    "audit_state.open": Role.ADMIN,
+    "audit_state.choose": Role.ADMIN,
+    "audit_state.load_more": Role.ADMIN,
+    "chain_state.verify": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open"})
+OPENING = frozenset({"admin_state.open", "audit_state.open"})
 
 
 def short_name(event_name: str) -> str:

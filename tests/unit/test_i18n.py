@@ -10,7 +10,8 @@ import genai_app
 from genai_app import errors
 from genai_app.errors import AppError
 from genai_app.i18n import DEFAULT_LOCALE, LOCALES, catalogue, translate
-from genai_app.models import Source, Status
+from genai_app.models import Action, Outcome, Source, Status
+from genai_app.services.audit_chain import Break
 
 PRODUCT = Path(genai_app.__file__).parent
 
@@ -52,6 +53,12 @@ def test_names_that_are_put_together(locale: str) -> None:
         assert f"status.{status}" in catalogue(locale)
     for source in Source:
         assert f"source.{source}" in catalogue(locale)
+    for action in Action:
+        assert f"action.{action}" in catalogue(locale)
+    for outcome in Outcome:
+        assert f"outcome.{outcome}" in catalogue(locale)
+    for broken in Break:
+        assert f"audit.{broken}" in catalogue(locale)
 
 
 @pytest.mark.parametrize("locale", ["", "de", "RU", "ru-RU", "../en", "en\0"])
