@@ -18,9 +18,8 @@ from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
-from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
-from genai_app.api import audit as audit_routes
-from genai_app.api import metrics as metrics_page
+from genai_app.api import errors
+from genai_app.api.routes import ROUTERS
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
@@ -28,6 +27,7 @@ from genai_app.pages.audit import audit
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
+from genai_app.pages.people import people
 from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
@@ -41,6 +41,7 @@ from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
+from genai_app.services.people import People
 from genai_app.services.rechecks import Rechecks
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
@@ -51,6 +52,7 @@ from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.audit import AuditState
 from genai_app.state.chat import ChatState, error_delta
+from genai_app.state.people import PeopleState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
 from genai_app.web.binding import EventDoor, open_sockets
@@ -84,6 +86,7 @@ def build_services(
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     rechecks = staff_login = None
     if directory is not None:
@@ -100,7 +103,7 @@ def build_services(
         auth=Auth(db, login_limits, staff_login, local=settings.local_accounts),
         sessions=sessions,
         tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
-        keys=Keys(db, settings.secret),
+        keys=keys,
         login_limits=login_limits,
         audit=Audit(db),
         audit_chain=chain,
@@ -118,6 +121,7 @@ def build_services(
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        people=People(db, sessions, keys, limits),
         rechecks=rechecks,
         redis=redis,
     )
@@ -204,21 +208,8 @@ def http_routes() -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(api)
-    # they are asked in turn: those that programs call all the time come first
-    for each in (
-        openai,
-        ask,
-        dialogs,
-        me,
-        keys,
-        tokens,
-        auth,
-        health,
-        metrics_page,
-        docs,
-        audit_routes,
-    ):
-        api.include_router(each.router)
+    for each in ROUTERS:
+        api.include_router(each)
     return api
 
 
@@ -245,6 +236,7 @@ app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
 app.add_page(audit, route="/admin/audit", title="GenAI", on_load=AuditState.open)
+app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("name")
     add.add_argument("--role", choices=ROLES, default="user")
     add.add_argument("--full-name", default="", metavar="TEXT")
+    add.add_argument("--department", default="", metavar="TEXT")
     add.set_defaults(run=_user(_add))
 
     password = verbs.add_parser("password", help="set a password and end the account's sessions")
@@ -238,7 +239,11 @@ async def _add(users: Users, arguments: argparse.Namespace) -> None:
     given = _ask_password(from_stdin=arguments.password_stdin)
     password = secrets.token_urlsafe(18) if given is None else given
     user = await users.add(
-        arguments.name, password, Role(arguments.role), full_name=arguments.full_name
+        arguments.name,
+        password,
+        Role(arguments.role),
+        full_name=arguments.full_name,
+        department=arguments.department,
     )
     _say(f"{user.username}\t{user.role}")
     if given is None:

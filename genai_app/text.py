@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+LIKE_ESCAPE = "\\"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -22,3 +23,10 @@ def is_invisible(character: str) -> bool:
     look alike."""
     category = unicodedata.category(character)
     return category[0] == "C" or category in ("Zl", "Zp")
+
+
+def like_literal(text: str) -> str:
+    """`text` for a LIKE pattern with LIKE_ESCAPE, in which it stands for itself alone."""
+    for special in (LIKE_ESCAPE, "%", "_"):
+        text = text.replace(special, LIKE_ESCAPE + special)
+    return text

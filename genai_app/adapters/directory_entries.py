@@ -9,9 +9,11 @@ from enum import StrEnum
 from genai_app import clock
 from genai_app.text import clean_text
 
+DEPARTMENT = ("department", "departmentNumber", "ou")  # the first that is filled in
 ATTRIBUTES = (
     *("objectGUID", "entryUUID", "ipaUniqueID", "nsUniqueId"),
     *("sAMAccountName", "userPrincipalName", "uid", "cn", "displayName", "mail"),
+    *DEPARTMENT,
     *("memberOf", "primaryGroupID", "objectSid", "gidNumber"),
     *("userAccountControl", "msDS-User-Account-Control-Computed", "accountExpires", "pwdLastSet"),
     *("pwdAccountLockedTime", "pwdReset", "shadowExpire"),
@@ -66,6 +68,7 @@ class Person:
     mail: str
     groups: frozenset[str]  # those of the settings, as written there, that the person is in
     state: AccountState
+    department: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def person_of(entry: Entry, groups: frozenset[str], state: AccountState) -> Pers
         username=username,
         full_name=entry.text("displayName") or entry.text("cn") or username,
         mail=entry.text("mail"),
+        department=next((text for name in DEPARTMENT if (text := entry.text(name))), ""),
         groups=groups,
         state=state,
     )

@@ -16,7 +16,9 @@ def section(title: rx.Var[str], *children: rx.Component, hint: rx.Var[str] | Non
     )
 
 
-def fact(name: rx.Var[str], value: rx.Var[str], *, class_name: str = "") -> rx.Component:
+def fact(
+    name: rx.Var[str], value: rx.Var[str] | rx.Component, *, class_name: str = ""
+) -> rx.Component:
     """A name and its value, in a list of facts."""
     return rx.el.div(rx.el.dt(name), rx.el.dd(value, class_name=class_name))
 

@@ -15,11 +15,10 @@ from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Status
 from genai_app.services.cursors import make_cursor, parse_cursor
-from genai_app.text import clean_text
+from genai_app.text import LIKE_ESCAPE, clean_text, like_literal
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
-ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,9 @@ class History:
             .limit(limit + 1)
         )
         if search := clean_text(search).strip():
-            query = query.where(col(Dialog.title).ilike(f"%{_literal(search)}%", escape=ESCAPE))
+            query = query.where(
+                col(Dialog.title).ilike(f"%{like_literal(search)}%", escape=LIKE_ESCAPE)
+            )
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
@@ -268,10 +269,3 @@ class History:
                 .where(col(Generation.message_id).in_(running))
                 .values(stop_requested_at=clock.now())
             )
-
-
-def _literal(text: str) -> str:
-    """`text` for a LIKE pattern, in which it stands for itself alone."""
-    for special in (ESCAPE, "%", "_"):
-        text = text.replace(special, ESCAPE + special)
-    return text

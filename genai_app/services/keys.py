@@ -83,9 +83,13 @@ class Keys:
 
     async def list(self, actor: Actor) -> Sequence[ApiKey]:
         """The actor's keys that were not revoked, newest first; an expired one is told as such."""
+        return await self.list_of(actor.user_id)
+
+    async def list_of(self, user_id: uuid.UUID) -> Sequence[ApiKey]:
+        """A user's keys that were not revoked, newest first."""
         query = (
             sa.select(ApiKey)
-            .where(col(ApiKey.user_id) == actor.user_id, col(ApiKey.revoked_at).is_(None))
+            .where(col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None))
             .order_by(col(ApiKey.id).desc())
         )
         async with self._db.read() as session:

@@ -123,7 +123,11 @@ class Limits:
 
     def rate(self, actor: Actor) -> RateLimitItem:
         """The limit that holds for this user."""
-        return parse_limit(actor.rate_limit) if actor.rate_limit else self._rates[actor.role]
+        return self.rate_of(actor.role, actor.rate_limit)
+
+    def rate_of(self, role: str, own: str | None) -> RateLimitItem:
+        """The limit of a role, or the user's own in its place."""
+        return parse_limit(own) if own else self._rates[role]
 
     # --- units --------------------------------------------------------------
 

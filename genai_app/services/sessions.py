@@ -174,10 +174,14 @@ class Sessions:
 
     async def list_live(self, actor: Actor) -> list[Session]:
         """The actor's own logins that are good now, newest first."""
+        return await self.list_of(actor.user_id)
+
+    async def list_of(self, user_id: uuid.UUID) -> list[Session]:
+        """A user's logins that are good now, newest first."""
         query = (
             sa.select(Session)
             .where(
-                col(Session.user_id) == actor.user_id,
+                col(Session.user_id) == user_id,
                 live_session(),
             )
             .order_by(col(Session.created_at).desc(), col(Session.id).desc())

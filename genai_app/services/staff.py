@@ -118,6 +118,7 @@ class Staff:
             session.add(event(Action.ROLE_CHANGE, by=BY, target=name, before=user.role, role=held))
         user.username = name
         user.full_name = clean_text(person.full_name).strip()[:MAX_FULL_NAME]
+        user.department = clean_text(person.department).strip()[:MAX_FULL_NAME]
         user.mail = clean_text(person.mail)[:MAX_FULL_NAME]
         user.directory_dn = clean_text(person.dn)
         user.group_role = role

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from genai_app.access import RANK
+from genai_app.access import RANK, Actor
 from genai_app.db import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import AuditEvent, Origin, Role, User
@@ -50,12 +50,17 @@ class Users:
         by: whom the audit names as the one who acts.
     """
 
-    def __init__(self, db: Database, by: str = "the system") -> None:
+    def __init__(self, db: Database, by: Actor | str = "the system") -> None:
         self._db = db
         self._by = by
 
     async def add(
-        self, username: str, password: str, role: Role = Role.USER, full_name: str = ""
+        self,
+        username: str,
+        password: str,
+        role: Role = Role.USER,
+        full_name: str = "",
+        department: str = "",
     ) -> User:
         """A new local account.
 
@@ -69,6 +74,7 @@ class Users:
             username=folded,
             origin=Origin.LOCAL,
             full_name=clean_text(full_name).strip()[:MAX_FULL_NAME],
+            department=clean_text(department).strip()[:MAX_FULL_NAME],
             role=role,
             password_hash=await hash_password(password),
         )

@@ -68,10 +68,23 @@ NEEDS: dict[str, Role] = {
     "audit_state.choose": Role.ADMIN,
     "audit_state.load_more": Role.ADMIN,
     "chain_state.verify": Role.ADMIN,
+    "people_state.open": Role.ADMIN,
+    "people_state.choose": Role.ADMIN,
+    "people_state.load_more": Role.ADMIN,
+    "person_state.show": Role.ADMIN,
+    "person_state.close": Role.ADMIN,
+    "person_state.give_role": Role.ADMIN,
+    "person_state.give_limit": Role.ADMIN,
+    "person_state.move": Role.ADMIN,
+    "person_state.disable": Role.ADMIN,
+    "person_state.enable": Role.ADMIN,
+    "person_state.end_login": Role.ADMIN,
+    "person_state.end_logins": Role.ADMIN,
+    "person_state.revoke": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open", "audit_state.open"})
+OPENING = frozenset({"admin_state.open", "audit_state.open", "people_state.open"})
 
 
 def short_name(event_name: str) -> str:

@@ -1,4 +1,4 @@
-"""`/admin/api/audit`: administrators read who did what; that they did is there too. C3, C11, F10."""
+"""`/admin/api/audit`: administrators read who did what, and that they did. C3, C11, F10."""
 
 from datetime import timedelta
 

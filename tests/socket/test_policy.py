@@ -42,7 +42,8 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
     values |= {"username": "ivanov", "name": "mine", "days": "no number"}  # a key is made elsewhere
-    ids = ("dialog_id", "answer_id", "message_id", "send_id", "key_id", "session_id")
+    values |= {"role": "user", "department": "x"}
+    ids = ("user_id", "dialog_id", "answer_id", "message_id", "send_id", "key_id", "session_id")
     values |= dict.fromkeys(ids, NOBODYS)
     return {each: (values | given)[each] for each in arguments(name)}
 

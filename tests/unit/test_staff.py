@@ -63,7 +63,9 @@ async def actions(db: Database) -> list[str]:
 async def test_an_account_is_its_id(staff: Staff, users: Users) -> None:
     """A6. Name, full name and mail follow the directory; the account stays."""
     first = await staff.enter(known := person("ivanov"))
-    moved = replace(known, username="Petrov", full_name="Петров", mail="p@corp", dn="uid=p")
+    moved = replace(
+        known, username="Petrov", full_name="Петров", mail="p@corp", dn="uid=p", department="Связь"
+    )
     again = await staff.enter(moved)
     assert again.id == first.id
     row = await users.get(first.id)
@@ -71,6 +73,7 @@ async def test_an_account_is_its_id(staff: Staff, users: Users) -> None:
         *("petrov", "Петров", "p@corp"),
         "uid=p",
     )
+    assert row.department == "Связь"
     assert row.origin == Origin.DIRECTORY
     assert row.password_hash is None
 
