@@ -41,12 +41,14 @@ from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
+from genai_app.services.overview import Overviews
 from genai_app.services.people import People
 from genai_app.services.rechecks import Rechecks
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
+from genai_app.services.usage import UsageCounter
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
@@ -122,6 +124,7 @@ def build_services(
         ),
         history=History(db),
         people=People(db, sessions, keys, limits),
+        overviews=Overviews(db, UsageCounter(db)),
         rechecks=rechecks,
         redis=redis,
     )
@@ -175,6 +178,7 @@ async def running_services() -> AsyncGenerator[None]:
         asyncio.create_task(watch_sessions(app), name="session watch"),
         asyncio.create_task(metrics.measure_loop(), name="loop lag"),
         asyncio.create_task(services.audit_chain.run(), name="audit seals"),
+        asyncio.create_task(UsageCounter(services.db).run(), name="usage"),
     ]
     if services.rechecks is not None:
         watches.append(asyncio.create_task(services.rechecks.run(), name="rechecks"))

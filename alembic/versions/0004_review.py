@@ -82,6 +82,9 @@ def _columns() -> None:
     )
     _index("ix_audit_events_unsealed", "audit_events", ["id"], "seq IS NULL")
 
+    # the pages of a table that only grows: a few kB; where there is none, an ordinary index
+    op.create_index("ix_messages_created", "messages", ["created_at"], postgresql_using="brin")
+
 
 def _review_tables() -> None:
     op.create_table(
@@ -392,6 +395,7 @@ def downgrade() -> None:
     with op.batch_alter_table("audit_events") as events:
         for name in ("hash", "seq", "reason", "subject_id"):
             events.drop_column(name)
+    op.drop_index("ix_messages_created", "messages")
     op.drop_column("dialogs", "held_at")
     op.drop_column("users", "held_at")
     op.drop_column("users", "department")

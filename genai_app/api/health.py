@@ -1,17 +1,12 @@
 """Is the process alive, and does each thing it needs answer."""
 
-import asyncio
-from collections.abc import Awaitable
-
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from genai_app.errors import AppError
 from genai_app.services import services
+from genai_app.services.health import check_dependencies
 
 router = APIRouter(tags=["health"])
-
-CHECK_S = 3.0
 
 
 @router.get("/healthz")
@@ -28,23 +23,8 @@ async def readyz() -> JSONResponse:
     every replica asks the same model. Nor does Redis: what it holds may be lost at any moment; nor
     the directory: who is logged in goes on.
     """
-    asked = {"database": services().db.check(), "model": services().llm.check()}
-    redis, rechecks = services().redis, services().rechecks
-    if redis is not None:
-        asked["redis"] = redis.check()
-    if rechecks is not None:
-        asked["directory"] = rechecks.check()
-    states = await asyncio.gather(*map(_state, asked.values()))
-    checks = dict(zip(asked, states, strict=True))
+    found = await check_dependencies(services())
+    checks = {each.name: "up" if each.up else "down" for each in found}
     ready = checks["database"] == "up"
     body = {"status": "ready" if ready else "unavailable", "checks": checks}
     return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
-
-
-async def _state(check: Awaitable[None]) -> str:
-    try:
-        async with asyncio.timeout(CHECK_S):
-            await check
-    except (AppError, TimeoutError):
-        return "down"
-    return "up"

@@ -50,6 +50,7 @@ class Message(SQLModel, table=True):
         sa.Index("ix_messages_dialog_id", "dialog_id", "id"),
         sa.Index("ix_messages_parent_id", "parent_id"),
         sa.Index("ix_messages_user_created", "user_id", "created_at"),
+        sa.Index("ix_messages_created", "created_at", postgresql_using="brin"),
         sa.Index(
             "ix_messages_context",
             "context_hash",

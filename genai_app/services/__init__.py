@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from genai_app.services.keys import Keys
     from genai_app.services.limits import Limits
     from genai_app.services.login_limits import LoginLimits
+    from genai_app.services.overview import Overviews
     from genai_app.services.people import People
     from genai_app.services.rechecks import Rechecks
     from genai_app.services.sessions import Sessions
@@ -52,6 +53,7 @@ class Services:
     chat: "Chat"
     history: "History"
     people: "People"
+    overviews: "Overviews"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

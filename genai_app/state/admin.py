@@ -16,6 +16,7 @@ from genai_app.services.directory_check import (
     name_of,
     sentences_of,
 )
+from genai_app.state.overview import OverviewState
 from genai_app.state.page import open_page
 
 MAX_NAME_CHARS = 256
@@ -45,8 +46,9 @@ class AdminState(rx.State):
         """Build the page from cookie and database. Runs at every load and reconnect."""
         (await self.get_state(DirectoryState)).rechecked = -1
         self.directory = services().settings.directory
+        await (await self.get_state(OverviewState))._load(acting())
         self.loaded = True
-        return await open_page(self)
+        return [await open_page(self), OverviewState.watch]
 
 
 class DirectoryState(rx.State):

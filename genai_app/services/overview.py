@@ -1,0 +1,361 @@
+"""The figures of `/admin`: from the hours that were counted, and the last few counted now."""
+
+import asyncio
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from cachetools import TTLCache
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.access import Actor
+from genai_app.db import Database, table_of
+from genai_app.errors import Forbidden
+from genai_app.models import (
+    Action,
+    AuditEvent,
+    Outcome,
+    Role,
+    Source,
+    Status,
+    UsageHour,
+    UsageLatency,
+    UsagePerson,
+)
+from genai_app.services.audit import Audit, event
+from genai_app.services.usage import (
+    FIRST,
+    HOUR,
+    TOTAL,
+    Hour,
+    Sums,
+    UsageCounter,
+    hour_of,
+    of_bucket,
+)
+
+LIVE_S = 5.0
+TOP = 8
+FAILED = (Status.FAILED, Status.INTERRUPTED)
+
+_Query = sa.Select[*tuple[Any, ...]]
+_HOURS, _LATENCY = table_of(UsageHour), table_of(UsageLatency)
+_PEOPLE, _EVENTS = table_of(UsagePerson), table_of(AuditEvent)
+
+
+class Period(StrEnum):
+    """How far back. The first is told by hours, the others by days."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.YEAR: 365}
+
+
+@dataclass(slots=True)
+class Point:
+    """One hour or day of the chart. Answers by source, failed ones apart."""
+
+    begin: datetime
+    by_source: Counter[str] = field(default_factory=Counter[str])
+    failed: int = 0
+    users: int = 0
+
+    @property
+    def answers(self) -> int:
+        return sum(self.by_source.values()) + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Percentiles in milliseconds; None without an answer."""
+
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything the page draws. `model_ms`: time that models were at work; `saved_ms`: what
+    answers that were given again would have taken at the model's speed of the same period."""
+
+    begin: datetime
+    points: list[Point]
+    answers: int
+    failed: int
+    users: int
+    prompt_tokens: int
+    completion_tokens: int
+    by_source: Mapping[str, int]
+    first: Times
+    total: Times
+    limits_hit: int
+    model_ms: int
+    saved_ms: int
+    departments: list[tuple[str, int]]
+    models: list[tuple[str, int]]
+
+    @property
+    def cache_share(self) -> float:
+        """Of all answers, 0 to 1."""
+        given = self.by_source.get(Source.CACHE, 0) + self.by_source.get(Source.VERIFIED, 0)
+        return given / self.answers if self.answers else 0.0
+
+
+class Overviews:
+    """Adds up, for administrators and reviewers."""
+
+    def __init__(self, db: Database, counter: UsageCounter) -> None:
+        self._db = db
+        self._counter = counter
+        self._audit = Audit(db)
+        self._live: TTLCache[str, list[Hour]] = TTLCache(1, LIVE_S)
+        self._lock = asyncio.Lock()
+
+    async def get(
+        self,
+        actor: Actor,
+        period: Period,
+        *,
+        department: str | None = None,
+        model: str | None = None,
+    ) -> Overview:
+        """The figures up to now. `department`, `model`: of these alone; "" is one too.
+
+        Raises Forbidden.
+        """
+        if not actor.has(Role.REVIEWER):
+            refusal = event(Action.ACCESS, Outcome.REFUSED, by=actor, target="overview")
+            await self._audit.record_news(refusal)
+            raise Forbidden
+        await self._audit.record_news(event(Action.ADMIN_VIEW, by=actor, target="overview"))
+        begin, step = _begin(period)
+        chosen = {"department": department, "model": model}
+        chosen = {name: text for name, text in chosen.items() if text is not None}
+        live = [hour for hour in await self._open_hours() if hour.hour >= begin]
+        return await self._add_up(begin, step, chosen, live)
+
+    async def _open_hours(self) -> list[Hour]:
+        """The hours that are not counted for good, counted now; a few seconds old at most."""
+        async with self._lock:
+            known = self._live.get("")
+            if known is None:
+                known = list[Hour]()
+                hour, now = await self._counter.first_open(), clock.now()
+                while hour is not None and hour <= now:
+                    known.append(await self._counter.count(hour))
+                    hour += HOUR
+                self._live[""] = known
+            return known
+
+    async def _add_up(
+        self, begin: datetime, step: timedelta, chosen: dict[str, str], live: list[Hour]
+    ) -> Overview:
+        points = _points(begin, step)
+        last = next(reversed(points.values()))  # of what a faster clock put behind now
+        sums: dict[tuple[str, ...], Sums] = defaultdict(Sums)
+        latency: Counter[tuple[str, int]] = Counter()
+        people: dict[datetime, set[uuid.UUID]] = defaultdict(set)
+
+        def point_of(hour: datetime) -> Point:
+            local = hour.astimezone()
+            place = _naive(local if step == HOUR else local.replace(hour=0, minute=0))
+            return points.get(place) or last
+
+        async with self._db.read() as session:
+            for row in await session.execute(_hours_query(begin, chosen)):
+                _count(point_of(row.hour), sums, row, row)
+            for kind, place, count in await session.execute(_latency_query(begin, chosen)):
+                latency[kind, place] += count
+            for hour, user_id in await session.execute(_people_query(begin, chosen)):
+                people[point_of(hour).begin].add(user_id)
+            limits_hit = await session.scalar(_limits_query(begin))
+        for hour in live:
+            point = point_of(hour.hour)
+            for key, counted in hour.sums.items():
+                if _fits(key[0], key[1], chosen):
+                    _count(point, sums, _Key(*key), counted)
+            for (department, model, kind, place), count in hour.latency.items():
+                if _fits(department, model, chosen):
+                    latency[kind, place] += count
+            if "model" not in chosen:
+                for user_id, department in hour.people:
+                    if _fits(department, "", chosen):
+                        people[point.begin].add(user_id)
+        for point in points.values():
+            point.users = len(people.get(point.begin, ()))
+        return _overview(begin, list(points.values()), sums, latency, people, limits_hit or 0)
+
+    async def list_departments(self) -> list[str]:
+        """All that were ever counted, and those of this moment."""
+        query = sa.select(_HOURS.c.department).distinct()
+        async with self._db.read() as session:
+            kept = set(await session.scalars(query))
+        return sorted(kept | {key[0] for hour in await self._open_hours() for key in hour.sums})
+
+    async def list_models(self) -> list[str]:
+        """All that were ever counted, and those of this moment."""
+        async with self._db.read() as session:
+            kept = set(await session.scalars(sa.select(_HOURS.c.model).distinct()))
+        return sorted(kept | {key[1] for hour in await self._open_hours() for key in hour.sums})
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    department: str
+    model: str
+    channel: str
+    source: str
+    status: str
+
+
+def _count(point: Point, sums: dict[tuple[str, ...], Sums], key: Any, counted: Any) -> None:
+    if key.status in FAILED:
+        point.failed += counted.answers
+    else:
+        point.by_source[key.source] += counted.answers
+    into = sums[key.department, key.model, key.source, key.status]
+    into.answers += counted.answers
+    into.prompt_tokens += counted.prompt_tokens
+    into.completion_tokens += counted.completion_tokens
+    into.total_ms += counted.total_ms
+
+
+def _overview(
+    begin: datetime,
+    points: list[Point],
+    sums: Mapping[tuple[str, ...], Sums],
+    latency: Counter[tuple[str, int]],
+    people: Mapping[datetime, set[uuid.UUID]],
+    limits_hit: int,
+) -> Overview:
+    by_source: Counter[str] = Counter()
+    departments: Counter[str] = Counter()
+    models: Counter[str] = Counter()
+    failed = model_ms = model_tokens = given_tokens = prompt_tokens = completion_tokens = 0
+    for (department, model, source, status), each in sums.items():
+        by_source[source] += each.answers
+        departments[department] += each.answers
+        models[model] += each.answers
+        failed += each.answers if status in FAILED else 0
+        if source == Source.MODEL:
+            model_ms += each.total_ms
+            model_tokens += each.completion_tokens
+            prompt_tokens += each.prompt_tokens
+            completion_tokens += each.completion_tokens
+        elif source == Source.CACHE:
+            given_tokens += each.completion_tokens
+    saved = model_ms * given_tokens / model_tokens if model_tokens else 0
+    everybody = set[uuid.UUID]().union(*people.values())
+    return Overview(
+        begin=begin,
+        points=points,
+        answers=by_source.total(),
+        failed=failed,
+        users=len(everybody),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        by_source=by_source,
+        first=_times(latency, FIRST),
+        total=_times(latency, TOTAL),
+        limits_hit=limits_hit,
+        model_ms=model_ms,
+        saved_ms=round(saved),
+        departments=departments.most_common(TOP),
+        models=models.most_common(TOP),
+    )
+
+
+def _times(latency: Counter[tuple[str, int]], kind: str) -> Times:
+    counts = sorted((place, count) for (each, place), count in latency.items() if each == kind)
+    return Times(percentile(counts, 0.5), percentile(counts, 0.95))
+
+
+def percentile(counts: Iterable[tuple[int, int]], share: float) -> float | None:
+    """The time that `share` of the answers stay below. `counts`: by bucket, in order."""
+    listed = list(counts)
+    left = share * sum(count for _, count in listed)
+    for place, count in listed:
+        left -= count
+        if left <= 0:
+            return of_bucket(place)
+    return None
+
+
+def _begin(period: Period) -> tuple[datetime, timedelta]:
+    """The first moment, and how long a point of the chart is; days are those of the server."""
+    now = clock.now()
+    if period is Period.DAY:
+        return hour_of(now) - 23 * HOUR, HOUR
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    first = _naive(midnight) - timedelta(days=DAYS[period] - 1)
+    return first.astimezone(), timedelta(days=1)
+
+
+def _points(begin: datetime, step: timedelta) -> dict[datetime, Point]:
+    """By the wall clock, so that days of 23 and 25 hours are days."""
+    points: dict[datetime, Point] = {}
+    now = clock.now()
+    if step == HOUR:
+        moment = begin
+        while moment <= now:
+            points.setdefault(_naive(moment.astimezone()), Point(moment))
+            moment += HOUR
+        return points
+    day = _naive(begin.astimezone())
+    while day.astimezone() <= now:
+        points[day] = Point(day.astimezone())
+        day += timedelta(days=1)
+    return points
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+def _fits(department: str, model: str, chosen: Mapping[str, str]) -> bool:
+    return chosen.get("department", department) == department and (
+        chosen.get("model", model) == model
+    )
+
+
+def _narrowed(query: _Query, table: sa.Table, begin: datetime, chosen: Mapping[str, str]) -> _Query:
+    query = query.where(table.c.hour >= begin)
+    for name, text in chosen.items():
+        if name in table.c:
+            query = query.where(table.c[name] == text)
+    return query
+
+
+def _hours_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
+    keys = [_HOURS.c[name] for name in ("hour", "department", "model", "source", "status")]
+    names = ("answers", "prompt_tokens", "completion_tokens", "total_ms")
+    added = [sa.cast(sa.func.sum(_HOURS.c[name]), sa.BigInteger).label(name) for name in names]
+    return _narrowed(sa.select(*keys, *added).group_by(*keys), _HOURS, begin, chosen)
+
+
+def _latency_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
+    count = sa.cast(sa.func.sum(_LATENCY.c.answers), sa.BigInteger)
+    query = sa.select(_LATENCY.c.kind, _LATENCY.c.bucket, count)
+    return _narrowed(query.group_by(_LATENCY.c.kind, _LATENCY.c.bucket), _LATENCY, begin, chosen)
+
+
+def _people_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
+    """By hour. Whom a model answered is not kept: with one chosen nobody is counted."""
+    query = _narrowed(sa.select(_PEOPLE.c.hour, _PEOPLE.c.user_id), _PEOPLE, begin, chosen)
+    return query.where(sa.false()) if "model" in chosen else query
+
+
+def _limits_query(begin: datetime) -> _Query:
+    return sa.select(sa.func.count()).where(
+        _EVENTS.c.action == Action.LIMIT_HIT, col(AuditEvent.at) >= begin
+    )

@@ -1,0 +1,205 @@
+"""The figures of `/admin`, as the page draws them. They follow by themselves while it is open."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import reflex as rx
+
+from genai_app.access import Actor
+from genai_app.errors import AppError
+from genai_app.i18n import LOCALES, translate
+from genai_app.models import Source
+from genai_app.services import services
+from genai_app.services.acting import acting
+from genai_app.services.health import check_dependencies
+from genai_app.services.overview import Overview, Period, Point
+from genai_app.state.dates import day_text
+from genai_app.state.presence import Page
+
+REFRESH_S = 10.0
+HEIGHT = 100.0
+STEP, WIDTH = 10.0, 8.0
+MAX_CHOICE = 200
+EVERY = "*"  # of a choice in which "" is one of the names
+
+
+@dataclass
+class Bar:
+    """One hour or day of the chart. From the bottom up: made by the model, given again, failed;
+    lengths as SVG writes them."""
+
+    x: str
+    told: dict[str, str]
+    model_y: str
+    model_height: str
+    given_y: str
+    given_height: str
+    failed_y: str
+    failed_height: str
+
+
+@dataclass
+class Share:
+    """A department or model, and how much of all it asked for."""
+
+    name: str
+    count: str
+    share: float
+
+
+@dataclass
+class HealthRow:
+    name: str
+    up: bool
+    milliseconds: int
+
+
+class OverviewState(rx.State):
+    """What is chosen, and everything that is drawn for it."""
+
+    loaded: bool = False
+    error_code: str = ""
+    period: str = Period.DAY
+    department: str = EVERY
+    model: str = EVERY
+    departments: list[str] = []
+    models: list[str] = []
+
+    answers: str = "0"
+    users: str = "0"
+    tokens: str = "0"
+    cache_share: str = "0"
+    failed: str = "0"
+    limits_hit: str = "0"
+    first_p50: str = "—"
+    first_p95: str = "—"
+    total_p50: str = "—"
+    total_p95: str = "—"
+    model_time: dict[str, str] = {}
+    saved_time: dict[str, str] = {}
+    bars: list[Bar] = []
+    highest: str = "0"
+    first_label: dict[str, str] = {}
+    last_label: dict[str, str] = {}
+    by_department: list[Share] = []
+    by_model: list[Share] = []
+    health: list[HealthRow] = []
+
+    @rx.event
+    async def choose(self, name: str, text: str):
+        """Another period, department or model."""
+        known = {"period": list(Period), "department": self.departments, "model": self.models}
+        if name in known and (text in known[name] or (text == EVERY and name != "period")):
+            setattr(self, name, str(text)[:MAX_CHOICE])
+            await self._load(acting())
+
+    @rx.event(background=True, supersedes=True)
+    async def watch(self):
+        """Read everything anew every few seconds, as long as the page is there."""
+        actor, page = acting(), Page()
+        while True:
+            found = await check_dependencies(services())
+            rows = [HealthRow(f.name, f.up, max(1, round(f.seconds * 1000))) for f in found]
+            async with self:
+                self.health = rows
+            await asyncio.sleep(REFRESH_S)
+            if not page.is_there:
+                return
+            async with self:
+                await self._load(actor)
+
+    async def _load(self, actor: Actor) -> None:
+        overviews = services().overviews
+        try:
+            found = await overviews.get(
+                actor,
+                Period(self.period),
+                department=None if self.department == EVERY else self.department,
+                model=None if self.model == EVERY else self.model,
+            )
+            self.departments = await overviews.list_departments()
+            self.models = await overviews.list_models()
+        except AppError as error:
+            self.error_code = error.code
+            return
+        self.error_code = ""
+        self._fill(found)
+        self.loaded = True
+
+    def _fill(self, found: Overview) -> None:
+        self.answers, self.failed = number(found.answers), number(found.failed)
+        self.users = "—" if self.model != EVERY else number(found.users)
+        self.tokens = number(found.prompt_tokens + found.completion_tokens)
+        self.cache_share = f"{100 * found.cache_share:.0f}"
+        self.limits_hit = number(found.limits_hit)
+        self.first_p50, self.first_p95 = seconds(found.first.p50), seconds(found.first.p95)
+        self.total_p50, self.total_p95 = seconds(found.total.p50), seconds(found.total.p95)
+        self.model_time, self.saved_time = duration(found.model_ms), duration(found.saved_ms)
+        hourly = Period(self.period) is Period.DAY
+        highest = max((point.answers for point in found.points), default=0)
+        self.highest = number(highest)
+        self.bars = [
+            bar(n, point, max(highest, 1), hourly=hourly) for n, point in enumerate(found.points)
+        ]
+        self.first_label = label(found.points[0].begin, hourly=hourly)
+        self.last_label = label(found.points[-1].begin, hourly=hourly)
+        self.by_department = shares(found.departments)
+        self.by_model = shares(found.models)
+
+
+def bar(place: int, point: Point, highest: int, *, hourly: bool) -> Bar:
+    made = point.by_source.get(Source.MODEL, 0)
+    given = sum(point.by_source.values()) - made
+    heights = [HEIGHT * count / highest for count in (made, given, point.failed)]
+    when = label(point.begin, hourly=hourly)
+    told = {
+        locale: translate(
+            locale,
+            "overview.bar",
+            when=when[locale],
+            answers=point.answers,
+            given=given,
+            failed=point.failed,
+            users=point.users,
+        )
+        for locale in LOCALES
+    }
+    tops = [HEIGHT - sum(heights[: n + 1]) for n in range(3)]
+    lengths = [f"{each:.2f}" for pair in zip(tops, heights, strict=True) for each in pair]
+    return Bar(f"{place * STEP:g}", told, *lengths)
+
+
+def label(moment: datetime, *, hourly: bool) -> dict[str, str]:
+    if hourly:
+        return dict.fromkeys(LOCALES, moment.astimezone().strftime("%H:%M"))
+    return day_text(moment)
+
+
+def shares(counts: Sequence[tuple[str, int]]) -> list[Share]:
+    most = max((count for _, count in counts), default=1)
+    return [Share(name, number(count), count / most) for name, count in counts]
+
+
+def number(count: int) -> str:
+    """With a narrow space between thousands, which both languages read."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def seconds(ms: float | None) -> str:
+    if ms is None:
+        return "—"
+    return f"{ms / 1000:.1f}" if ms >= 100 else f"{ms / 1000:.2f}"
+
+
+def duration(ms: int) -> dict[str, str]:
+    """`3 h 12 min`, by language."""
+    minutes, rest = divmod(round(ms / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return {
+            lang: translate(lang, "overview.h_min", h=number(hours), min=minutes)
+            for lang in LOCALES
+        }
+    return {lang: translate(lang, "overview.min_s", min=minutes, s=rest) for lang in LOCALES}
