@@ -137,7 +137,7 @@ def overview_chart() -> rx.Component:
             rx.el.span(
                 _legend("made", "overview.made"),
                 _legend("given", "overview.given_again"),
-                _legend("failed", "overview.failed"),
+                _legend("failed", "overview.failed_part"),
                 class_name="legend",
             ),
         ),

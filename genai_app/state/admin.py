@@ -48,7 +48,7 @@ class AdminState(rx.State):
         self.directory = services().settings.directory
         await (await self.get_state(OverviewState))._load(acting())
         self.loaded = True
-        return [await open_page(self), OverviewState.watch]
+        return [each for each in (await open_page(self), OverviewState.watch) if each is not None]
 
 
 class DirectoryState(rx.State):
