@@ -50,6 +50,22 @@ VARS = {
         "steps",
         "warnings",
     },
+    "audit_state": {
+        *("action", "actor", "error_code", "has_more", "loaded", "outcome", "rows", "since"),
+        *("target", "until"),
+    },
+    "chain_state": {"checked", "checking", "error_code", "head", "holds", "sentence"},
+    "overview_state": {
+        *("answers", "bars", "by_department", "by_model", "cache_share", "department"),
+        *("departments", "error_code", "failed", "first_label", "first_p50", "first_p95"),
+        *("health", "highest", "last_label", "limits_hit", "loaded", "model", "model_time"),
+        *("models", "period", "saved_time", "tokens", "total_p50", "total_p95", "users"),
+    },
+    "people_state": {"error_code", "has_more", "loaded", "role", "rows", "search", "shown"},
+    "person_state": {
+        *("error_code", "id", "keys", "last", "limit", "logins", "mail", "own", "questions"),
+        *("reason", "row", "tokens"),
+    },
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
