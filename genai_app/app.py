@@ -32,17 +32,22 @@ from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
+from genai_app.services.feedback import Feedbacks
 from genai_app.services.generation import Generations
+from genai_app.services.given import Given
 from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
 from genai_app.services.users import Users
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.chat import ChatState, error_delta
@@ -79,6 +84,9 @@ def build_services(
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    verified = Verified(db, days=settings.verified_days)
+    verdicts = Verdicts(db, cache, verified)
+    given = Given(cache, verified, verdicts, generations)
     rechecks = staff_login = None
     if directory is not None:
         staff = Staff(db, settings)
@@ -104,12 +112,17 @@ def build_services(
             db,
             generations,
             limits,
-            cache,
+            given,
             context_tokens=settings.llm_context_tokens,
             max_tokens=settings.llm_max_tokens,
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        search=Search(db),
+        feedback=Feedbacks(db),
+        verified=verified,
+        verdicts=verdicts,
+        given=given,
         rechecks=rechecks,
         redis=redis,
     )
@@ -158,6 +171,7 @@ async def running_services() -> AsyncGenerator[None]:
     if settings.local_accounts:
         await announce_first_admin(services)
     await services.generations.open()
+    await services.given.open()
     watch_figures(services)
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
@@ -174,6 +188,7 @@ async def running_services() -> AsyncGenerator[None]:
         if directory is not None:
             await directory.close()
         await services.generations.close()
+        await services.given.close()
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()

@@ -16,6 +16,7 @@ from genai_app.models.kinds import (
     JobState,
     Origin,
     Rating,
+    Reason,
     ReviewState,
     Role,
     Source,
@@ -23,6 +24,7 @@ from genai_app.models.kinds import (
     Verdict,
 )
 from genai_app.models.review import (
+    BarredAnswer,
     Feedback,
     MessageSearch,
     MessageVerdict,
@@ -36,6 +38,7 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "Author",
+    "BarredAnswer",
     "Channel",
     "Dialog",
     "Export",
@@ -47,6 +50,7 @@ __all__ = [
     "MessageVerdict",
     "Origin",
     "Rating",
+    "Reason",
     "Review",
     "ReviewNote",
     "ReviewState",

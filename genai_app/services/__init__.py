@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from genai_app.services.auth import Auth
     from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
+    from genai_app.services.feedback import Feedbacks
     from genai_app.services.generation import Generations
+    from genai_app.services.given import Given
     from genai_app.services.history import History
     from genai_app.services.keys import Keys
     from genai_app.services.limits import Limits
     from genai_app.services.login_limits import LoginLimits
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.search import Search
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
+    from genai_app.services.verdicts import Verdicts
+    from genai_app.services.verified import Verified
     from genai_app.settings import Settings
 
 
@@ -46,6 +51,11 @@ class Services:
     generations: "Generations"
     chat: "Chat"
     history: "History"
+    search: "Search"
+    feedback: "Feedbacks"
+    verified: "Verified"
+    verdicts: "Verdicts"
+    given: "Given"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

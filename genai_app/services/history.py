@@ -1,13 +1,12 @@
 """A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
 
-import base64
-import binascii
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -15,12 +14,12 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
-from genai_app.models import Author, Dialog, Generation, Message, Status
+from genai_app.models import Author, Dialog, Generation, Message, Status, VerifiedAnswer
+from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
-ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,17 @@ class Branch:
     """Messages of the branch on the screen, oldest first.
 
     `siblings` maps an answer's id to all answers of its question, where there are several.
-    `has_older`: messages stand before the first one.
+    `has_older`: messages stand before the first one. `verified`: by the id of the answer that was
+    given, those that a reviewer wrote.
     """
 
     dialog: Dialog
     messages: Sequence[Message]
     siblings: dict[uuid.UUID, tuple[uuid.UUID, ...]]
     has_older: bool
+    verified: dict[uuid.UUID, VerifiedAnswer] = field(
+        default_factory=dict[uuid.UUID, VerifiedAnswer]
+    )
 
 
 def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
@@ -95,29 +98,23 @@ class History:
         self._db = db
 
     async def list_dialogs(
-        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None, search: str = ""
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
     ) -> DialogPage:
-        """The actor's dialogs; with `search` those whose title holds that text.
-
-        Raises InvalidInput for a cursor that was not given out.
-        """
+        """The actor's dialogs. Raises InvalidInput for a cursor that was not given out."""
         query = (
             sa.select(Dialog)
             .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
-        if search := clean_text(search).strip():
-            query = query.where(col(Dialog.title).ilike(f"%{_literal(search)}%", escape=ESCAPE))
         if cursor is not None:
             query = query.where(
-                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
         return DialogPage(items, more)
 
     async def get(self, actor: Actor, dialog_id: object) -> Dialog:
@@ -138,10 +135,10 @@ class History:
                 .limit(limit + 1)
             )
             if cursor is not None:
-                query = query.where(col(Message.id) > _parse_cursor(cursor)[1])
+                query = query.where(col(Message.id) > parse_cursor(cursor)[1])
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
     async def list_pairs(
@@ -168,7 +165,7 @@ class History:
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Message.created_at), col(Message.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = [(row[0], row[1]) for row in await session.execute(query)]
@@ -184,7 +181,7 @@ class History:
             )
             for answer, text in found[:limit]
         ]
-        more = _cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
+        more = make_cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
         return PairPage(items, more)
 
     async def get_branch(
@@ -218,12 +215,14 @@ class History:
             families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
             for parent_id, message_id in rows:
                 families.setdefault(parent_id, []).append(message_id)
+            verified = await _verified(session, messages)
         siblings = {
             m.id: tuple(families[m.parent_id])
             for m in messages
             if m.parent_id in families and len(families[m.parent_id]) > 1
         }
-        return Branch(dialog, messages, siblings, has_older=messages[0].parent_id is not None)
+        has_older = messages[0].parent_id is not None
+        return Branch(dialog, messages, siblings, has_older, verified)
 
     async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
         """Show the branch that runs through this answer; its newest message becomes the leaf.
@@ -272,26 +271,19 @@ class History:
             )
 
 
-def _literal(text: str) -> str:
-    """`text` for a LIKE pattern, in which it stands for itself alone."""
-    for special in (ESCAPE, "%", "_"):
-        text = text.replace(special, ESCAPE + special)
-    return text
-
-
-def _cursor(moment: datetime, key: uuid.UUID) -> str:
-    """Made of letters that need no quoting in an address."""
-    return base64.urlsafe_b64encode(f"{moment.isoformat()}/{key}".encode()).decode().rstrip("=")
-
-
-def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-        moment, _, key = text.partition("/")
-        given = datetime.fromisoformat(moment)
-        if given.tzinfo is None:
-            raise ValueError("of no time zone")
-        return given.astimezone(UTC), uuid.UUID(key)
-    except (ValueError, OverflowError, binascii.Error):
-        raise InvalidInput(code="bad_cursor") from None
+async def _verified(
+    session: AsyncSession, messages: Sequence[Message]
+) -> dict[uuid.UUID, VerifiedAnswer]:
+    """What the answers among `messages` were copied from."""
+    given = {m.verified_id for m in messages if m.verified_id is not None}
+    if not given:
+        return {}
+    found = await session.scalars(
+        sa.select(VerifiedAnswer).where(col(VerifiedAnswer.id).in_(given))
+    )
+    rows = {row.id: row for row in found}
+    return {
+        m.id: rows[m.verified_id]
+        for m in messages
+        if m.verified_id is not None and m.verified_id in rows
+    }

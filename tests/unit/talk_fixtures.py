@@ -12,11 +12,15 @@ from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.notations import parse_limit
 from genai_app.services import generation
+from genai_app.services import given as given_answers
 from genai_app.services.cache import AnswerCache, Scope
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
+from genai_app.services.given import Given
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
 from tests.fakes.model_reading import MakeLlm
 from tests.unit.talk import MakeTalk, Talk, enter
 
@@ -30,6 +34,8 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background loops go round at once, so that no test waits for their pace."""
     for name in ("CHECKPOINT_S", "REAP_S", "REMOTE_POLL_S", "SAVE_RETRY_S"):
         monkeypatch.setattr(generation, name, BRISK_S)
+    for name in ("REFRESH_S", "SAVE_HITS_S"):
+        monkeypatch.setattr(given_answers, name, BRISK_S)
     for name in ("DRAIN_S", "SOLE_DRAIN_S"):
         monkeypatch.setattr(generation, name, 0.0)
 
@@ -51,6 +57,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     """Makes processes over one database; `opened=False` has no background loops, so it saves no
     checkpoints and renews no lease."""
     made: list[Generations] = []
+    opened_given: list[Given] = []
 
     async def make(
         *,
@@ -78,18 +85,26 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         made.append(generations)
         if opened:
             await generations.open()
+        verified = Verified(database, days=180)
+        verdicts = Verdicts(database, cache, verified)
+        given = Given(cache, verified, verdicts, generations)
+        if opened:
+            await given.open()
+            opened_given.append(given)
         chat = Chat(
             database,
             generations,
             limits,
-            cache,
+            given,
             context_tokens=context_tokens,
             max_tokens=max_tokens,
             system_prompt=system_prompt,
         )
-        return Talk(database, generations, chat, History(database), limits)
+        return Talk(database, generations, chat, History(database), limits, verified, verdicts)
 
     yield make
+    for given in opened_given:
+        await given.close()
     for generations in made:
         await generations.close()
 
