@@ -20,6 +20,7 @@ from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
 from genai_app.api import metrics as metrics_page
+from genai_app.api import verified as verified_api
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
@@ -27,6 +28,7 @@ from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
 from genai_app.pages.settings import settings_page
+from genai_app.pages.verified import verified_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
@@ -53,6 +55,7 @@ from genai_app.state.admin import AdminState
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
+from genai_app.state.verified import VerifiedState
 from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.client_address import ClientAddress
@@ -213,6 +216,7 @@ def http_routes() -> FastAPI:
     # they are asked in turn: those that programs call all the time come first
     for each in (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, docs):
         api.include_router(each.router)
+    api.include_router(verified_api.router)
     return api
 
 
@@ -238,6 +242,7 @@ app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatS
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
+app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

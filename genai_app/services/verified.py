@@ -188,7 +188,7 @@ class Verified:
             question=_checked(question),
             answer=_checked(answer),
             owner_id=actor.user_id,
-            owner_name=actor.username,
+            owner_name=actor.full_name or actor.username,
             review_by=self._date(review_by),
         )
         if message_id is not None:
@@ -231,12 +231,12 @@ class Verified:
                     question=row.question,
                     answer=text,
                     owner_id=actor.user_id,
-                    owner_name=actor.username,
+                    owner_name=actor.full_name or actor.username,
                     message_id=row.message_id,
                     review_by=until,
                 )
                 return await self._replace(session, actor, fresh)
-            row.owner_id, row.owner_name = actor.user_id, actor.username
+            row.owner_id, row.owner_name = actor.user_id, actor.full_name or actor.username
             row.review_by, row.updated_at = until, clock.now()
             session.add(row)
             session.add(_written(actor, row))

@@ -51,6 +51,14 @@ NEEDS: dict[str, Role] = {
     "chat_state.choose_answer": Role.USER,
     "chat_state.load_older": Role.USER,
     "chat_state.dismiss_error": Role.USER,
+    "feedback_state.rate": Role.USER,
+    "feedback_state.begin": Role.USER,
+    "feedback_state.choose": Role.USER,
+    "feedback_state.comment": Role.USER,
+    "feedback_state.close": Role.USER,
+    "search_state.find": Role.USER,
+    "search_state.more": Role.USER,
+    "search_state.clear": Role.USER,
     "stream_state.follow": Role.USER,
     "limit_state.watch": Role.USER,
     "settings_state.open": Role.USER,
@@ -61,13 +69,24 @@ NEEDS: dict[str, Role] = {
     "keys_state.revoke": Role.USER,
     "logins_state.end": Role.USER,
     "logins_state.end_others": Role.USER,
+    "verified_state.open": Role.REVIEWER,
+    "verified_state.show": Role.REVIEWER,
+    "verified_state.more": Role.REVIEWER,
+    "verified_state.begin": Role.REVIEWER,
+    "verified_state.ask_retire": Role.REVIEWER,
+    "verified_state.cancel": Role.REVIEWER,
+    "verified_state.change": Role.REVIEWER,
+    "verified_state.retire": Role.REVIEWER,
+    "verified_form_state.write": Role.REVIEWER,
+    "verified_form_state.open": Role.REVIEWER,
+    "verified_form_state.close": Role.REVIEWER,
     "admin_state.open": Role.ADMIN,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open"})
+OPENING = frozenset({"admin_state.open", "verified_state.open"})
 
 
 def short_name(event_name: str) -> str:

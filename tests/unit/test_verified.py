@@ -108,7 +108,7 @@ async def test_it_answers_from_then_on(
     assert await read(talk.chat.follow(as_alice, turn.answer_id)) == (ANSWER, Status.COMPLETE)
     assert len(fake.answers) == calls
     branch = await talk.history.get_branch(as_alice, turn.dialog_id)
-    assert branch.verified[turn.answer_id].owner_name == "rita"
+    assert branch.verified[turn.answer_id].owner_name == "Rita"
 
 
 async def test_a_repeated_send_is_one_message(
