@@ -92,7 +92,7 @@ class Answer(BaseModel):
     response: Annotated[str, Field(examples=["28 days a year."])]
     source: Annotated[
         str,
-        Field(description="model, cache or verified (a colleague wrote it)", examples=["model"]),
+        Field(description="model, cache or verified: a colleague wrote it", examples=["model"]),
     ]
     dialog_id: UUID
     message_id: UUID

@@ -64,7 +64,7 @@ def _row(row: rx.Var[VerifiedRow]) -> rx.Component:
             ),
         ),
         key=row.id,
-        class_name="row",
+        class_name="row verified-row",
         custom_attrs={"data-testid": "verified-row"},
     )
 

@@ -3,7 +3,6 @@
 import reflex as rx
 
 from genai_app.components.admin_frame import admin_page
-from genai_app.components.section import section
 from genai_app.components.text import t
 from genai_app.components.verified_form import verified_form
 from genai_app.components.verified_list import verified_list
@@ -13,6 +12,8 @@ from genai_app.state.verified import VerifiedState
 def verified_page() -> rx.Component:
     return admin_page(
         "/admin/verified",
-        section(t("admin.verified"), verified_form(), verified_list(), hint=t("verified.hint")),
+        rx.el.section(
+            rx.el.p(t("verified.hint"), class_name="hint"), verified_form(), verified_list()
+        ),
         loaded=VerifiedState.loaded,
     )

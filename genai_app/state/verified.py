@@ -28,7 +28,7 @@ class VerifiedRow:
     review_by: dict[str, str]
     day: str  # the same, as a field for dates has it
     state: str
-    hits: int
+    hits: str  # a page shows no 0
 
 
 class VerifiedState(rx.State):
@@ -196,7 +196,7 @@ def _row(row: VerifiedAnswer) -> VerifiedRow:
         review_by=day_text(row.review_by),
         day=_renewed(row).isoformat(),
         state=state,
-        hits=row.hits,
+        hits=str(row.hits),
     )
 
 
