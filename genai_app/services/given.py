@@ -1,6 +1,7 @@
 """Answers that cost no run of the model: those that a reviewer wrote, then those of the cache."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 REFRESH_S = 2.0  # so old may be what a process knows of what others have written
 SAVE_HITS_S = 1.0
+CLOSE_TIMEOUT_S = 5.0
 
 
 class Given:
@@ -33,6 +35,7 @@ class Given:
         self._verified = verified
         self._verdicts = verdicts
         self._generations = generations
+        self._busy = asyncio.Lock()
         self._loops: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -43,11 +46,14 @@ class Given:
             log.warning("storage.unavailable", while_doing="given", detail=error.detail)
         self._loops = [
             asyncio.create_task(every(REFRESH_S, self._refresh), name="given answers"),
-            asyncio.create_task(every(SAVE_HITS_S, self._verified.save_hits), name="hits"),
+            asyncio.create_task(every(SAVE_HITS_S, self._save_hits), name="hits"),
         ]
 
     async def close(self) -> None:
         """Save the last hits."""
+        with suppress(TimeoutError):  # a query that is cut short costs its connection
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._busy.acquire()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -115,5 +121,10 @@ class Given:
         )
 
     async def _refresh(self) -> None:
-        await self._verified.refresh()
-        await self._verdicts.refresh()
+        async with self._busy:
+            await self._verified.refresh()
+            await self._verdicts.refresh()
+
+    async def _save_hits(self) -> None:
+        async with self._busy:
+            await self._verified.save_hits()

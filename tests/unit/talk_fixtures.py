@@ -12,7 +12,6 @@ from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.notations import parse_limit
 from genai_app.services import generation
-from genai_app.services import given as given_answers
 from genai_app.services.cache import AnswerCache, Scope
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
@@ -34,8 +33,6 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background loops go round at once, so that no test waits for their pace."""
     for name in ("CHECKPOINT_S", "REAP_S", "REMOTE_POLL_S", "SAVE_RETRY_S"):
         monkeypatch.setattr(generation, name, BRISK_S)
-    for name in ("REFRESH_S", "SAVE_HITS_S"):
-        monkeypatch.setattr(given_answers, name, BRISK_S)
     for name in ("DRAIN_S", "SOLE_DRAIN_S"):
         monkeypatch.setattr(generation, name, 0.0)
 
