@@ -29,6 +29,7 @@ from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
 from genai_app.pages.people import people
 from genai_app.pages.settings import settings_page
+from genai_app.pages.verified import verified_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
 from genai_app.services.audit_chain import AuditChain
@@ -36,7 +37,9 @@ from genai_app.services.audit_log import AuditLog
 from genai_app.services.auth import Auth
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
+from genai_app.services.feedback import Feedbacks
 from genai_app.services.generation import Generations
+from genai_app.services.given import Given
 from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
@@ -44,12 +47,15 @@ from genai_app.services.login_limits import LoginLimits
 from genai_app.services.overview import Overviews
 from genai_app.services.people import People
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
 from genai_app.services.usage import UsageCounter
 from genai_app.services.users import Users
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.audit import AuditState
@@ -57,6 +63,7 @@ from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.people import PeopleState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
+from genai_app.state.verified import VerifiedState
 from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
 from genai_app.web.client_address import ClientAddress
@@ -90,6 +97,9 @@ def build_services(
     generations = Generations(db, llm, cache, sole_process=settings.embedded)
     keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
+    verified = Verified(db, days=settings.verified_days)
+    verdicts = Verdicts(db, cache, verified)
+    given = Given(cache, verified, verdicts, generations)
     rechecks = staff_login = None
     if directory is not None:
         staff = Staff(db, settings)
@@ -117,7 +127,7 @@ def build_services(
             db,
             generations,
             limits,
-            cache,
+            given,
             context_tokens=settings.llm_context_tokens,
             max_tokens=settings.llm_max_tokens,
             system_prompt=settings.system_prompt,
@@ -125,6 +135,11 @@ def build_services(
         history=History(db),
         people=People(db, sessions, keys, limits),
         overviews=Overviews(db, UsageCounter(db)),
+        search=Search(db),
+        feedback=Feedbacks(db),
+        verified=verified,
+        verdicts=verdicts,
+        given=given,
         rechecks=rechecks,
         redis=redis,
     )
@@ -173,6 +188,7 @@ async def running_services() -> AsyncGenerator[None]:
     if settings.local_accounts:
         await announce_first_admin(services)
     await services.generations.open()
+    await services.given.open()
     watch_figures(services)
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
@@ -191,6 +207,7 @@ async def running_services() -> AsyncGenerator[None]:
         if directory is not None:
             await directory.close()
         await services.generations.close()
+        await services.given.close()
         await llm.aclose()
         await services.keys.close()
         await services.login_limits.close()
@@ -241,6 +258,7 @@ app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsSt
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
 app.add_page(audit, route="/admin/audit", title="GenAI", on_load=AuditState.open)
 app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.open)
+app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

@@ -107,8 +107,22 @@ class Entries:
     async def get(self, key: str) -> bytes | None:
         return await self._bounded(lambda: self._client.get(key))
 
-    async def set(self, key: str, value: bytes, *, ttl_s: int) -> None:
-        await self._bounded(lambda: self._client.set(key, value, ex=ttl_s))
+    async def set(self, key: str, value: bytes, *, ttl_s: int, listed_in: str = "") -> None:
+        """`listed_in`: a list of keys that can be forgotten together."""
+        pipe: Any = self._client.pipeline(transaction=False)
+        pipe.set(key, value, ex=ttl_s)
+        if listed_in:
+            pipe.sadd(listed_in, key).expire(listed_in, ttl_s)
+        await self._bounded(pipe.execute)
+
+    async def forget_listed(self, listed_in: str) -> None:
+        """Take away all entries of a list, and the list."""
+
+        async def forget() -> None:
+            client: Any = self._client  # redis-py types its two kinds of client as one
+            await client.delete(listed_in, *await client.smembers(listed_in))
+
+        await self._bounded(forget)
 
     async def check(self) -> None:
         """One round trip, whatever was before. Raises Unavailable."""

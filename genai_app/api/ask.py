@@ -13,7 +13,7 @@ from genai_app.api.answering import (
     known_model,
     turn_headers,
 )
-from genai_app.api.bodies import AgainBody, Answer, AskBody, Usage, failures
+from genai_app.api.bodies import AgainBody, Answer, AskBody, Feedback, FeedbackBody, Usage, failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.api.errors import body_of
 from genai_app.api.sse import EventStream, Following, data, whole
@@ -88,6 +88,19 @@ async def regenerate(
 async def stop(message_id: str, actor: Reader) -> None:
     """Its text is kept. An answer that has ended stays as it is."""
     await services().chat.stop(actor, message_id)
+
+
+@router.post(
+    "/messages/{message_id}/feedback",
+    responses=failures(400, 404, 409, 413),
+    summary="Say what you think of an answer",
+)
+async def give_feedback(message_id: str, body: FeedbackBody, actor: Reader) -> Feedback:
+    """Of one of your own answers that has ended. The last word counts; null takes it back."""
+    given = await services().feedback.give(
+        actor, message_id, body.rating, reason=body.reason, comment=body.comment
+    )
+    return Feedback.of(given)
 
 
 async def _answered(request: Request, turn: Turn, *, stream: bool) -> Response:

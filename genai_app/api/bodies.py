@@ -9,8 +9,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from genai_app.models import MAX_PROMPT_CHARS, Message
+from genai_app.models import MAX_PROMPT_CHARS, Message, Rating, Reason
 from genai_app.models import Dialog as DialogRow
+from genai_app.services.feedback import MAX_COMMENT_CHARS, Opinion
 from genai_app.services.history import Pair
 from genai_app.text import clean_text
 
@@ -66,6 +67,16 @@ class AgainBody(Sent):
     stream: Switch = False
 
 
+class FeedbackBody(Sent):
+    rating: Annotated[Rating | None, Field(examples=["down"])]
+    reason: Annotated[Reason | None, Field(description="Why it is no good: only with `down`.")] = (
+        None
+    )
+    comment: Annotated[
+        Text | None, Field(max_length=MAX_COMMENT_CHARS, examples=["It has changed since May."])
+    ] = None
+
+
 class TitleBody(Sent):
     title: Annotated[Text, Field(max_length=10_000, examples=["Holidays"])]
 
@@ -79,15 +90,32 @@ class Answer(BaseModel):
     """An answer. `status`: complete, truncated (the token limit was reached) or stopped."""
 
     response: Annotated[str, Field(examples=["28 days a year."])]
-    source: Annotated[str, Field(description="model or cache", examples=["model"])]
+    source: Annotated[
+        str,
+        Field(description="model, cache or verified: a colleague wrote it", examples=["model"]),
+    ]
     dialog_id: UUID
     message_id: UUID
     model: str | None
     usage: Usage
     status: Annotated[str, Field(examples=["complete"])]
     made_at: Annotated[
-        datetime | None, Field(description="Of a cached answer: when the model made it.")
+        datetime | None, Field(description="Of a cached or verified answer: when it was new.")
     ] = None
+
+
+class Feedback(BaseModel):
+    """What is kept. Empty texts for what was not said."""
+
+    rating: Rating | None
+    reason: str
+    comment: str
+
+    @classmethod
+    def of(cls, given: Opinion | None) -> "Feedback":
+        if given is None:
+            return cls(rating=None, reason="", comment="")
+        return cls(rating=given.rating, reason=given.reason, comment=given.comment)
 
 
 class Dialog(BaseModel):

@@ -27,14 +27,23 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[
     str | None, Query(max_length=200, description="`next_cursor` of the page before")
 ]
-Search = Annotated[str, Query(max_length=MAX_SEARCH_CHARS, description="Text in the title")]
+Search = Annotated[
+    str, Query(max_length=MAX_SEARCH_CHARS, description="Text of the title, or words of messages")
+]
 
 
 @router.get("/dialogs", responses=failures(), summary="List dialogs, the latest first")
 async def list_dialogs(
     actor: Reader, q: Search = "", limit: Limit = PAGE, cursor: Cursor = None
 ) -> Dialogs:
-    page = await services().history.list_dialogs(actor, limit=limit, cursor=cursor, search=q)
+    """With `q` those whose title holds that text, or that have a message with all of its words in
+    any form, the last one perhaps only begun."""
+    if q.strip():
+        found = await services().search.find(actor, q, limit=limit, cursor=cursor)
+        return Dialogs(
+            items=[Dialog.of(each.dialog) for each in found.items], next_cursor=found.next_cursor
+        )
+    page = await services().history.list_dialogs(actor, limit=limit, cursor=cursor)
     return Dialogs(items=[Dialog.of(each) for each in page.items], next_cursor=page.next_cursor)
 
 

@@ -14,6 +14,7 @@ from genai_app.api import (
     openai,
     people,
     tokens,
+    verified,
 )
 
 ROUTERS = (
@@ -29,4 +30,5 @@ ROUTERS = (
     docs.router,
     audit.router,
     people.router,
+    verified.router,
 )

@@ -13,6 +13,7 @@ from genai_app.state.session import SessionState
 PAGES = (
     ("admin.overview", "/admin", "chart-no-axes-column", True),
     ("admin.dialogs", "/admin/dialogs", "messages-square", True),
+    ("admin.verified", "/admin/verified", "badge-check", True),
     ("admin.users", "/admin/users", "users", False),
     ("admin.audit", "/admin/audit", "scroll-text", False),
 )

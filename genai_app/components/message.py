@@ -2,9 +2,10 @@
 
 import reflex as rx
 
+from genai_app.components.feedback import feedback_form, thumbs
 from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block, markdown_tail
-from genai_app.components.text import age_text, error_text, t
+from genai_app.components.text import age_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat import ChatState
 from genai_app.state.live_text import BLOCKS, PIECES
@@ -100,24 +101,54 @@ def _branches(row: rx.Var[MessageRow]) -> rx.Component:
 
 
 def _source(row: rx.Var[MessageRow]) -> rx.Component:
-    """`модель`, or `из кэша · 5 мин назад`."""
-    return rx.cond(
-        row.source == Source.CACHE,
-        rx.fragment(
-            rx.el.span(t("source.cache"), custom_attrs={"data-testid": "source"}),
-            rx.cond(
-                row.made_unit != "",
-                rx.el.span(age_text(row.made, row.made_unit), custom_attrs={"data-testid": "age"}),
+    """`модель`, or `из кэша · 5 мин назад`, or `проверено · Рита · до 24 мая 2027`."""
+    return rx.match(
+        row.source,
+        (
+            Source.CACHE,
+            rx.fragment(
+                rx.el.span(t("source.cache"), custom_attrs={"data-testid": "source"}),
+                rx.cond(
+                    row.made_unit != "",
+                    rx.el.span(
+                        age_text(row.made, row.made_unit), custom_attrs={"data-testid": "age"}
+                    ),
+                ),
             ),
         ),
+        (Source.VERIFIED, _verified(row)),
         rx.el.span(t("source.model"), custom_attrs={"data-testid": "source"}),
+    )
+
+
+def _verified(row: rx.Var[MessageRow]) -> rx.Component:
+    """That a colleague vouches for it, who, and until when."""
+    return rx.fragment(
+        rx.el.span(
+            rx.icon("badge-check", size=15, aria_hidden=True),
+            rx.el.span(t("source.verified"), custom_attrs={"data-testid": "source"}),
+            title=t("source.verified_hint"),
+            class_name="verified",
+        ),
+        rx.cond(
+            row.verified_by != "",
+            rx.fragment(
+                rx.el.span(
+                    rx.el.span(t("source.verified_by"), " ", class_name="visually-hidden"),
+                    row.verified_by,
+                    class_name="written",
+                    custom_attrs={"data-testid": "verified-by"},
+                ),
+                rx.el.span(t("source.verified_until", date=of_locale(row.verified_until))),
+            ),
+        ),
     )
 
 
 def _ask_again(row: rx.Var[MessageRow]) -> rx.Component:
     """A sentence where the answer was not made for this question; else a picture is enough."""
     return rx.cond(
-        row.source == Source.CACHE,
+        (row.source == Source.CACHE) | (row.source == Source.VERIFIED),
         rx.el.button(
             rx.icon("refresh-cw", size=15),
             t("chat.ask_again"),
@@ -146,13 +177,14 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
                 testid="copy",
             ),
         ),
+        thumbs(row),
         _ask_again(row),
         _branches(row),
         rx.el.span(
             _source(row),
             rx.cond(row.model != "", rx.el.span(row.model)),
             rx.cond(
-                (row.seconds != "") & (row.source != Source.CACHE),
+                (row.seconds != "") & (row.source == Source.MODEL),
                 rx.el.span(t("chat.seconds", seconds=row.seconds)),
             ),
             rx.el.span(row.time),
@@ -179,6 +211,7 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
                 ),
                 _end_note(row),
                 _answer_foot(row),
+                feedback_form(row),
             ),
         ),
         class_name="message answer",

@@ -4,11 +4,13 @@ import reflex as rx
 
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
+from genai_app.components.search import search_field, search_results
 from genai_app.components.text import error_text, t
 from genai_app.models import Role
 from genai_app.state.chat import COMPOSER_ID, ChatState
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.rows import DialogGroup, DialogRow
+from genai_app.state.search import SearchState
 from genai_app.state.session import SessionState
 from genai_app.state.ui import UiState
 
@@ -93,6 +95,27 @@ def _group(group: rx.Var[DialogGroup]) -> rx.Component:
     return rx.el.section(
         rx.el.h2(_period(group)),
         rx.el.ul(rx.foreach(group.dialogs, _item)),
+    )
+
+
+def _dialogs() -> rx.Component:
+    return rx.fragment(
+        rx.cond(
+            DialogsState.groups.length() > 0,
+            rx.foreach(DialogsState.groups, _group),
+            rx.cond(
+                DialogsState.loaded, rx.el.p(t("nav.empty"), class_name="empty"), rx.fragment()
+            ),
+        ),
+        rx.cond(
+            DialogsState.has_more,
+            rx.el.button(
+                t("nav.more"),
+                type="button",
+                class_name="text-button",
+                on_click=DialogsState.load_more,
+            ),
+        ),
     )
 
 
@@ -183,6 +206,7 @@ def sidebar(*, composer: bool = True) -> rx.Component:
             class_name="new-dialog",
             custom_attrs={"data-testid": "new-dialog"},
         ),
+        search_field(),
         rx.cond(
             DialogsState.error_code != "",
             rx.el.p(
@@ -190,22 +214,7 @@ def sidebar(*, composer: bool = True) -> rx.Component:
             ),
         ),
         rx.el.nav(
-            rx.cond(
-                DialogsState.groups.length() > 0,
-                rx.foreach(DialogsState.groups, _group),
-                rx.cond(
-                    DialogsState.loaded, rx.el.p(t("nav.empty"), class_name="empty"), rx.fragment()
-                ),
-            ),
-            rx.cond(
-                DialogsState.has_more,
-                rx.el.button(
-                    t("nav.more"),
-                    type="button",
-                    class_name="text-button",
-                    on_click=DialogsState.load_more,
-                ),
-            ),
+            rx.cond(SearchState.query != "", search_results(), _dialogs()),
             aria_label=t("nav.dialogs"),
             custom_attrs={"data-testid": "dialog-list"},
         ),

@@ -18,6 +18,7 @@ from genai_app.models.kinds import (
     Origin,
     Outcome,
     Rating,
+    Reason,
     ReviewState,
     Role,
     Source,
@@ -25,6 +26,7 @@ from genai_app.models.kinds import (
     Verdict,
 )
 from genai_app.models.review import (
+    BarredAnswer,
     Feedback,
     MessageSearch,
     MessageVerdict,
@@ -39,6 +41,7 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "Author",
+    "BarredAnswer",
     "Channel",
     "Dialog",
     "Export",
@@ -51,6 +54,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Rating",
+    "Reason",
     "Review",
     "ReviewNote",
     "ReviewState",

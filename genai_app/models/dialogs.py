@@ -83,6 +83,7 @@ class Message(SQLModel, table=True):
     created_at: datetime = moment_column(default_factory=now)
     first_token_at: datetime | None = moment_column(default=None, nullable=True)
     finished_at: datetime | None = moment_column(default=None, nullable=True)
+    verified_id: uuid.UUID | None = id_column(default=None, nullable=True)  # source `verified`
 
 
 class Generation(SQLModel, table=True):

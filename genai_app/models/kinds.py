@@ -60,6 +60,17 @@ class Rating(StrEnum):
     DOWN = "down"
 
 
+class Reason(StrEnum):
+    """Why an answer is no good, as its user sees it."""
+
+    WRONG = "wrong"
+    INCOMPLETE = "incomplete"
+    UNCLEAR = "unclear"
+    OUTDATED = "outdated"
+    UNSAFE = "unsafe"
+    OTHER = "other"
+
+
 class ReviewState(StrEnum):
     """How far the review of a dialog is."""
 

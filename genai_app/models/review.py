@@ -44,7 +44,7 @@ class Feedback(SQLModel, table=True):
     dialog_id: uuid.UUID = key_column("dialogs.id")
     user_id: uuid.UUID = key_column("users.id")
     rating: str = text_column()
-    reason: str = text_column(default="")  # a code of services/feedback.py
+    reason: str = text_column(default="")  # a Reason, of "down"
     comment: str = text_column(default="")
     created_at: datetime = moment_column(default_factory=now)
 
@@ -162,6 +162,19 @@ class VerifiedAnswer(SQLModel, table=True):
     last_hit_at: datetime | None = moment_column(default=None, nullable=True)
 
 
+class BarredAnswer(SQLModel, table=True):
+    """A text that a reviewer called wrong or unsafe: to its question it is not given again.
+
+    `digest`: services/cache.py: answer_digest. It outlives the message.
+    """
+
+    __tablename__ = "barred_answers"  # pyright: ignore[reportAssignmentType]
+
+    digest: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    message_id: uuid.UUID = id_column()
+    created_at: datetime = moment_column(default_factory=now)
+
+
 class MessageSearch(SQLModel, table=True):
     """The words of an ended message. The database makes and removes the row itself.
 
@@ -173,6 +186,7 @@ class MessageSearch(SQLModel, table=True):
     __table_args__ = (
         sa.UniqueConstraint("message_id", name="uq_message_search_message_id"),
         sa.Index("ix_message_search_user", "user_id", "id"),
+        sa.Index("ix_message_search_dialog", "dialog_id"),
     )
 
     id: int | None = Field(

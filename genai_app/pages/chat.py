@@ -3,6 +3,7 @@
 import reflex as rx
 
 from genai_app.components.composer import composer
+from genai_app.components.feedback import feedback_error
 from genai_app.components.frame import frame
 from genai_app.components.message import message
 from genai_app.components.notices import connection_notice, demo_notice, dock_line, error_notice
@@ -53,6 +54,7 @@ def chat() -> rx.Component:
         rx.el.div(
             connection_notice(),
             error_notice(),
+            feedback_error(),
             demo_notice(),
             composer(),
             dock_line(),

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from genai_app.services.auth import Auth
     from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
+    from genai_app.services.feedback import Feedbacks
     from genai_app.services.generation import Generations
+    from genai_app.services.given import Given
     from genai_app.services.history import History
     from genai_app.services.keys import Keys
     from genai_app.services.limits import Limits
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from genai_app.services.overview import Overviews
     from genai_app.services.people import People
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.search import Search
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
+    from genai_app.services.verdicts import Verdicts
+    from genai_app.services.verified import Verified
     from genai_app.settings import Settings
 
 
@@ -54,6 +59,11 @@ class Services:
     history: "History"
     people: "People"
     overviews: "Overviews"
+    search: "Search"
+    feedback: "Feedbacks"
+    verified: "Verified"
+    verdicts: "Verdicts"
+    given: "Given"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

@@ -66,6 +66,15 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer that was there before its question. `verified_id`: of one by a reviewer."""
+
+    text: str
+    end: End
+    verified_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SavedAnswer:
     """An answer as the database has it. `abandoned`: it runs, but its owner's lease ran out."""
 

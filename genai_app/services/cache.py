@@ -1,25 +1,35 @@
 """Answers that may be given again: in Redis, or in this process without it.
 
 The key covers everything that shapes an answer: who may share it, model, parameters, system prompt
-and the whole conversation. A cache that is away is an empty one.
+and the whole conversation. A cache that is away is an empty one. A text that a reviewer barred for
+its question is neither kept nor given, whatever key it is under (services/verdicts.py).
 """
 
 import hashlib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cachetools
 import msgspec
 
 from genai_app.adapters.llm import ChatTurn
 from genai_app.adapters.redis import Entries
+from genai_app.services.verified import question_hash
 
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 PREFIX = "genai:answer:"
+KEYS_PREFIX = "genai:answer-keys:"  # under which keys a text is kept, by its digest
 
 Scope = Literal["company", "user", "off"]
+
+
+class Key(NamedTuple):
+    """Where an answer is kept. `question`: the last thing that was said."""
+
+    name: str
+    question: str
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
@@ -32,6 +42,11 @@ class CachedAnswer(msgspec.Struct, frozen=True):
     made_at: datetime
 
 
+def answer_digest(question: str, text: str) -> bytes:
+    """Names an answer to a question, however the question is spelled."""
+    return hashlib.sha256(question_hash(question) + hashlib.sha256(text.encode()).digest()).digest()
+
+
 class AnswerCache:
     """Keeps complete answers for `ttl_s` seconds.
 
@@ -41,6 +56,7 @@ class AnswerCache:
     """
 
     def __init__(self, entries: Entries | None, *, scope: Scope, ttl_s: int) -> None:
+        self.barred: set[bytes] = set()  # digests, as services/verdicts.py knows them
         self._entries = entries
         self._scope = scope
         self._ttl_s = ttl_s
@@ -61,30 +77,45 @@ class AnswerCache:
         *,
         model: str,
         parameters: Sequence[object],
-    ) -> str:
+    ) -> Key:
         """The key of the answer to `turns`, the system prompt among them."""
         shared_by = "" if self._scope == "company" else str(user_id)
         said = [(turn.role, turn.content) for turn in turns]
         text = msgspec.json.encode([shared_by, model, parameters, said])
-        return PREFIX + hashlib.sha256(text).hexdigest()
+        return Key(PREFIX + hashlib.sha256(text).hexdigest(), turns[-1].content)
 
-    async def find(self, key: str) -> CachedAnswer | None:
+    async def find(self, key: Key) -> CachedAnswer | None:
         """The answer kept under `key`."""
         if self._entries is None:
-            found: bytes | None = self._memory.get(key)
+            found: bytes | None = self._memory.get(key.name)
         else:
-            found = await self._entries.get(key)
+            found = await self._entries.get(key.name)
         if found is None:
             return None
         try:
-            return self._decoder.decode(found)
+            answer = self._decoder.decode(found)
         except msgspec.DecodeError:  # of another version
             return None
+        return None if self._is_barred(key, answer.text) else answer
 
-    async def keep(self, key: str, answer: CachedAnswer) -> None:
-        """Keep a complete answer."""
+    async def keep(self, key: Key, answer: CachedAnswer) -> None:
+        """Keep a complete answer, unless it is barred."""
+        if self._is_barred(key, answer.text):
+            return
         text = msgspec.json.encode(answer)
         if self._entries is not None:
-            await self._entries.set(key, text, ttl_s=self._ttl_s)
+            digest = answer_digest(key.question, answer.text)
+            under = KEYS_PREFIX + digest.hex()
+            await self._entries.set(key.name, text, ttl_s=self._ttl_s, listed_in=under)
         elif len(text) <= MAX_MEMORY_BYTES // 8:
-            self._memory[key] = text
+            self._memory[key.name] = text
+
+    async def purge(self, digest: bytes) -> None:
+        """Bar an answer, and throw it away wherever it is kept: in Redis, and in this process.
+        Other processes give it no more as soon as they know that it is barred."""
+        self.barred.add(digest)
+        if self._entries is not None:
+            await self._entries.forget_listed(KEYS_PREFIX + digest.hex())
+
+    def _is_barred(self, key: Key, text: str) -> bool:
+        return bool(self.barred) and answer_digest(key.question, text) in self.barred

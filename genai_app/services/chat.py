@@ -1,5 +1,5 @@
 """The one road of a message, whatever channel it comes by: check, take a unit of the user's limit,
-commit, and only then give a cached answer or call the model."""
+commit, and only then give an answer that is there or call the model."""
 
 import asyncio
 import uuid
@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app import clock, metrics
+from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
 from genai_app.db import Database, Link, Row, new_row
@@ -27,11 +27,11 @@ from genai_app.models import (
     Status,
     new_id,
 )
-from genai_app.services.answers import End
-from genai_app.services.cache import AnswerCache, CachedAnswer
+from genai_app.services.answers import End, GivenAnswer
 from genai_app.services.context import with_system_prompt
 from genai_app.services.flight import Request
 from genai_app.services.generation import Generations, Increment
+from genai_app.services.given import Given
 from genai_app.services.limits import Budget, CountMessages, Limits, Slot, Taken
 from genai_app.services.new_dialog import commit_new_dialog
 from genai_app.services.place import (
@@ -85,7 +85,7 @@ class Chat:
         db: Database,
         generations: Generations,
         limits: Limits,
-        cache: AnswerCache,
+        given: Given,
         *,
         context_tokens: int,
         max_tokens: int,
@@ -94,7 +94,7 @@ class Chat:
         self._db = db
         self._generations = generations
         self._limits = limits
-        self._cache = cache
+        self._given = given
         self._max_tokens = min(max_tokens, context_tokens // 2)
         self._prompt_budget = context_tokens - self._max_tokens
         self._system_prompt = system_prompt
@@ -215,34 +215,21 @@ class Chat:
     async def _commit_at(
         self, actor: Actor, sent: Sent, place: Place, taken: Taken, slot: Slot
     ) -> Turn:
-        """Find the answer in the cache or a run for it, and commit."""
+        """Find an answer that is there or a run for it, and commit."""
         options = sent.options
-        turns = with_system_prompt(place.turns, self._system_prompt)
         request = Request(
-            turns=turns,
+            turns=with_system_prompt(place.turns, self._system_prompt),
             max_tokens=min(options.max_tokens or self._max_tokens, self._max_tokens),
             temperature=options.temperature,
             model=options.model,
             sampling=options.sampling,
         )
-        found = await self._key(actor, request)
-        key = found if options.write_cache else None
-        readable = found if options.read_cache else None
-        cached = None
-        if readable:
-            joins = self._generations.find_flight(key) is not None
-            cached = None if joins else await self._cache.find(readable)
-            metrics.cache("joined" if joins else "hit" if cached else "miss")
-        if cached is not None:
+        given, key = await self._given.find(actor, sent, place, request)
+        if given is not None:
             begun_at = clock.now()
-            turn, _ = await self._commit(actor, sent, place, taken, cached)
-            if turn.end is not None:
-                metrics.answer_ended(
-                    status=turn.end.status,
-                    source=turn.source,
-                    first_token_s=None,
-                    total_s=(clock.now() - begun_at).total_seconds(),
-                )
+            turn, repeated = await self._commit(actor, sent, place, taken, given)
+            if not repeated:
+                self._given.note(given, (clock.now() - begun_at).total_seconds())
             return turn
         # "ask the model again" joins nobody, but what it is told is kept
         flight = self._generations.hold_flight(key, alone=not options.read_cache)
@@ -264,30 +251,17 @@ class Chat:
         )
         return turn
 
-    async def _key(self, actor: Actor, request: Request) -> str | None:
-        if self._cache.is_off:
-            return None
-        model = request.model or await self._generations.model_name()
-        if model is None:
-            return None
-        return self._cache.key(
-            actor.user_id,
-            request.turns,
-            model=model,
-            parameters=(request.max_tokens, request.temperature, request.sampling),
-        )
-
     # --- the transaction ----------------------------------------------------
 
     async def _commit(
-        self, actor: Actor, sent: Sent, place: Place, taken: Taken, cached: CachedAnswer | None
+        self, actor: Actor, sent: Sent, place: Place, taken: Taken, given: GivenAnswer | None
     ) -> tuple[Turn, bool]:
         """Commit question and answer, and tell whether they had been there before."""
         if self._is_plain(place, sent, taken):
-            dialog, rows = _new_dialog(actor, sent, place, cached)
-            lease = None if cached else self._generations.lease(rows[-1])
+            dialog, rows = _new_dialog(actor, sent, place, given)
+            lease = None if given else self._generations.lease(rows[-1])
             budget = await commit_new_dialog(self._db, actor, taken, dialog, rows, lease)
-            return _turn(rows[-1], budget, cached), False
+            return _turn(rows[-1], budget, given), False
         async with self._db.write() as session:
             if sent.client_id is not None:
                 turn = await self._find_turn(session, actor, sent)
@@ -299,7 +273,7 @@ class Chat:
             else:
                 budget = await self._limits.settle_by_counting(session, actor, taken)
             if place.dialog_id is None:
-                dialog, rows = _new_dialog(actor, sent, place, cached)
+                dialog, rows = _new_dialog(actor, sent, place, given)
                 await link.insert(Dialog, dialog)
             else:
                 found = await get_dialog(session, actor, place.dialog_id, lock=True)
@@ -309,12 +283,12 @@ class Chat:
                     if turn is not None:
                         return turn, True
                 await check_place(session, found, place)
-                rows = turn_rows(actor, sent, place, cached, found.id)
+                rows = turn_rows(actor, sent, place, given, found.id)
                 found.leaf_id, found.updated_at = rows[-1]["id"], clock.now()
             await link.insert(Message, *rows)
-            if cached is None:
+            if given is None:
                 await link.insert(Generation, self._generations.lease(rows[-1]))
-        return _turn(rows[-1], budget, cached), False
+        return _turn(rows[-1], budget, given), False
 
     def _is_plain(self, place: Place, sent: Sent, taken: Taken) -> bool:
         """A question alone, that nobody has to look at twice; a copy meets the unique key."""
@@ -347,11 +321,11 @@ class Chat:
 
 
 def _new_dialog(
-    actor: Actor, sent: Sent, place: Place, cached: CachedAnswer | None
+    actor: Actor, sent: Sent, place: Place, given: GivenAnswer | None
 ) -> tuple[Row, list[Row]]:
     """A dialog and its first messages."""
     moment, dialog_id = clock.now(), new_id()
-    rows = turn_rows(actor, sent, place, cached, dialog_id)
+    rows = turn_rows(actor, sent, place, given, dialog_id)
     dialog = new_row(
         Dialog,
         id=dialog_id,
@@ -364,20 +338,11 @@ def _new_dialog(
     return dialog, rows
 
 
-def _turn(answer: Row, budget: Budget | None, cached: CachedAnswer | None) -> Turn:
+def _turn(answer: Row, budget: Budget | None, given: GivenAnswer | None) -> Turn:
     turn = Turn(answer["dialog_id"], answer["parent_id"], answer["id"], budget=budget)
-    if cached is None:
+    if given is None:
         return turn
-    end = End(
-        Status.COMPLETE,
-        None,
-        Source.CACHE,
-        cached.model,
-        cached.prompt_tokens,
-        cached.completion_tokens,
-        cached.made_at,
-    )
-    return replace(turn, source=Source.CACHE, end=end, text=cached.text)
+    return replace(turn, source=given.end.source, end=given.end, text=given.text)
 
 
 def check_prompt(text: str) -> str:

@@ -13,6 +13,7 @@ from genai_app import clock
 from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
 from genai_app.models import Source, Status
 from genai_app.services.answers import End
+from genai_app.services.cache import Key
 from genai_app.text import clean_text
 
 MAX_ANSWER_CHARS = 400_000
@@ -83,7 +84,7 @@ class Flight:
     """
 
     def __init__(
-        self, key: str | None, whole: Callable[["Flight"], Coroutine[Any, Any, None]]
+        self, key: Key | None, whole: Callable[["Flight"], Coroutine[Any, Any, None]]
     ) -> None:
         self.key = key
         self.text = ""

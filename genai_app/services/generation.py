@@ -8,9 +8,8 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 
@@ -20,9 +19,10 @@ from genai_app.db import Database, Row
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
 from genai_app.models import Author, Status
 from genai_app.services.answers import Answers, End, Ending, Growth
-from genai_app.services.cache import AnswerCache, CachedAnswer
+from genai_app.services.cache import AnswerCache, CachedAnswer, Key
 from genai_app.services.context import digest
 from genai_app.services.flight import Flight, LiveAnswer, Request
+from genai_app.services.loops import every
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Generations:
         )
         self._llm = llm
         self._cache = cache
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[Key, Flight] = {}
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -78,8 +78,8 @@ class Generations:
         if self._sole_process:
             self._report(await self._answers.interrupt(spare=(), whatever_lease=True))
         self._loops = [
-            asyncio.create_task(_every(CHECKPOINT_S, self._checkpoint), name="checkpoints"),
-            asyncio.create_task(_every(REAP_S, self._reap), name="lease reaper"),
+            asyncio.create_task(every(CHECKPOINT_S, self._checkpoint), name="checkpoints"),
+            asyncio.create_task(every(REAP_S, self._reap), name="lease reaper"),
         ]
 
     async def close(self) -> None:
@@ -102,7 +102,7 @@ class Generations:
         """The row to commit together with the empty answer; then call `start`."""
         return self._answers.lease(answer)
 
-    def find_flight(self, key: str | None) -> Flight | None:
+    def find_flight(self, key: Key | None) -> Flight | None:
         """The run that is on its way to the same answer."""
         return self._flights.get(key) if key else None
 
@@ -114,7 +114,7 @@ class Generations:
         except (AppError, TimeoutError):
             return None
 
-    def hold_flight(self, key: str | None, *, alone: bool) -> Flight:
+    def hold_flight(self, key: Key | None, *, alone: bool) -> Flight:
         """The run to that answer, begun or not; `start` it or `drop_flight`.
 
         It can be joined from now on, so that of many who ask at once and commit later, all but the
@@ -342,15 +342,3 @@ class Generations:
     def _report(self, interrupted: list[uuid.UUID]) -> None:
         if interrupted:
             log.warning("generation.interrupted", messages=[str(i) for i in interrupted])
-
-
-async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do `work` for ever. A database that is away is waited for; a bug is logged and survived."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except StorageUnavailable as error:
-            log.warning("storage.unavailable", while_doing=work.__qualname__, detail=error.detail)
-        except Exception:
-            log.exception("background.bug", while_doing=work.__qualname__)

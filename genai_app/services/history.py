@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -13,9 +14,9 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
-from genai_app.models import Author, Dialog, Generation, Message, Status
+from genai_app.models import Author, Dialog, Generation, Message, Status, VerifiedAnswer
 from genai_app.services.cursors import make_cursor, parse_cursor
-from genai_app.text import LIKE_ESCAPE, clean_text, like_literal
+from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
 PAGE = 50
@@ -63,13 +64,17 @@ class Branch:
     """Messages of the branch on the screen, oldest first.
 
     `siblings` maps an answer's id to all answers of its question, where there are several.
-    `has_older`: messages stand before the first one.
+    `has_older`: messages stand before the first one. `verified`: by the id of the answer that was
+    given, those that a reviewer wrote.
     """
 
     dialog: Dialog
     messages: Sequence[Message]
     siblings: dict[uuid.UUID, tuple[uuid.UUID, ...]]
     has_older: bool
+    verified: dict[uuid.UUID, VerifiedAnswer] = field(
+        default_factory=dict[uuid.UUID, VerifiedAnswer]
+    )
 
 
 def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
@@ -93,22 +98,15 @@ class History:
         self._db = db
 
     async def list_dialogs(
-        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None, search: str = ""
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
     ) -> DialogPage:
-        """The actor's dialogs; with `search` those whose title holds that text.
-
-        Raises InvalidInput for a cursor that was not given out.
-        """
+        """The actor's dialogs. Raises InvalidInput for a cursor that was not given out."""
         query = (
             sa.select(Dialog)
             .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
-        if search := clean_text(search).strip():
-            query = query.where(
-                col(Dialog.title).ilike(f"%{like_literal(search)}%", escape=LIKE_ESCAPE)
-            )
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
@@ -217,12 +215,14 @@ class History:
             families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
             for parent_id, message_id in rows:
                 families.setdefault(parent_id, []).append(message_id)
+            verified = await _verified(session, messages)
         siblings = {
             m.id: tuple(families[m.parent_id])
             for m in messages
             if m.parent_id in families and len(families[m.parent_id]) > 1
         }
-        return Branch(dialog, messages, siblings, has_older=messages[0].parent_id is not None)
+        has_older = messages[0].parent_id is not None
+        return Branch(dialog, messages, siblings, has_older, verified)
 
     async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
         """Show the branch that runs through this answer; its newest message becomes the leaf.
@@ -269,3 +269,21 @@ class History:
                 .where(col(Generation.message_id).in_(running))
                 .values(stop_requested_at=clock.now())
             )
+
+
+async def _verified(
+    session: AsyncSession, messages: Sequence[Message]
+) -> dict[uuid.UUID, VerifiedAnswer]:
+    """What the answers among `messages` were copied from."""
+    given = {m.verified_id for m in messages if m.verified_id is not None}
+    if not given:
+        return {}
+    found = await session.scalars(
+        sa.select(VerifiedAnswer).where(col(VerifiedAnswer.id).in_(given))
+    )
+    rows = {row.id: row for row in found}
+    return {
+        m.id: rows[m.verified_id]
+        for m in messages
+        if m.verified_id is not None and m.verified_id in rows
+    }

@@ -17,7 +17,7 @@ from genai_app.adapters.llm import ChatTurn
 from genai_app.db import Row, new_row
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
-from genai_app.services.cache import CachedAnswer
+from genai_app.services.answers import GivenAnswer
 from genai_app.services.context import conversation, digest
 
 MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
@@ -138,7 +138,7 @@ async def _place_after(
 
 
 def turn_rows(
-    actor: Actor, sent: Sent, place: Place, cached: CachedAnswer | None, dialog_id: uuid.UUID
+    actor: Actor, sent: Sent, place: Place, given: GivenAnswer | None, dialog_id: uuid.UUID
 ) -> list[Row]:
     """New messages of a turn, oldest first: at least the answer."""
     rows = list[Row]()
@@ -167,8 +167,8 @@ def turn_rows(
         trimmed=place.trimmed,
         created_at=clock.now(),
     )
-    if cached is not None:
-        answer |= _given_again(cached, place)
+    if given is not None:
+        answer |= _answered(given, place)
     return [*rows, answer]
 
 
@@ -191,20 +191,21 @@ def _question(
     )
 
 
-def _given_again(cached: CachedAnswer, place: Place) -> Row:
-    """What an answer that was kept makes of an empty one."""
-    moment = clock.now()
+def _answered(given: GivenAnswer, place: Place) -> Row:
+    """What an answer that was there makes of an empty one."""
+    moment, end = clock.now(), given.end
     context = place.context
     if context is not None:
-        context = digest([ChatTurn(Author.ASSISTANT, cached.text)], context)
+        context = digest([ChatTurn(Author.ASSISTANT, given.text)], context)
     return {
-        "text": cached.text,
-        "status": Status.COMPLETE,
-        "source": Source.CACHE,
-        "model": cached.model,
-        "prompt_tokens": cached.prompt_tokens,
-        "completion_tokens": cached.completion_tokens,
-        "made_at": cached.made_at,
+        "text": given.text,
+        "status": end.status,
+        "source": end.source,
+        "model": end.model,
+        "prompt_tokens": end.prompt_tokens,
+        "completion_tokens": end.completion_tokens,
+        "made_at": end.made_at,
+        "verified_id": given.verified_id,
         "first_token_at": moment,
         "finished_at": moment,
         "context_hash": context,

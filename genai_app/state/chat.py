@@ -14,8 +14,10 @@ from genai_app.services.chat import Turn
 from genai_app.services.history import PAGE
 from genai_app.services.limits import Budget
 from genai_app.state.dialogs import DialogsState
+from genai_app.state.feedback import FeedbackState
 from genai_app.state.limits import LimitState
 from genai_app.state.rows import MessageRow, message_rows
+from genai_app.state.search import SearchState
 from genai_app.state.session import SessionState
 from genai_app.state.stream import StreamState
 from genai_app.state.ui import UiState
@@ -57,12 +59,14 @@ class ChatState(rx.State):
         (await self.get_state(SessionState))._show(acting())
         self.error_code = ""
         watch = await (await self.get_state(LimitState))._refresh()
+        emptied = (await self.get_state(SearchState))._settle()
         if dialog_id is None:
             self._show_nothing()
+            (await self.get_state(FeedbackState))._show({})
             if self.router.url.path.strip("/"):
                 self.error_code = "not_found_page"
-            return watch
-        return _events(await self._show(dialog_id), watch)
+            return _events(emptied, watch)
+        return _events(await self._show(dialog_id), emptied, watch)
 
     def _show_nothing(self) -> None:
         self.dialog_id = self.title = ""
@@ -81,10 +85,12 @@ class ChatState(rx.State):
             branch = await services().history.get_branch(
                 acting(), dialog_id, limit=self._limit(dialog_id)
             )
+            said = await services().feedback.of_dialog(acting(), branch.dialog.id)
         except AppError as error:
             self._show_nothing()
             self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
             return None
+        (await self.get_state(FeedbackState))._show(said)
         self.dialog_id = str(branch.dialog.id)
         self.title = branch.dialog.title
         self.messages = message_rows(branch)

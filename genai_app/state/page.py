@@ -6,6 +6,7 @@ from genai_app.services.acting import acting
 from genai_app.state.chat import ChatState
 from genai_app.state.dialogs import DialogsState
 from genai_app.state.limits import LimitState
+from genai_app.state.search import SearchState
 from genai_app.state.session import SessionState
 from genai_app.state.ui import UiState
 
@@ -16,5 +17,7 @@ async def open_page(state: rx.State):
     (await state.get_state(UiState))._settle()
     (await state.get_state(SessionState))._show(acting())
     (await state.get_state(ChatState))._leave()
+    emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
-    return await (await state.get_state(LimitState))._refresh()
+    watch = await (await state.get_state(LimitState))._refresh()
+    return [event for event in (emptied, watch) if event is not None]

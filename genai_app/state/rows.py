@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from genai_app import clock
-from genai_app.models import Author, Dialog, Message, Source, Status
+from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer
 from genai_app.services.history import Branch
-from genai_app.state.dates import age
+from genai_app.state.dates import age, day_text
 
 
 @dataclass
@@ -26,6 +26,8 @@ class MessageRow:
     time: str = ""
     made: int = 0  # an answer from the cache: how old its text is, and in what
     made_unit: str = ""  # `moment`, `minutes`, `hours` or `days`; "" for an answer of its own
+    verified_by: str = ""  # of a verified answer: whose it is, and until when
+    verified_until: dict[str, str] = field(default_factory=dict[str, str])
     trimmed: int = 0
     sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
     siblings: list[str] = field(default_factory=list)
@@ -47,7 +49,11 @@ class DialogGroup:
     dialogs: list[DialogRow]
 
 
-def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> MessageRow:
+def message_row(
+    message: Message,
+    siblings: Sequence[uuid.UUID] = (),
+    verified: VerifiedAnswer | None = None,
+) -> MessageRow:
     seconds = ""
     made, made_unit = 0, ""
     if message.source == Source.CACHE and message.made_at is not None:
@@ -67,6 +73,8 @@ def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> Message
         time=message.created_at.astimezone().strftime("%H:%M"),
         made=made,
         made_unit=made_unit,
+        verified_by=verified.owner_name if verified else "",
+        verified_until=day_text(verified.review_by if verified else None),
         trimmed=message.trimmed,
         sibling=siblings.index(message.id) + 1 if siblings else 0,
         siblings=[str(i) for i in siblings],
@@ -76,7 +84,7 @@ def message_row(message: Message, siblings: Sequence[uuid.UUID] = ()) -> Message
 def message_rows(branch: Branch) -> list[MessageRow]:
     """A client's own instructions to the model are no part of what was said."""
     return [
-        message_row(m, branch.siblings.get(m.id, ()))
+        message_row(m, branch.siblings.get(m.id, ()), branch.verified.get(m.id))
         for m in branch.messages
         if m.author != Author.SYSTEM
     ]

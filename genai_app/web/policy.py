@@ -51,6 +51,14 @@ NEEDS: dict[str, Role] = {
     "chat_state.choose_answer": Role.USER,
     "chat_state.load_older": Role.USER,
     "chat_state.dismiss_error": Role.USER,
+    "feedback_state.rate": Role.USER,
+    "feedback_state.begin": Role.USER,
+    "feedback_state.choose": Role.USER,
+    "feedback_state.comment": Role.USER,
+    "feedback_state.close": Role.USER,
+    "search_state.find": Role.USER,
+    "search_state.more": Role.USER,
+    "search_state.clear": Role.USER,
     "stream_state.follow": Role.USER,
     "limit_state.watch": Role.USER,
     "settings_state.open": Role.USER,
@@ -64,6 +72,17 @@ NEEDS: dict[str, Role] = {
     "admin_state.open": Role.REVIEWER,
     "overview_state.choose": Role.REVIEWER,
     "overview_state.watch": Role.REVIEWER,
+    "verified_state.open": Role.REVIEWER,
+    "verified_state.show": Role.REVIEWER,
+    "verified_state.more": Role.REVIEWER,
+    "verified_state.begin": Role.REVIEWER,
+    "verified_state.ask_retire": Role.REVIEWER,
+    "verified_state.cancel": Role.REVIEWER,
+    "verified_state.change": Role.REVIEWER,
+    "verified_state.retire": Role.REVIEWER,
+    "verified_form_state.write": Role.REVIEWER,
+    "verified_form_state.open": Role.REVIEWER,
+    "verified_form_state.close": Role.REVIEWER,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
     "audit_state.open": Role.ADMIN,
@@ -86,7 +105,9 @@ NEEDS: dict[str, Role] = {
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open", "audit_state.open", "people_state.open"})
+OPENING = frozenset(
+    {"admin_state.open", "audit_state.open", "people_state.open", "verified_state.open"}
+)
 
 
 def short_name(event_name: str) -> str:

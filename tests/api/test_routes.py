@@ -29,6 +29,7 @@ OF_SOMEBODY = [each for each in ROUTES if re.search(r"{(dialog|message)_id}", ea
 BODIES: dict[str, dict[str, object]] = {
     "/dialogs/{dialog_id}": {"title": "taken over"},
     "/ask": {"prompt": "into your dialog"},
+    "/messages/{message_id}/feedback": {"rating": "down"},
 }
 
 
@@ -36,7 +37,7 @@ def test_the_table_is_whole() -> None:
     """What these tests speak of is there."""
     assert ("POST", "/ask") in ROUTES
     assert ("POST", "/v1/chat/completions") in ROUTES
-    assert len(OF_SOMEBODY) >= 6
+    assert len(OF_SOMEBODY) >= 7
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

@@ -4,13 +4,14 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from genai_app import clock
-from genai_app.models import Author, Dialog, Message, Source, User
+from genai_app.models import Author, Dialog, Feedback, Message, Role, Source, User
+from genai_app.words import stemmed
 
 
 class Stored:
@@ -18,6 +19,8 @@ class Stored:
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _know_words)
 
     def messages(self, dialog_id: uuid.UUID) -> list[Message]:
         """All of a dialog, oldest first."""
@@ -35,6 +38,17 @@ class Stored:
         with Session(self._engine) as session:
             query = select(Message).where(Message.text == text, Message.author == Author.USER)
             return list(session.exec(query))
+
+    def feedback(self, message_id: uuid.UUID) -> Feedback | None:
+        """What its user said of an answer."""
+        with Session(self._engine) as session:
+            return session.get(Feedback, message_id)
+
+    def set_role(self, who: str, role: Role) -> None:
+        """Straight in the table, as nobody may do it from outside."""
+        with Session(self._engine) as session:
+            session.exec(select(User).where(User.username == who)).one().role = role
+            session.commit()
 
     def add_dialog(
         self,
@@ -85,3 +99,8 @@ class Stored:
         trace: TracebackType | None,
     ) -> None:
         self._engine.dispose()
+
+
+def _know_words(connection: Any, _: object) -> None:
+    """What the triggers of an SQLite database call."""
+    connection.create_function("stemmed", 1, stemmed, deterministic=True)

@@ -38,6 +38,18 @@ VARS = {
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"contact", "error_code", "target"},
     "logins_state": {"error_code", "loaded", "logins"},
+    "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
+    "search_state": {"cursor", "error_code", "hits", "query"},
+    "verified_state": {
+        "cursor",
+        "editing",
+        "error_code",
+        "loaded",
+        "retiring",
+        "rows",
+        "which",
+    },
+    "verified_form_state": {"days", "error_code", "opened", "saved"},
     "session_state": {"demo_model", "full_name", "role", "username"},
     "settings_state": {"loaded"},
     "admin_state": {"directory", "loaded"},
@@ -84,6 +96,8 @@ MESSAGE = {
     "text",
     "time",
     "trimmed",
+    "verified_by",
+    "verified_until",
 }
 
 

@@ -31,6 +31,8 @@ from genai_app.services.chat import Chat, Turn
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 
@@ -44,6 +46,8 @@ class Talk:
     chat: Chat
     history: History
     limits: Limits
+    verified: Verified
+    verdicts: Verdicts
 
     async def ask(self, actor: Actor, text: str = "Hello?", dialog_id: object = None) -> Turn:
         """A question that was not sent before."""
@@ -115,12 +119,12 @@ async def everything(db: Database) -> list[dict[str, Any]]:
     return [row.model_dump() for row in rows]
 
 
-async def enter(db: Database, username: str) -> Actor:
+async def enter(db: Database, username: str, role: Role = Role.USER) -> Actor:
     """A new user; without a password, whose hash would cost its time."""
-    user = User(username=username, full_name=username.title())
+    user = User(username=username, full_name=username.title(), role=role)
     async with db.write() as session:
         session.add(user)
-    return Actor(user.id, username, user.full_name, Role.USER, Channel.WEB, new_id())
+    return Actor(user.id, username, user.full_name, role, Channel.WEB, new_id())
 
 
 async def put_dialog(db: Database, actor: Actor, texts: Sequence[str]) -> list[uuid.UUID]:

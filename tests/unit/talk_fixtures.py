@@ -15,8 +15,11 @@ from genai_app.services import generation
 from genai_app.services.cache import AnswerCache, Scope
 from genai_app.services.chat import Chat
 from genai_app.services.generation import Generations
+from genai_app.services.given import Given
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
 from tests.fakes.model_reading import MakeLlm
 from tests.unit.talk import MakeTalk, Talk, enter
 
@@ -51,6 +54,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     """Makes processes over one database; `opened=False` has no background loops, so it saves no
     checkpoints and renews no lease."""
     made: list[Generations] = []
+    opened_given: list[Given] = []
 
     async def make(
         *,
@@ -78,18 +82,26 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         made.append(generations)
         if opened:
             await generations.open()
+        verified = Verified(database, days=180)
+        verdicts = Verdicts(database, cache, verified)
+        given = Given(cache, verified, verdicts, generations)
+        if opened:
+            await given.open()
+            opened_given.append(given)
         chat = Chat(
             database,
             generations,
             limits,
-            cache,
+            given,
             context_tokens=context_tokens,
             max_tokens=max_tokens,
             system_prompt=system_prompt,
         )
-        return Talk(database, generations, chat, History(database), limits)
+        return Talk(database, generations, chat, History(database), limits, verified, verdicts)
 
     yield make
+    for given in opened_given:
+        await given.close()
     for generations in made:
         await generations.close()
 

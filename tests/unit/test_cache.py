@@ -206,7 +206,7 @@ async def test_redis_keeps_for_its_time(redis_server: RedisServer) -> None:
     found = await second.find(key)
     assert found is not None
     assert found.text == "да\u2028нет"
-    assert redis_server.command("TTL", key).strip() in (":60", ":59")
+    assert redis_server.command("TTL", key.name).strip() in (":60", ":59")
 
     redis_server.freeze()
     begin = asyncio.get_running_loop().time()

@@ -9,7 +9,7 @@ import pytest
 
 from genai_app import clock
 from genai_app.i18n import LOCALES, catalogue
-from genai_app.models import Author, Dialog, Message, Source, Status, new_id
+from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer, new_id
 from genai_app.services.history import Branch
 from genai_app.state.rows import MessageRow, group_by_day, message_row, message_rows
 
@@ -33,8 +33,14 @@ def _message(author: Author = Author.ASSISTANT, **more: object) -> Message:
 
 def test_a_question() -> None:
     message = _message(Author.USER)
+    nothing = {"ru": "", "en": ""}
     assert message_row(message) == MessageRow(
-        id=str(message.id), author="user", text="words", status="complete", time="00:30"
+        id=str(message.id),
+        author="user",
+        text="words",
+        status="complete",
+        time="00:30",
+        verified_until=nothing,
     )
 
 
@@ -62,12 +68,28 @@ def test_an_answer_from_the_cache() -> None:
     assert (own.made, own.made_unit) == (0, "")
 
 
+def test_a_verified_answer() -> None:
+    """Whose it is, and until when, in both languages; of the cache's age nothing."""
+    verified = VerifiedAnswer(
+        question_hash=b"",
+        question="Q",
+        answer="A",
+        owner_id=new_id(),
+        owner_name="Рита",
+        review_by=ASKED,
+    )
+    row = message_row(_message(source=Source.VERIFIED, made_at=ASKED), verified=verified)
+    assert (row.source, row.verified_by, row.made_unit) == ("verified", "Рита", "")
+    assert row.verified_until == {"ru": "2 марта 2026", "en": "2 March 2026"}
+    assert message_row(_message()).verified_until == {"ru": "", "en": ""}
+
+
 def test_an_answer_that_grows() -> None:
     """Nulls of the database are empty strings on the page, which knows no null."""
     row = message_row(_message(status=Status.RUNNING, text=""))
     assert (row.text, row.status, row.seconds) == ("", "running", "")
     for each in fields(row):
-        assert isinstance(getattr(row, each.name), str | int | list)
+        assert isinstance(getattr(row, each.name), str | int | list | dict)
 
 
 def test_siblings() -> None:

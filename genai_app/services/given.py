@@ -1,0 +1,130 @@
+"""Answers that cost no run of the model: those that a reviewer wrote, then those of the cache."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from genai_app import metrics
+from genai_app.access import Actor
+from genai_app.errors import StorageUnavailable
+from genai_app.models import Source, Status
+from genai_app.services.answers import End, GivenAnswer
+from genai_app.services.cache import AnswerCache, Key
+from genai_app.services.flight import Request
+from genai_app.services.generation import Generations
+from genai_app.services.loops import every
+from genai_app.services.place import Place, Sent
+from genai_app.services.verdicts import Verdicts
+from genai_app.services.verified import Verified
+
+log = structlog.get_logger()
+
+REFRESH_S = 2.0  # so old may be what a process knows of what others have written
+SAVE_HITS_S = 1.0
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Given:
+    """Finds them, and keeps what this process knows of them fresh."""
+
+    def __init__(
+        self, cache: AnswerCache, verified: Verified, verdicts: Verdicts, generations: Generations
+    ) -> None:
+        self._cache = cache
+        self._verified = verified
+        self._verdicts = verdicts
+        self._generations = generations
+        self._busy = asyncio.Lock()
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Learn what is there and begin the background loops."""
+        try:
+            await self._refresh()
+        except StorageUnavailable as error:  # the loop goes on trying
+            log.warning("storage.unavailable", while_doing="given", detail=error.detail)
+        self._loops = [
+            asyncio.create_task(every(REFRESH_S, self._refresh), name="given answers"),
+            asyncio.create_task(every(SAVE_HITS_S, self._save_hits), name="hits"),
+        ]
+
+    async def close(self) -> None:
+        """Save the last hits."""
+        with suppress(TimeoutError):  # a query that is cut short costs its connection
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._busy.acquire()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        try:
+            await self._verified.save_hits()
+        except StorageUnavailable as error:
+            log.warning("storage.unavailable", while_doing="hits", detail=error.detail)
+
+    async def find(
+        self, actor: Actor, sent: Sent, place: Place, request: Request
+    ) -> tuple[GivenAnswer | None, Key | None]:
+        """The answer that is there, if any; else under which key the model's is to be kept.
+
+        A question asked alone is looked up among the verified answers first. While the same
+        question is being answered the cache has nothing: its run is joined.
+        """
+        options = sent.options
+        alone = place.dialog_id is None and sent.again is None and not sent.earlier
+        if alone and options.read_cache:
+            verified = await self._verified.find(sent.text)
+            if verified is not None:
+                end = End(
+                    Status.COMPLETE, None, Source.VERIFIED, None, None, None, verified.written_at
+                )
+                return GivenAnswer(verified.answer, end, verified.id), None
+        found = await self._key(actor, request)
+        key = found if options.write_cache else None
+        if found is None or not options.read_cache:
+            return None, key
+        joins = self._generations.find_flight(key) is not None
+        cached = None if joins else await self._cache.find(found)
+        metrics.cache("joined" if joins else "hit" if cached else "miss")
+        if cached is None:
+            return None, key
+        end = End(
+            Status.COMPLETE,
+            None,
+            Source.CACHE,
+            cached.model,
+            cached.prompt_tokens,
+            cached.completion_tokens,
+            cached.made_at,
+        )
+        return GivenAnswer(cached.text, end), key
+
+    def note(self, answer: GivenAnswer, total_s: float) -> None:
+        """It was committed as the answer to a question."""
+        if answer.verified_id is not None:
+            self._verified.note_hit(answer.verified_id)
+        metrics.answer_ended(
+            status=answer.end.status, source=answer.end.source, first_token_s=None, total_s=total_s
+        )
+
+    async def _key(self, actor: Actor, request: Request) -> Key | None:
+        if self._cache.is_off:
+            return None
+        model = request.model or await self._generations.model_name()
+        if model is None:
+            return None
+        return self._cache.key(
+            actor.user_id,
+            request.turns,
+            model=model,
+            parameters=(request.max_tokens, request.temperature, request.sampling),
+        )
+
+    async def _refresh(self) -> None:
+        async with self._busy:
+            await self._verified.refresh()
+            await self._verdicts.refresh()
+
+    async def _save_hits(self) -> None:
+        async with self._busy:
+            await self._verified.save_hits()

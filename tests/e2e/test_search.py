@@ -1,0 +1,86 @@
+"""The search field of the sidebar."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.chromium import E2E
+from tests.e2e.conftest import Browse
+from tests.e2e.stored import Stored
+from tests.e2e.tab import Tab
+from tests.e2e.test_looks import assert_accessible, assert_language, has_theme, tab_to
+
+pytestmark = E2E
+
+
+async def test_words_are_found_and_marked(tab: Tab, stored: Stored):
+    """In any form, in titles and messages; the way into the dialog; Esc shows all again."""
+    stored.add_dialog("alice", "О саде", [("Когда сажать яблони?", "Весной или **осенью**.")])
+    stored.add_dialog("alice", "Яблоня у дома", [("Вопрос", "Ответ")])
+    stored.add_dialog("bob", "Чужие яблони", [("яблони", "яблони")])
+    await tab.reload()
+    field = tab.page.get_by_test_id("search")
+    await field.press_sequentially("яблоней")
+    await expect(tab.items).to_have_count(1)  # to the letter in a title, by words in messages
+    await field.fill("яблон")
+    await expect(tab.items).to_have_count(2)
+    found = tab.items.filter(has_text="О саде")
+    await expect(found.locator("mark")).to_have_text(["яблони"])
+    await expect(tab.items.filter(has_text="у дома").locator("mark")).to_have_text(["Яблоня"])
+    await found.get_by_role("link").click()
+    await expect(tab.questions.locator(".bubble")).to_have_text("Когда сажать яблони?")
+    await expect(field).to_have_value("яблон")
+    await field.fill("такого слова нет")
+    await expect(tab.page.get_by_text("Ничего не найдено.")).to_be_visible()
+    await expect(tab.items).to_have_count(0)
+    await field.press("Escape")
+    await expect(field).to_have_value("")
+    await expect(tab.item("О саде")).to_have_count(1)
+    await expect(tab.page.get_by_text("Ничего не найдено.")).to_have_count(0)
+
+
+async def test_a_page_that_is_loaded_anew_shows_all_dialogs(tab: Tab, stored: Stored):
+    stored.add_dialog("alice", "Видно всегда", [("Вопрос", "Ответ")])
+    await tab.reload()
+    await tab.page.get_by_test_id("search").fill("нигде")
+    await expect(tab.page.get_by_text("Ничего не найдено.")).to_be_visible()
+    await tab.reload()
+    await expect(tab.item("Видно всегда")).to_have_count(1)
+    await expect(tab.page.get_by_test_id("search")).to_have_value("")
+
+
+@pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", '"', "<mark>x</mark>"])
+async def test_signs_are_only_signs(text: str, tab: Tab):
+    """D14. Nothing is found by them alone, and nothing breaks."""
+    await tab.page.get_by_test_id("search").fill(text + " нигде")
+    await expect(tab.page.get_by_text("Ничего не найдено.")).to_be_visible()
+    await expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_by_keyboard(browse: Browse, stored: Stored):
+    stored.add_dialog("carol", "Найти клавишами", [("редкостный", "Ответ")])
+    tab = Tab(await (await browse("carol")).new_page())
+    await tab.open()
+    await tab_to(tab.page, test_id="search", back=True)
+    await tab.page.keyboard.type("редкостн")
+    await expect(tab.items).to_have_count(1)
+    await tab_to(tab.page, name="Найти клавишамиредкостный")
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.questions).to_have_count(1)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["ru", "en"])
+async def test_looks(theme: Any, locale: str, browse: Browse, stored: Stored):
+    stored.add_dialog("bob", f"Contrast {theme} {locale}", [("wheelbarrow", "wheelbarrow " * 99)])
+    tab = Tab(await (await browse("bob", locale=locale, color_scheme=theme)).new_page())
+    await tab.open()
+    await has_theme(tab.page, theme)
+    await tab.page.get_by_test_id("search").fill("wheelbarrows")
+    await expect(tab.items.locator("mark").first).to_be_visible()
+    await assert_accessible(tab.page)
+    await assert_language(tab.page, locale, "Найдено" if locale == "ru" else "Found")
+    await tab.page.get_by_test_id("search").fill("nothing like it")
+    await expect(tab.page.locator(".sidebar .nothing")).to_be_visible()
+    await assert_accessible(tab.page)

@@ -1,0 +1,156 @@
+"""A user's search through their own dialogs: D14, and that nobody finds what is not theirs."""
+
+import uuid
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import col
+
+from genai_app.access import Actor
+from genai_app.db import Database
+from genai_app.errors import InvalidInput
+from genai_app.models import Dialog
+from genai_app.services import search as search_module
+from genai_app.services.history import History
+from genai_app.services.search import Piece, Search, excerpt, marked
+from tests.unit.talk import put_dialog
+
+pytest_plugins = ("tests.unit.talk_fixtures",)
+
+
+@pytest.fixture
+def search(db: Database) -> Search:
+    return Search(db)
+
+
+async def _put(db: Database, actor: Actor, title: str, *texts: str) -> uuid.UUID:
+    dialog_id = (await put_dialog(db, actor, texts or ("q", "a")))[0]
+    async with db.write() as session:
+        await session.execute(
+            sa.update(Dialog).where(col(Dialog.id) == dialog_id).values(title=title)
+        )
+    return dialog_id
+
+
+async def _titles(search: Search, actor: Actor, query: str) -> list[str]:
+    return [hit.dialog.title for hit in (await search.find(actor, query)).items]
+
+
+async def test_by_title_and_by_words(db: Database, search: Search, as_alice: Actor) -> None:
+    """In any form, ё as е; the last word may only be begun; all words in one message."""
+    await _put(db, as_alice, "Отчёт", "Сколько дней отпуска?", "Двадцать восемь.")
+    await _put(db, as_alice, "Отпуск в июле", "Когда лететь?", "Летом.")
+    await _put(db, as_alice, "English", "How are backups restored?", "From the tape.")
+    for query, expected in (
+        ("отпуск", ["Отпуск в июле", "Отчёт"]),
+        ("ОТПУСКОМ", ["Отчёт"]),
+        ("отпус", ["Отпуск в июле", "Отчёт"]),
+        ("сколько отпуск", ["Отчёт"]),
+        ("дней восемь", []),
+        ("отчет", []),  # a title is searched to the letter
+        ("отчёт", ["Отчёт"]),
+        ("restoring backup", ["English"]),
+        ("backup resto", ["English"]),
+        ("летом", ["Отпуск в июле"]),
+        ("нигде", []),
+    ):
+        assert await _titles(search, as_alice, query) == expected, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("' OR 1=1 --", "%", "_", "\\", "%%", "a_b", "100%", "\"'", "*", "NEAR(", "AND", "OR"),
+        *(
+            "x' & !y | z:*",
+            "-отпуск",
+            "^",
+            "\x00",
+            "\ud800",
+            "(",
+            ":",
+            "words:x",
+            "{a b} : c",
+            "ы:*",
+        ),
+        "x" * 100_000,
+        " ".join(["слово"] * 500),
+    ],
+)
+async def test_any_text_is_only_text(
+    query: str, db: Database, search: Search, as_alice: Actor
+) -> None:
+    """D14. Never an error, and no sign means more than itself."""
+    await _put(db, as_alice, "обычный", "обычный вопрос", "обычный ответ")
+    assert await _titles(search, as_alice, query) == []
+    literal = query[:200].replace("\x00", "\ufffd").replace("\ud800", "\ufffd").strip()
+    await _put(db, as_alice, f"до {literal} после")
+    assert len(await _titles(search, as_alice, query)) == 1
+
+
+async def test_nobody_finds_what_is_not_theirs(
+    db: Database, search: Search, as_alice: Actor, as_bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """N7, C1: by title, by words, by either way through the words; deleted dialogs neither."""
+    await _put(db, as_alice, "тайна", "канарейка поёт", "ответ")
+    gone = await _put(db, as_bob, "тайна", "канарейка", "ответ")
+    await History(db).delete(as_bob, gone)
+    own = await _put(db, as_bob, "своё", "канарейка", "ответ")
+    for enough in (search_module.ENOUGH, 1):
+        monkeypatch.setattr(search_module, "ENOUGH", enough)
+        page = await search.find(as_bob, "канарейка")
+        assert [hit.dialog.id for hit in page.items] == [own]
+        assert (await search.find(as_bob, "тайна")).items == []
+        assert (await search.find(as_bob, "поёт")).items == []
+    theirs = (await search.find(as_alice, "канарейка", limit=1)).items[0].dialog.id
+    assert theirs not in (own, gone)
+
+
+@pytest.mark.parametrize("enough", [2_000, 3])
+async def test_page_by_page(
+    enough: int,
+    db: Database,
+    search: Search,
+    as_alice: Actor,
+    as_bob: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Newest first, each once, whether the words are rare or frequent."""
+    monkeypatch.setattr(search_module, "ENOUGH", enough)
+    ids = [await _put(db, as_alice, f"{n}", "частое слово", "частый ответ") for n in range(7)]
+    await _put(db, as_alice, "другой", "редкое", "ответ")
+    found: list[uuid.UUID] = []
+    cursor = None
+    while True:
+        page = await search.find(as_alice, "частое", limit=3, cursor=cursor)
+        found += [hit.dialog.id for hit in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+        assert (await search.find(as_bob, "частое", cursor=cursor)).items == []
+    assert found == ids[::-1]
+    with pytest.raises(InvalidInput):
+        await search.find(as_alice, "частое", cursor="x")
+
+
+async def test_what_is_shown_of_it(db: Database, search: Search, as_alice: Actor) -> None:
+    """The latest message that has the words, its line around them, and where they are."""
+    long = "начало " * 40 + "И вот **отпуск**\nв июле. " + "конец " * 40
+    await _put(db, as_alice, "Мой отпуск", "отпуск", long)
+    (hit,) = (await search.find(as_alice, "отпуска")).items
+    assert hit.title == [Piece("Мой "), Piece("отпуск", found=True)]
+    assert [piece.text for piece in hit.excerpt if piece.found] == ["отпуск"]
+    line = "".join(piece.text for piece in hit.excerpt)
+    assert "И вот **отпуск** в июле." in line
+    assert line.startswith("…начало ")
+    assert line.endswith("…")
+    assert len(line) < 200
+    await _put(db, as_alice, "Только название")
+    (hit,) = (await search.find(as_alice, "только наз")).items
+    assert hit.excerpt == []
+
+
+def test_marking_keeps_every_letter() -> None:
+    for text, query in (("", "x"), ("ёлка и Ёлки", "елка"), ("x", ""), ("aa aa", "a")):
+        assert "".join(piece.text for piece in marked(text, query)) == text
+    assert excerpt("", "x") == []
+    assert excerpt("коротко", "коротко") == [Piece("коротко", found=True)]
