@@ -37,7 +37,9 @@ from genai_app.services.history import History
 from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
+from genai_app.services.readers import Readers
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.review import Reviews
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
@@ -71,6 +73,7 @@ def build_services(
 ) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
+    audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     counters = limit_storage(redis_url)
@@ -96,7 +99,7 @@ def build_services(
         tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
         keys=Keys(db, settings.secret),
         login_limits=login_limits,
-        audit=Audit(db),
+        audit=audit,
         limits=limits,
         cache=cache,
         generations=generations,
@@ -110,6 +113,8 @@ def build_services(
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        reviews=Reviews(db, audit, settings.secret, settings.review_mode),
+        readers=Readers(db),
         rechecks=rechecks,
         redis=redis,
     )

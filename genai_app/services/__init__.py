@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from genai_app.services.keys import Keys
     from genai_app.services.limits import Limits
     from genai_app.services.login_limits import LoginLimits
+    from genai_app.services.readers import Readers
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.review import Reviews
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
@@ -46,6 +48,8 @@ class Services:
     generations: "Generations"
     chat: "Chat"
     history: "History"
+    reviews: "Reviews"
+    readers: "Readers"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

@@ -1,13 +1,12 @@
 """A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
 
-import base64
-import binascii
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -16,6 +15,7 @@ from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Status
+from genai_app.services.cursors import cursor_of, parse_cursor
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
@@ -88,6 +88,44 @@ def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
     )
 
 
+async def load_branch(
+    session: AsyncSession, leaf_id: uuid.UUID, limit: int
+) -> tuple[list[Message], dict[uuid.UUID, tuple[uuid.UUID, ...]]]:
+    """The last `limit` messages of a branch, oldest first, and the siblings of a `Branch`."""
+    path = branch(leaf_id, limit)
+    newest_first = await session.scalars(
+        sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
+    )
+    messages = list(newest_first)[::-1]
+    questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
+    rows = await session.execute(
+        sa.select(col(Message.parent_id), col(Message.id))
+        .where(col(Message.parent_id).in_(questions))
+        .order_by(col(Message.id))
+    )
+    families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
+    for parent_id, message_id in rows:
+        families.setdefault(parent_id, []).append(message_id)
+    siblings = {
+        m.id: tuple(families[m.parent_id])
+        for m in messages
+        if m.parent_id in families and len(families[m.parent_id]) > 1
+    }
+    return messages, siblings
+
+
+async def newest_below(session: AsyncSession, message_id: uuid.UUID) -> uuid.UUID | None:
+    """The leaf of the newest branch that runs through a message."""
+    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+    messages = sa.table("messages", key, parent)
+    below = sa.select(key).select_from(messages).where(key == message_id)
+    below = below.cte("below", recursive=True)
+    child = messages.alias()
+    below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
+    # ids grow with time and a child is younger than its parent: the newest is a leaf
+    return await session.scalar(sa.select(below.c.id).order_by(below.c.id.desc()).limit(1))
+
+
 class History:
     """Reads and tidies an actor's dialogs."""
 
@@ -111,13 +149,12 @@ class History:
             query = query.where(col(Dialog.title).ilike(f"%{_literal(search)}%", escape=ESCAPE))
         if cursor is not None:
             query = query.where(
-                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
+        more = cursor_of(items[-1].updated_at, items[-1].id) if len(found) > limit else None
         return DialogPage(items, more)
 
     async def get(self, actor: Actor, dialog_id: object) -> Dialog:
@@ -138,10 +175,10 @@ class History:
                 .limit(limit + 1)
             )
             if cursor is not None:
-                query = query.where(col(Message.id) > _parse_cursor(cursor)[1])
+                query = query.where(col(Message.id) > parse_cursor(cursor)[1])
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = _cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        more = cursor_of(items[-1].created_at, items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
     async def list_pairs(
@@ -168,7 +205,7 @@ class History:
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(Message.created_at), col(Message.id))
-                < sa.tuple_(*_parse_cursor(cursor))
+                < sa.tuple_(*parse_cursor(cursor))
             )
         async with self._db.read() as session:
             found = [(row[0], row[1]) for row in await session.execute(query)]
@@ -184,7 +221,7 @@ class History:
             )
             for answer, text in found[:limit]
         ]
-        more = _cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
+        more = cursor_of(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
         return PairPage(items, more)
 
     async def get_branch(
@@ -204,25 +241,7 @@ class History:
                 start = below.parent_id
             if start is None:
                 return Branch(dialog, [], {}, has_older=False)
-            path = branch(start, limit)
-            newest_first = await session.scalars(
-                sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
-            )
-            messages = list(newest_first)[::-1]
-            questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
-            rows = await session.execute(
-                sa.select(col(Message.parent_id), col(Message.id))
-                .where(col(Message.parent_id).in_(questions))
-                .order_by(col(Message.id))
-            )
-            families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
-            for parent_id, message_id in rows:
-                families.setdefault(parent_id, []).append(message_id)
-        siblings = {
-            m.id: tuple(families[m.parent_id])
-            for m in messages
-            if m.parent_id in families and len(families[m.parent_id]) > 1
-        }
+            messages, siblings = await load_branch(session, start, limit)
         return Branch(dialog, messages, siblings, has_older=messages[0].parent_id is not None)
 
     async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
@@ -233,16 +252,7 @@ class History:
         async with self._db.write() as session:
             answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
             dialog = await get_dialog(session, actor, answer.dialog_id)
-            key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
-            messages = sa.table("messages", key, parent)
-            below = sa.select(key).select_from(messages).where(key == answer.id)
-            below = below.cte("below", recursive=True)
-            child = messages.alias()
-            below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
-            # ids grow with time and a child is younger than its parent: the newest is a leaf
-            dialog.leaf_id = await session.scalar(
-                sa.select(below.c.id).order_by(below.c.id.desc()).limit(1)
-            )
+            dialog.leaf_id = await newest_below(session, answer.id)
             session.add(dialog)
         return dialog.id
 
@@ -277,21 +287,3 @@ def _literal(text: str) -> str:
     for special in (ESCAPE, "%", "_"):
         text = text.replace(special, ESCAPE + special)
     return text
-
-
-def _cursor(moment: datetime, key: uuid.UUID) -> str:
-    """Made of letters that need no quoting in an address."""
-    return base64.urlsafe_b64encode(f"{moment.isoformat()}/{key}".encode()).decode().rstrip("=")
-
-
-def _parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-        moment, _, key = text.partition("/")
-        given = datetime.fromisoformat(moment)
-        if given.tzinfo is None:
-            raise ValueError("of no time zone")
-        return given.astimezone(UTC), uuid.UUID(key)
-    except (ValueError, OverflowError, binascii.Error):
-        raise InvalidInput(code="bad_cursor") from None
