@@ -20,12 +20,14 @@ from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
 from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
 from genai_app.api import metrics as metrics_page
+from genai_app.api import review as review_api
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
+from genai_app.pages.review import review
 from genai_app.pages.settings import settings_page
 from genai_app.services import Services, use
 from genai_app.services.audit import Audit
@@ -48,6 +50,7 @@ from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.chat import ChatState, error_delta
+from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
 from genai_app.web.binding import EventDoor, open_sockets
@@ -201,7 +204,8 @@ def http_routes() -> FastAPI:
     )
     errors.install(api)
     # they are asked in turn: those that programs call all the time come first
-    for each in (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, docs):
+    routers = (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, review_api, docs)
+    for each in routers:
         api.include_router(each.router)
     return api
 
@@ -228,6 +232,7 @@ app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatS
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
+app.add_page(review, route="/admin/dialogs", title="GenAI", on_load=ReviewDialogState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

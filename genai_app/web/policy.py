@@ -61,13 +61,32 @@ NEEDS: dict[str, Role] = {
     "keys_state.revoke": Role.USER,
     "logins_state.end": Role.USER,
     "logins_state.end_others": Role.USER,
+    "readers_state.load_more": Role.USER,
+    "review_dialog_state.open": Role.REVIEWER,
+    "review_dialog_state.show": Role.REVIEWER,
+    "review_dialog_state.leave": Role.REVIEWER,
+    "review_dialog_state.load_older": Role.REVIEWER,
+    "review_dialog_state.choose_answer": Role.REVIEWER,
+    "review_dialog_state.take": Role.REVIEWER,
+    "review_dialog_state.close": Role.REVIEWER,
+    "review_dialog_state.reopen": Role.REVIEWER,
+    "review_dialog_state.judge": Role.REVIEWER,
+    "review_dialog_state.add_note": Role.REVIEWER,
+    "review_dialog_state.reveal": Role.REVIEWER,
+    "review_list_state.choose": Role.REVIEWER,
+    "review_list_state.apply": Role.REVIEWER,
+    "review_list_state.clear": Role.REVIEWER,
+    "review_list_state.load_more": Role.REVIEWER,
+    "review_list_state.move": Role.REVIEWER,
+    "review_keys_state.toggle": Role.REVIEWER,
+    "review_keys_state.press": Role.REVIEWER,
     "admin_state.open": Role.ADMIN,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open"})
+OPENING = frozenset({"admin_state.open", "review_dialog_state.open"})
 
 
 def short_name(event_name: str) -> str:
