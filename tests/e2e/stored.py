@@ -4,13 +4,19 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from genai_app import clock
 from genai_app.models import Author, Dialog, Message, Source, User
+from genai_app.words import stemmed
+
+
+def _give_stems(connection: Any, _record: object) -> None:
+    """The triggers of the product's SQLite call it."""
+    connection.create_function("stemmed", 1, stemmed, deterministic=True)
 
 
 class Stored:
@@ -18,6 +24,8 @@ class Stored:
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
+        if url.startswith("sqlite"):
+            sa.event.listen(self._engine, "connect", _give_stems)
 
     def messages(self, dialog_id: uuid.UUID) -> list[Message]:
         """All of a dialog, oldest first."""
