@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlmodel import Session, select
 
 from genai_app import clock
@@ -25,7 +26,7 @@ class Stored:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if url.startswith("sqlite"):
-            sa.event.listen(self._engine, "connect", _give_stems)
+            event.listen(self._engine, "connect", _give_stems)
 
     def messages(self, dialog_id: uuid.UUID) -> list[Message]:
         """All of a dialog, oldest first."""
