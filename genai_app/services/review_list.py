@@ -133,10 +133,8 @@ class ReviewPage:
 _COLUMNS = tuple(each for each in _REVIEWS.columns if each.name != "changed_at")
 
 
-async def conditions(
-    session: AsyncSession, filters: Filters, people: People, actor_id: uuid.UUID
-) -> list[sa.ColumnElement[bool]]:
-    """Of rows of `reviews`, for all filters but `query`."""
+def conditions(filters: Filters, actor_id: uuid.UUID) -> list[sa.ColumnElement[bool]]:
+    """Of rows of `reviews`, for all filters but `query` and `user`."""
     columns = _REVIEWS.c
     found: list[sa.ColumnElement[bool]] = []
     for name, usual in _USUAL.items():
@@ -156,9 +154,6 @@ async def conditions(
         found.append(columns.updated_at >= filters.since)
     if filters.until is not None:
         found.append(columns.updated_at < filters.until)
-    if filters.user:
-        users = await people.find(session, filters.user)
-        found.append(columns.user_id.in_(users))
     return found
 
 
@@ -172,7 +167,9 @@ async def list_page(
 ) -> ReviewPage:
     """Raises InvalidInput for a cursor that was not given out."""
     order = (_REVIEWS.c.updated_at, _REVIEWS.c.dialog_id)
-    which = await conditions(session, filters, people, actor_id)
+    which = conditions(filters, actor_id)
+    if filters.user:
+        which.append(_REVIEWS.c.user_id.in_(await people.find(session, filters.user)))
     if cursor is not None:
         which.append(sa.tuple_(*order) < sa.tuple_(*parse_cursor(cursor)))
     # the page first, then what belongs to it: a planner must not begin with the joins

@@ -13,8 +13,8 @@ from genai_app.models import Message, MessageSearch, Review
 from genai_app.services.review_list import Excerpt, Filters, ReviewPage, conditions, dialogs_of
 from genai_app.services.review_people import People
 
-BATCH = 200  # hits of one query; a dialog may have many
-MAX_BATCHES = 3
+HITS = 2  # of one query, for each dialog of a page; a dialog may have many
+MAX_QUERIES = 6
 READ_CHARS = 24_000  # of a message, in which its excerpt is looked for
 WINDOW = 4_000
 BEFORE, LONG = 60, 240
@@ -40,20 +40,23 @@ async def search_page(
     before = _parse(cursor)
     if not words.query_words(filters.query):
         return ReviewPage([], None)  # what is no word stands in no message
-    which = await conditions(session, filters, people, actor_id)
+    of_dialogs, batch = conditions(filters, actor_id), HITS * limit
+    of_hits: list[sa.ColumnElement[bool]] = []
+    if filters.user:  # the hits of one user are few: they have an index of their own
+        of_hits.append(_SEARCH.c.user_id.in_(await people.find(session, filters.user)))
     newest: dict[uuid.UUID, uuid.UUID] = {}
     more = True
-    for _ in range(MAX_BATCHES):
-        query = _hits(filters.query, which, sqlite=sqlite)
+    for _ in range(MAX_QUERIES):
+        query = _hits(filters.query, of_dialogs, sqlite=sqlite).where(*of_hits)
         if before is not None:
             query = query.where(_number(sqlite) < before)
-        hits = (await session.execute(query.limit(BATCH))).all()
+        hits = (await session.execute(query.limit(batch))).all()
         for number, dialog_id, message_id in hits:
             if len(newest) == limit and dialog_id not in newest:
                 return await _page(session, filters.query, newest, people, before)
             newest.setdefault(dialog_id, message_id)
             before = number
-        more = len(hits) == BATCH
+        more = len(hits) == batch
         if not more:
             break
     return await _page(session, filters.query, newest, people, before if more else None)
