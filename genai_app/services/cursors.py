@@ -1,4 +1,4 @@
-"""The mark in a list from which the next page goes on: a moment and a key, as one word."""
+"""Where a page of a list ended: a moment and an id, as one word that clients hand back."""
 
 import base64
 import binascii
@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from genai_app.errors import InvalidInput
 
 
-def cursor_of(moment: datetime, key: uuid.UUID) -> str:
+def make_cursor(moment: datetime, key: uuid.UUID) -> str:
     """Made of letters that need no quoting in an address."""
     return base64.urlsafe_b64encode(f"{moment.isoformat()}/{key}".encode()).decode().rstrip("=")
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    """What `cursor_of` was given. Raises InvalidInput for a cursor that was not given out."""
+    """Raises InvalidInput: not one that was given out."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()

@@ -15,7 +15,7 @@ from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db import Database
 from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Status
-from genai_app.services.cursors import cursor_of, parse_cursor
+from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
@@ -154,7 +154,7 @@ class History:
         async with self._db.read() as session:
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = cursor_of(items[-1].updated_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].updated_at, items[-1].id) if len(found) > limit else None
         return DialogPage(items, more)
 
     async def get(self, actor: Actor, dialog_id: object) -> Dialog:
@@ -178,7 +178,7 @@ class History:
                 query = query.where(col(Message.id) > parse_cursor(cursor)[1])
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = cursor_of(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
     async def list_pairs(
@@ -221,7 +221,7 @@ class History:
             )
             for answer, text in found[:limit]
         ]
-        more = cursor_of(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
+        more = make_cursor(items[-1].asked_at, items[-1].answer_id) if len(found) > limit else None
         return PairPage(items, more)
 
     async def get_branch(

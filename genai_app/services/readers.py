@@ -12,7 +12,7 @@ from genai_app.access import Actor
 from genai_app.db import Database
 from genai_app.models import AuditEvent, Dialog, User
 from genai_app.services.audit import Action, Outcome
-from genai_app.services.cursors import cursor_of, parse_cursor
+from genai_app.services.cursors import make_cursor, parse_cursor
 
 PAGE = 20
 READING = (Action.DIALOG_READ, Action.DIALOG_REVEAL, Action.EXPORT)
@@ -95,7 +95,7 @@ class Readers:
             )
             for row in rows[:limit]
         ]
-        more = cursor_of(items[-1].at, items[-1].id) if len(rows) > limit else None
+        more = make_cursor(items[-1].at, items[-1].id) if len(rows) > limit else None
         return ReaderPage(items, more)
 
 

@@ -28,7 +28,7 @@ from genai_app.models import (
 )
 from genai_app.services import review_work
 from genai_app.services.audit import MAX_REASON, Action, Audit, event
-from genai_app.services.cursors import cursor_of, parse_cursor
+from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.services.history import MessagePage, load_branch, newest_below
 from genai_app.services.review_list import (
     Filters,
@@ -189,7 +189,7 @@ class Reviews:
                 query = query.where(col(Message.id) > parse_cursor(cursor)[1])
             found = list(await session.scalars(query))
         items = found[:limit]
-        more = cursor_of(items[-1].created_at, items[-1].id) if len(found) > limit else None
+        more = make_cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
     async def reveal(self, actor: Actor, dialog_id: object, reason: str) -> Person:

@@ -23,7 +23,7 @@ from genai_app.models import (
     User,
     Verdict,
 )
-from genai_app.services.cursors import cursor_of, parse_cursor
+from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.services.review_people import People, Person
 from genai_app.text import clean_text
 
@@ -186,7 +186,7 @@ async def list_page(
         )
     ).all()
     items = [dialog_of(row, people) for row in rows[:limit]]
-    more = cursor_of(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
+    more = make_cursor(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
     return ReviewPage(items, more)
 
 
