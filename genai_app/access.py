@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app.errors import NotFound
-from genai_app.models import Author, Channel, Dialog, Message, Role
+from genai_app.errors import Forbidden, NotFound
+from genai_app.models import Author, Channel, Dialog, Message, Review, Role, Status
 
 RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -83,5 +83,38 @@ async def get_message(
         query = query.where(col(Message.author) == author)
     found = await session.scalar(query)
     if found is None:
+        raise NotFound
+    return found
+
+
+async def get_reviewed_dialog(
+    session: AsyncSession, actor: Actor, dialog_id: object, *, lock: bool = False
+) -> tuple[Dialog, Review]:
+    """Anybody's dialog with its review, one that its user deleted too; there from its first ended
+    answer on. `lock`: nobody else changes the review until the commit.
+
+    Raises Forbidden for whoever is no reviewer, NotFound.
+    """
+    if not actor.has(Role.REVIEWER):
+        raise Forbidden
+    query = (
+        sa.select(Dialog, Review)
+        .join(Review, col(Review.dialog_id) == col(Dialog.id))
+        .where(col(Dialog.id) == parse_id(dialog_id))
+    )
+    if lock:
+        query = query.with_for_update(of=Review)
+    found = (await session.execute(query)).first()
+    if found is None:
+        raise NotFound
+    return found[0], found[1]
+
+
+async def get_reviewed_answer(session: AsyncSession, actor: Actor, message_id: object) -> Message:
+    """An answer in anybody's dialog that has ended. Raises Forbidden, NotFound."""
+    if not actor.has(Role.REVIEWER):
+        raise Forbidden
+    found = await session.get(Message, parse_id(message_id))
+    if found is None or found.author != Author.ASSISTANT or found.status == Status.RUNNING:
         raise NotFound
     return found

@@ -28,6 +28,7 @@ from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
 from genai_app.pages.people import people
+from genai_app.pages.review import review
 from genai_app.pages.settings import settings_page
 from genai_app.pages.verified import verified_page
 from genai_app.services import Services, use
@@ -46,7 +47,9 @@ from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
 from genai_app.services.overview import Overviews
 from genai_app.services.people import People
+from genai_app.services.readers import Readers
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.review import Reviews
 from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
@@ -61,6 +64,7 @@ from genai_app.state.admin import AdminState
 from genai_app.state.audit import AuditState
 from genai_app.state.chat import ChatState, error_delta
 from genai_app.state.people import PeopleState
+from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
 from genai_app.state.verified import VerifiedState
@@ -87,6 +91,7 @@ def build_services(
 ) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
+    audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     counters = limit_storage(redis_url)
@@ -117,7 +122,7 @@ def build_services(
         tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
         keys=keys,
         login_limits=login_limits,
-        audit=Audit(db),
+        audit=audit,
         audit_chain=chain,
         audit_log=AuditLog(db, chain),
         limits=limits,
@@ -140,6 +145,8 @@ def build_services(
         verified=verified,
         verdicts=verdicts,
         given=given,
+        reviews=Reviews(db, audit, settings.secret, settings.review_mode, verdicts.on_verdict),
+        readers=Readers(db),
         rechecks=rechecks,
         redis=redis,
     )
@@ -259,6 +266,7 @@ app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
 app.add_page(audit, route="/admin/audit", title="GenAI", on_load=AuditState.open)
 app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.open)
 app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
+app.add_page(review, route="/admin/dialogs", title="GenAI", on_load=ReviewDialogState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

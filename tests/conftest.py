@@ -180,6 +180,12 @@ async def carol(users: Users) -> User:
 
 
 @pytest.fixture
+async def rita(users: Users) -> User:
+    """A reviewer."""
+    return await users.add("rita", PASSWORDS["rita"], Role.REVIEWER, "Рита Орлова")
+
+
+@pytest.fixture
 async def dan(users: Users) -> User:
     """Disabled: he has a password and no way in."""
     user = await users.add("dan", PASSWORDS["dan"], full_name="Dan Brown")
@@ -191,12 +197,13 @@ async def dan(users: Users) -> User:
 
 
 async def _put_cast(url: str) -> None:
-    """Alice, Bob, Carol and Dan into the database of a product that will be started."""
+    """Alice, Bob, Carol, Rita and Dan into the database of a product that will be started."""
     database = Database(url)
     users = Users(database)
     await users.add("alice", PASSWORDS["alice"], full_name="Алиса Петрова")
     await users.add("bob", PASSWORDS["bob"], full_name="Bob Smith")
     await users.add("carol", PASSWORDS["carol"], Role.ADMIN, "Carol Jones")
+    await users.add("rita", PASSWORDS["rita"], Role.REVIEWER, "Рита Орлова")
     await users.add("dan", PASSWORDS["dan"], full_name="Dan Brown")
     await users.disable("dan")
     await database.close()

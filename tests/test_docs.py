@@ -13,6 +13,7 @@ from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Action, Outcome
 from genai_app.services.audit_chain import Break
+from genai_app.services.review_list import CHOICES
 from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -127,6 +128,17 @@ def words_of_the_check() -> set[str]:
     return {f"ldap.{kind}.{word}" for kind, words in sets.items() for word in words}
 
 
+def words_of_review(source: str) -> set[str]:
+    """Keys that the review page puts together: of its filters' values, and by names in its code."""
+    values = {f"review.{kind}_{each}" for kind, known in CHOICES.items() for each in known}
+    named = {f"review.{name}" for name in re.findall(r'"(\w+)"', source)}
+    return values | named
+
+
+def test_every_value_of_a_filter_has_its_words() -> None:
+    assert words_of_review("") <= set(catalogue("en"))
+
+
 def test_every_step_and_cause_has_its_words() -> None:
     """Whatever `genai ldap check` finds, it says what is wrong and how to mend it."""
     assert words_of_the_check() <= set(catalogue("en"))
@@ -141,13 +153,14 @@ def words_of_the_audit() -> set[str]:
 def test_every_sentence_is_used() -> None:
     """A key that nobody asks for is a leftover."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    used = codes()
+    used, of_review = codes(), words_of_review(source)
     unused = [
         key
         for key in catalogue("en")
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
         and key not in words_of_the_check() | words_of_the_audit()
+        and key not in of_review
         and not key.startswith(("period.", "error."))
     ]
     assert unused == []

@@ -13,6 +13,7 @@ from genai_app.api import (
     metrics,
     openai,
     people,
+    review,
     tokens,
     verified,
 )
@@ -30,5 +31,6 @@ ROUTERS = (
     docs.router,
     audit.router,
     people.router,
+    review.router,
     verified.router,
 )

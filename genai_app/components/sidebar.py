@@ -131,10 +131,10 @@ def _corner() -> rx.Component:
             custom_attrs={"data-testid": "settings-link"},
         ),
         rx.cond(
-            SessionState.role == Role.ADMIN,
+            (SessionState.role == Role.ADMIN) | (SessionState.role == Role.REVIEWER),
             rx.el.a(
                 rx.icon("shield-check", size=16),
-                href="/admin",
+                href=rx.cond(SessionState.role == Role.ADMIN, "/admin", "/admin/dialogs"),
                 class_name="icon-button",
                 aria_label=t("nav.admin"),
                 title=t("nav.admin"),

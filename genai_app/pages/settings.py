@@ -1,4 +1,5 @@
-"""`/settings`: the account, how the product looks, the limit, API keys, logins."""
+"""`/settings`: the account, how the product looks, the limit, API keys, logins,
+and who read the dialogs."""
 
 import reflex as rx
 from reflex.style import resolved_color_mode
@@ -7,6 +8,7 @@ from genai_app.components.api_keys import api_keys
 from genai_app.components.frame import page_of_sections
 from genai_app.components.logins import logins
 from genai_app.components.notices import connection_notice, error_notice, limit_left
+from genai_app.components.readers import readers
 from genai_app.components.section import choice, fact, section, switch
 from genai_app.components.text import t
 from genai_app.state.limits import LimitState
@@ -89,5 +91,6 @@ def settings_page() -> rx.Component:
         _usage(),
         api_keys(),
         logins(),
+        readers(),
         loaded=SettingsState.loaded,
     )

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from genai_app.services.login_limits import LoginLimits
     from genai_app.services.overview import Overviews
     from genai_app.services.people import People
+    from genai_app.services.readers import Readers
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.review import Reviews
     from genai_app.services.search import Search
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
@@ -64,6 +66,8 @@ class Services:
     verified: "Verified"
     verdicts: "Verdicts"
     given: "Given"
+    reviews: "Reviews"
+    readers: "Readers"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

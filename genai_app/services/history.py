@@ -91,6 +91,44 @@ def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
     )
 
 
+async def load_branch(
+    session: AsyncSession, leaf_id: uuid.UUID, limit: int
+) -> tuple[list[Message], dict[uuid.UUID, tuple[uuid.UUID, ...]]]:
+    """The last `limit` messages of a branch, oldest first, and the siblings of a `Branch`."""
+    path = branch(leaf_id, limit)
+    newest_first = await session.scalars(
+        sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
+    )
+    messages = list(newest_first)[::-1]
+    questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
+    rows = await session.execute(
+        sa.select(col(Message.parent_id), col(Message.id))
+        .where(col(Message.parent_id).in_(questions))
+        .order_by(col(Message.id))
+    )
+    families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
+    for parent_id, message_id in rows:
+        families.setdefault(parent_id, []).append(message_id)
+    siblings = {
+        m.id: tuple(families[m.parent_id])
+        for m in messages
+        if m.parent_id in families and len(families[m.parent_id]) > 1
+    }
+    return messages, siblings
+
+
+async def newest_below(session: AsyncSession, message_id: uuid.UUID) -> uuid.UUID | None:
+    """The leaf of the newest branch that runs through a message."""
+    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+    messages = sa.table("messages", key, parent)
+    below = sa.select(key).select_from(messages).where(key == message_id)
+    below = below.cte("below", recursive=True)
+    child = messages.alias()
+    below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
+    # ids grow with time and a child is younger than its parent: the newest is a leaf
+    return await session.scalar(sa.select(below.c.id).order_by(below.c.id.desc()).limit(1))
+
+
 class History:
     """Reads and tidies an actor's dialogs."""
 
@@ -201,26 +239,8 @@ class History:
                 start = below.parent_id
             if start is None:
                 return Branch(dialog, [], {}, has_older=False)
-            path = branch(start, limit)
-            newest_first = await session.scalars(
-                sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
-            )
-            messages = list(newest_first)[::-1]
-            questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
-            rows = await session.execute(
-                sa.select(col(Message.parent_id), col(Message.id))
-                .where(col(Message.parent_id).in_(questions))
-                .order_by(col(Message.id))
-            )
-            families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
-            for parent_id, message_id in rows:
-                families.setdefault(parent_id, []).append(message_id)
+            messages, siblings = await load_branch(session, start, limit)
             verified = await _verified(session, messages)
-        siblings = {
-            m.id: tuple(families[m.parent_id])
-            for m in messages
-            if m.parent_id in families and len(families[m.parent_id]) > 1
-        }
         has_older = messages[0].parent_id is not None
         return Branch(dialog, messages, siblings, has_older, verified)
 
@@ -232,16 +252,7 @@ class History:
         async with self._db.write() as session:
             answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
             dialog = await get_dialog(session, actor, answer.dialog_id)
-            key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
-            messages = sa.table("messages", key, parent)
-            below = sa.select(key).select_from(messages).where(key == answer.id)
-            below = below.cte("below", recursive=True)
-            child = messages.alias()
-            below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
-            # ids grow with time and a child is younger than its parent: the newest is a leaf
-            dialog.leaf_id = await session.scalar(
-                sa.select(below.c.id).order_by(below.c.id.desc()).limit(1)
-            )
+            dialog.leaf_id = await newest_below(session, answer.id)
             session.add(dialog)
         return dialog.id
 

@@ -83,6 +83,25 @@ NEEDS: dict[str, Role] = {
     "verified_form_state.write": Role.REVIEWER,
     "verified_form_state.open": Role.REVIEWER,
     "verified_form_state.close": Role.REVIEWER,
+    "readers_state.load_more": Role.USER,
+    "review_dialog_state.open": Role.REVIEWER,
+    "review_dialog_state.show": Role.REVIEWER,
+    "review_dialog_state.leave": Role.REVIEWER,
+    "review_dialog_state.load_older": Role.REVIEWER,
+    "review_dialog_state.choose_answer": Role.REVIEWER,
+    "review_dialog_state.take": Role.REVIEWER,
+    "review_dialog_state.close": Role.REVIEWER,
+    "review_dialog_state.reopen": Role.REVIEWER,
+    "review_dialog_state.judge": Role.REVIEWER,
+    "review_dialog_state.add_note": Role.REVIEWER,
+    "review_dialog_state.reveal": Role.REVIEWER,
+    "review_list_state.choose": Role.REVIEWER,
+    "review_list_state.apply": Role.REVIEWER,
+    "review_list_state.clear": Role.REVIEWER,
+    "review_list_state.load_more": Role.REVIEWER,
+    "review_list_state.move": Role.REVIEWER,
+    "review_keys_state.toggle": Role.REVIEWER,
+    "review_keys_state.press": Role.REVIEWER,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
     "audit_state.open": Role.ADMIN,
@@ -106,7 +125,13 @@ NEEDS: dict[str, Role] = {
 
 # what opens a page: whoever may not is sent home
 OPENING = frozenset(
-    {"admin_state.open", "audit_state.open", "people_state.open", "verified_state.open"}
+    {
+        "admin_state.open",
+        "audit_state.open",
+        "people_state.open",
+        "review_dialog_state.open",
+        "verified_state.open",
+    }
 )
 
 

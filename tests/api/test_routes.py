@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.db import Database
-from genai_app.models import Dialog, Message
+from genai_app.models import AuditEvent, Dialog, Message
 from tests.conftest import OpenApi
 from tests.fakes.api_client import checked_error, client_of
 from tests.fakes.app_process import AppProcess
@@ -25,7 +25,13 @@ ROUTES = [
     for method in sorted(methods - {"HEAD", "OPTIONS"})
     if path not in OPEN
 ]
-OF_SOMEBODY = [each for each in ROUTES if re.search(r"{(dialog|message)_id}", each[1])]
+OF_SOMEBODY = [
+    each
+    for each in ROUTES
+    if re.search(r"{(dialog|message)_id}", each[1]) and not each[1].startswith("/admin/")
+]
+# another role's, whoever the rows belong to
+OF_REVIEWERS = [each for each in ROUTES if each[1].startswith("/admin/api/")]
 BODIES: dict[str, dict[str, object]] = {
     "/dialogs/{dialog_id}": {"title": "taken over"},
     "/ask": {"prompt": "into your dialog"},
@@ -38,6 +44,7 @@ def test_the_table_is_whole() -> None:
     assert ("POST", "/ask") in ROUTES
     assert ("POST", "/v1/chat/completions") in ROUTES
     assert len(OF_SOMEBODY) >= 7
+    assert ("POST", "/admin/api/messages/{message_id}/verdict") in OF_REVIEWERS
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -109,6 +116,28 @@ async def test_what_is_alices_is_not_there_for_bob(
         answers.append(_told(await bob.request(method, path.format(**ids), json=body)))
     assert answers[0] == answers[1] == answers[2]
     assert await _rows(app_db, of_alice["dialog_id"]) == before
+
+
+@pytest.mark.parametrize(("method", "path"), OF_REVIEWERS)
+async def test_what_is_reviewers_is_refused_to_users(
+    method: str, path: str, of_alice: dict[str, str], open_api: OpenApi, app_db: Database
+) -> None:
+    """C2, C3. Her id or nobody's: the same 403, audited, and her rows as they were."""
+    bob = await open_api()
+    name = (await bob.get("/me")).json()["username"]
+    before = await _rows(app_db, of_alice["dialog_id"])
+    unknown = {"dialog_id": str(uuid.uuid4()), "message_id": str(uuid.uuid4())}
+    for ids in (of_alice, unknown):
+        answer = await bob.request(method, path.format_map(ids))
+        checked_error(answer, 403, "forbidden")
+    assert await _rows(app_db, of_alice["dialog_id"]) == before
+    async with app_db.read() as session:
+        refused = await session.scalars(
+            sa.select(AuditEvent).where(
+                col(AuditEvent.action) == "access", col(AuditEvent.actor_name) == name
+            )
+        )
+        assert {event.outcome for event in refused} == {"refused"}
 
 
 async def test_bob_cannot_ask_into_alices_dialog(

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlmodel import Session, select
 
 from genai_app import clock
@@ -20,7 +21,7 @@ class Stored:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _know_words)
+            event.listen(self._engine, "connect", _know_words)
 
     def messages(self, dialog_id: uuid.UUID) -> list[Message]:
         """All of a dialog, oldest first."""

@@ -78,6 +78,16 @@ VARS = {
         *("error_code", "id", "keys", "last", "limit", "logins", "mail", "own", "questions"),
         *("reason", "row", "tokens"),
     },
+    "readers_state": {"error_code", "has_more", "loaded", "readers"},
+    "review_dialog_state": {
+        *("dialog_id", "error_code", "has_older", "head", "loaded", "messages", "notes", "own"),
+        "revealed",
+    },
+    "review_keys_state": {"shown"},
+    "review_list_state": {
+        *("at", "chosen", "departments", "error_code", "has_more", "loading", "mode", "narrowed"),
+        "rows",
+    },
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
@@ -107,7 +117,11 @@ def seen(state: dict[str, dict[str, object]]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("who", ["alice", ""])
 @pytest.mark.parametrize(
-    "path", ["/", "/c/00000000-0000-7000-8000-000000000000", "/settings", "/admin", "/login"]
+    "path",
+    [
+        *("/", "/c/00000000-0000-7000-8000-000000000000", "/settings", "/login"),
+        *("/admin", "/admin/dialogs"),
+    ],
 )
 async def test_only_known_vars_reach_the_client(who: str, path: str, open_page: OpenPage) -> None:
     """C10. The snapshot of var names of each page, before and after a login."""

@@ -45,17 +45,9 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values |= {"role": "user", "department": "x"}
     values |= {"rating": "down", "reason": "wrong", "which": "due", "place": "new"}
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
-    ids = (
-        "user_id",
-        "verified_id",
-        "dialog_id",
-        "answer_id",
-        "message_id",
-        "send_id",
-        "key_id",
-        "session_id",
-    )
-    values |= dict.fromkeys(ids, NOBODYS)
+    values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
+    ids = ("user", "verified", "dialog", "answer", "message", "send", "key", "session")
+    values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 
 
@@ -144,9 +136,11 @@ async def test_users_call_nothing_of_administrators(
         )
         assert {event.target for event in events} >= set(names)
     assert page.view("admin_state")["loaded"] is False
+    assert page.view("review_dialog_state")["loaded"] is False
     other = await open_page("bob", path="")
-    await other.open("/admin")
-    assert other.redirects == ["/"]
+    for path in ("/admin", "/admin/dialogs"):
+        await other.open(path)
+        assert other.redirects == ["/"]
     carol = await open_page("carol", "/admin")
     assert carol.view("admin_state")["loaded"] is True
 
@@ -240,6 +234,7 @@ async def test_a_stranger_stops_and_continues_nothing(
 STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_state")
 STATES += ("feedback_state", "search_state", "verified_state", "verified_form_state")
 STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
+STATES += ("review_list_state", "review_dialog_state", "review_keys_state", "readers_state")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,0 +1,283 @@
+"""What reviewers and administrators send and get as JSON; and what every user gets of them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from genai_app.api.bodies import DialogMessage, Sent, Text
+from genai_app.models import (
+    Channel,
+    Feedback,
+    Message,
+    MessageVerdict,
+    Rating,
+    ReviewNote,
+    ReviewState,
+    Source,
+    Status,
+    Verdict,
+)
+from genai_app.services.readers import DialogReader
+from genai_app.services.review import Reading
+from genai_app.services.review_list import Excerpt, Filters, ReviewedDialog
+from genai_app.services.review_people import Person
+
+MAX_FILTER_CHARS = 10_000  # words.py and the service say how much of it counts
+
+FilterText = Annotated[str, Field(max_length=MAX_FILTER_CHARS)]
+Ended = Literal[
+    Status.COMPLETE, Status.TRUNCATED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED
+]
+
+
+class FilterQuery(Sent):
+    """The parameters that narrow a list; each left out means all."""
+
+    q: Annotated[FilterText, Field(description="Words in messages")] = ""
+    user: Annotated[
+        FilterText, Field(description="Name, part of it or id; a pseudonym where names are hidden")
+    ] = ""
+    department: FilterText = ""
+    model: Annotated[FilterText, Field(description="Part of the model's name")] = ""
+    source: Source | None = None
+    channel: Channel | None = None
+    rating: Rating | None = None
+    state: ReviewState | None = None
+    verdict: Verdict | None = None
+    status: Annotated[Ended | None, Field(description="How the last answer ended")] = None
+    mine: Annotated[bool, Field(description="Those that I have taken")] = False
+    since: Annotated[datetime | None, Field(description="Last asked then or later")] = None
+    until: Annotated[datetime | None, Field(description="Last asked before")] = None
+
+    def filters(self) -> Filters:
+        return Filters(
+            query=self.q,
+            user=self.user,
+            department=self.department,
+            model=self.model,
+            source=self.source or "",
+            channel=self.channel or "",
+            rating=self.rating or "",
+            state=self.state or "",
+            verdict=self.verdict or "",
+            status=self.status or "",
+            mine=self.mine,
+            since=_aware(self.since),
+            until=_aware(self.until),
+        )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """Without a zone it is the server's own."""
+    return None if moment is None else moment.astimezone()
+
+
+class ReasonBody(Sent):
+    reason: Annotated[Text, Field(max_length=10_000, examples=["A complaint about this answer"])]
+
+
+class VerdictBody(Sent):
+    verdict: Verdict
+
+
+class NoteBody(Sent):
+    text: Annotated[Text, Field(max_length=100_000)]
+
+
+class ReviewedPerson(BaseModel):
+    """Under pseudonyms only `code`, until a reason is given."""
+
+    code: Annotated[str, Field(examples=["7F3A91"])]
+    user_id: UUID | None
+    username: str | None
+    full_name: str | None
+
+    @classmethod
+    def of(cls, person: Person) -> "ReviewedPerson":
+        return cls(
+            code=person.code,
+            user_id=person.user_id,
+            username=person.username or None,
+            full_name=person.full_name or None,
+        )
+
+
+class ReviewExcerpt(BaseModel):
+    """`hits`: beginnings and ends of the words that were looked for, in characters of `text`."""
+
+    message_id: UUID
+    role: str
+    text: str
+    hits: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, excerpt: Excerpt) -> "ReviewExcerpt":
+        return cls(
+            message_id=excerpt.message_id,
+            role=excerpt.author,
+            text=excerpt.text,
+            hits=list(excerpt.hits),
+        )
+
+
+class ReviewDialog(BaseModel):
+    """Channel, model, source and status are those of the last answer."""
+
+    id: UUID
+    title: str
+    user: ReviewedPerson
+    department: str
+    channel: str
+    model: str
+    source: str
+    status: str
+    rating: str | None
+    verdict: str | None
+    state: str
+    assignee: str | None
+    updated_at: datetime
+    deleted: bool
+    excerpt: ReviewExcerpt | None = None
+
+    @classmethod
+    def of(cls, dialog: ReviewedDialog) -> "ReviewDialog":
+        return cls(
+            id=dialog.id,
+            title=dialog.title,
+            user=ReviewedPerson.of(dialog.person),
+            department=dialog.department,
+            channel=dialog.channel,
+            model=dialog.model,
+            source=dialog.source,
+            status=dialog.status,
+            rating=dialog.rating or None,
+            verdict=dialog.verdict or None,
+            state=dialog.state,
+            assignee=dialog.assignee_name or None,
+            updated_at=dialog.updated_at,
+            deleted=dialog.deleted,
+            excerpt=ReviewExcerpt.of(dialog.excerpt) if dialog.excerpt else None,
+        )
+
+
+class ReviewDialogs(BaseModel):
+    items: list[ReviewDialog]
+    next_cursor: str | None
+
+
+class ReviewFeedback(BaseModel):
+    rating: str
+    reason: str
+    comment: str
+
+    @classmethod
+    def of(cls, row: Feedback) -> "ReviewFeedback":
+        return cls(rating=row.rating, reason=row.reason, comment=row.comment)
+
+
+class ReviewVerdict(BaseModel):
+    verdict: str
+    reviewer: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: MessageVerdict) -> "ReviewVerdict":
+        return cls(verdict=row.verdict, reviewer=row.reviewer_name, created_at=row.created_at)
+
+
+class ReviewMessage(DialogMessage):
+    """Times to the first token and to the end are since `created_at`."""
+
+    first_token_at: datetime | None
+    finished_at: datetime | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    feedback: ReviewFeedback | None = None
+    verdict: ReviewVerdict | None = None
+
+    @classmethod
+    def told(
+        cls,
+        row: Message,
+        feedback: Feedback | None = None,
+        verdict: MessageVerdict | None = None,
+    ) -> "ReviewMessage":
+        return cls(
+            **DialogMessage.of(row).model_dump(),
+            first_token_at=row.first_token_at,
+            finished_at=row.finished_at,
+            prompt_tokens=row.prompt_tokens,
+            completion_tokens=row.completion_tokens,
+            feedback=ReviewFeedback.of(feedback) if feedback else None,
+            verdict=ReviewVerdict.of(verdict) if verdict else None,
+        )
+
+
+class ReviewMessages(BaseModel):
+    """All branches, the oldest first."""
+
+    items: list[ReviewMessage]
+    next_cursor: str | None
+
+
+class Note(BaseModel):
+    id: UUID
+    author: str
+    text: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: ReviewNote) -> "Note":
+        return cls(id=row.id, author=row.author_name, text=row.text, created_at=row.created_at)
+
+
+class ReviewReading(BaseModel):
+    """A dialog with the newest messages of its user's branch."""
+
+    dialog: ReviewDialog
+    messages: list[ReviewMessage]
+    has_older: bool
+    notes: list[Note]
+
+    @classmethod
+    def of(cls, reading: Reading) -> "ReviewReading":
+        return cls(
+            dialog=ReviewDialog.of(reading.dialog),
+            messages=[
+                ReviewMessage.told(
+                    each, reading.feedback.get(each.id), reading.verdicts.get(each.id)
+                )
+                for each in reading.messages
+            ],
+            has_older=reading.has_older,
+            notes=[Note.of(each) for each in reading.notes],
+        )
+
+
+class ReaderItem(BaseModel):
+    """Somebody looked at a dialog of mine. `action`: dialog_read, dialog_reveal or export."""
+
+    at: datetime
+    action: str
+    name: str
+    reason: str | None
+    dialog_id: UUID | None
+    title: str | None
+
+    @classmethod
+    def of(cls, reader: DialogReader) -> "ReaderItem":
+        return cls(
+            at=reader.at,
+            action=reader.action,
+            name=reader.name,
+            reason=reader.reason or None,
+            dialog_id=reader.dialog_id,
+            title=reader.title or None,
+        )
+
+
+class ReaderItems(BaseModel):
+    items: list[ReaderItem]
+    next_cursor: str | None

@@ -1,0 +1,35 @@
+"""`/admin/dialogs`: everybody's dialogs, as reviewers and administrators see and judge them."""
+
+import reflex as rx
+
+from genai_app.components.admin_frame import admin_page
+from genai_app.components.review_dialog import opened_dialog
+from genai_app.components.review_filters import review_filters
+from genai_app.components.review_keys import keyboard
+from genai_app.components.review_list import review_list
+from genai_app.components.text import t
+from genai_app.state.review_dialog import ReviewDialogState
+from genai_app.state.review_list import ReviewListState
+
+
+def review() -> rx.Component:
+    panes = rx.el.div(
+        review_list(),
+        opened_dialog(),
+        class_name=rx.cond(ReviewDialogState.dialog_id != "", "review-panes open", "review-panes"),
+    )
+    is_off = rx.el.div(
+        rx.icon("eye-off", size=36, stroke_width=1.25, aria_hidden=True),
+        rx.el.p(t("error.review_off")),
+        class_name="nothing",
+        custom_attrs={"data-testid": "review-off"},
+    )
+    return admin_page(
+        "/admin/dialogs",
+        rx.cond(
+            ReviewListState.mode == "off",
+            is_off,
+            rx.el.div(keyboard(), review_filters(), panes, class_name="review"),
+        ),
+        loaded=ReviewDialogState.loaded,
+    )

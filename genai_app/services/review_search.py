@@ -1,0 +1,136 @@
+"""Messages that hold given words, over everybody's dialogs, the newest first."""
+
+import uuid
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from genai_app import words
+from genai_app.db import table_of
+from genai_app.errors import InvalidInput
+from genai_app.models import Message, MessageSearch, Review
+from genai_app.services.review_list import Excerpt, Filters, ReviewPage, conditions, dialogs_of
+from genai_app.services.review_people import People
+
+HITS = 2  # of one query, for each dialog of a page; a dialog may have many
+MAX_QUERIES = 6
+READ_CHARS = 24_000  # of a message, in which its excerpt is looked for
+WINDOW = 4_000
+BEFORE, LONG = 60, 240
+
+_SEARCH, _MESSAGES, _REVIEWS = table_of(MessageSearch), table_of(Message), table_of(Review)
+_WORDS = sa.table("message_words", sa.column("rowid"), sa.column("message_words"))  # FTS5
+
+
+async def search_page(
+    session: AsyncSession,
+    filters: Filters,
+    people: People,
+    actor_id: uuid.UUID,
+    cursor: str | None,
+    limit: int,
+    *,
+    sqlite: bool,
+) -> ReviewPage:
+    """Dialogs by their newest hit. One with older hits may come again on a later page.
+
+    Raises InvalidInput for a cursor that was not given out.
+    """
+    before = _parse(cursor)
+    if not words.query_words(filters.query):
+        return ReviewPage([], None)  # what is no word stands in no message
+    of_dialogs, batch = conditions(filters, actor_id), HITS * limit
+    of_hits: list[sa.ColumnElement[bool]] = []
+    if filters.user:  # the hits of one user are few: they have an index of their own
+        of_hits.append(_SEARCH.c.user_id.in_(await people.find(session, filters.user)))
+    newest: dict[uuid.UUID, uuid.UUID] = {}
+    more = True
+    for _ in range(MAX_QUERIES):
+        query = _hits(filters.query, of_dialogs, sqlite=sqlite).where(*of_hits)
+        if before is not None:
+            query = query.where(_number(sqlite) < before)
+        hits = (await session.execute(query.limit(batch))).all()
+        for number, dialog_id, message_id in hits:
+            if len(newest) == limit and dialog_id not in newest:
+                return await _page(session, filters.query, newest, people, before)
+            newest.setdefault(dialog_id, message_id)
+            before = number
+        more = len(hits) == batch
+        if not more:
+            break
+    return await _page(session, filters.query, newest, people, before if more else None)
+
+
+def _number(sqlite: bool) -> sa.ColumnElement[int]:
+    return _WORDS.c.rowid if sqlite else _SEARCH.c.id
+
+
+def _hits(
+    query: str, which: list[sa.ColumnElement[bool]], *, sqlite: bool
+) -> sa.Select[int, uuid.UUID, uuid.UUID]:
+    number = _number(sqlite)
+    found = sa.select(number, _SEARCH.c.dialog_id, _SEARCH.c.message_id)
+    if sqlite:
+        found = found.select_from(_WORDS).join(_SEARCH, _SEARCH.c.id == _WORDS.c.rowid)
+        found = found.where(_WORDS.c.message_words.op("MATCH")(words.sqlite_query(query)))
+    else:
+        asked = sa.func.to_tsquery(sa.text("'russian'"), words.postgresql_query(query))
+        found = found.where(_SEARCH.c.words.op("@@")(asked))
+    if which:
+        found = found.join(_REVIEWS, _REVIEWS.c.dialog_id == _SEARCH.c.dialog_id).where(*which)
+    return found.order_by(number.desc())
+
+
+async def _page(
+    session: AsyncSession,
+    query: str,
+    newest: dict[uuid.UUID, uuid.UUID],
+    people: People,
+    next_before: int | None,
+) -> ReviewPage:
+    if not newest:
+        return ReviewPage([], None)
+    known = await dialogs_of(session, list(newest), people)
+    texts = sa.select(
+        _MESSAGES.c.id, _MESSAGES.c.author, sa.func.substr(_MESSAGES.c.text, 1, READ_CHARS)
+    ).where(_MESSAGES.c.id.in_(newest.values()))
+    excerpts = {
+        key: excerpt(key, author, text, query) for key, author, text in await session.execute(texts)
+    }
+    items = [
+        replace(known[dialog_id], excerpt=excerpts.get(message_id))
+        for dialog_id, message_id in newest.items()
+        if dialog_id in known  # one whose first answer is still being written has no review
+    ]
+    return ReviewPage(items, None if next_before is None else str(next_before))
+
+
+def excerpt(message_id: uuid.UUID, author: str, text: str, query: str) -> Excerpt:
+    """What stands around the first hit; the beginning, where the hit is not found by us."""
+    first = 0
+    for start in range(0, len(text), WINDOW):
+        found = words.matches(text[start : start + WINDOW], query)
+        if found:
+            first = start + found[0][0]
+            break
+    begin = _word_begin(text, max(0, first - BEFORE), first)
+    piece = " ".join(text[begin : begin + LONG].split())
+    shown = ("…" if begin else "") + piece + ("…" if begin + LONG < len(text) else "")
+    return Excerpt(message_id, author, shown, words.matches(shown, query))
+
+
+def _word_begin(text: str, begin: int, first: int) -> int:
+    """`begin`, or the word after it: an excerpt does not begin within one."""
+    if begin == 0:
+        return 0
+    space = text.find(" ", begin, first)
+    return begin if space < 0 else space + 1
+
+
+def _parse(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise InvalidInput(code="bad_cursor")
+    return int(cursor)
