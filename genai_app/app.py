@@ -18,7 +18,19 @@ from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import Entries, limit_storage
-from genai_app.api import ask, auth, dialogs, docs, errors, health, keys, me, openai, tokens
+from genai_app.api import (
+    ask,
+    auth,
+    dialogs,
+    docs,
+    errors,
+    exports,
+    health,
+    keys,
+    me,
+    openai,
+    tokens,
+)
 from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
@@ -32,6 +44,7 @@ from genai_app.services.audit import Audit
 from genai_app.services.auth import Auth
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
+from genai_app.services.exports import Exports
 from genai_app.services.generation import Generations
 from genai_app.services.history import History
 from genai_app.services.keys import Keys
@@ -71,6 +84,7 @@ def build_services(
 ) -> Services:
     """Everything the channels call, wired. Opens no connection yet."""
     db = Database(settings.sqlalchemy_url)
+    audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     counters = limit_storage(redis_url)
@@ -96,7 +110,7 @@ def build_services(
         tokens=Tokens(db, sessions, settings.secret, settings.access_token_ttl_s),
         keys=Keys(db, settings.secret),
         login_limits=login_limits,
-        audit=Audit(db),
+        audit=audit,
         limits=limits,
         cache=cache,
         generations=generations,
@@ -110,6 +124,7 @@ def build_services(
             system_prompt=settings.system_prompt,
         ),
         history=History(db),
+        exports=Exports(db, settings, audit),
         rechecks=rechecks,
         redis=redis,
     )
@@ -158,6 +173,7 @@ async def running_services() -> AsyncGenerator[None]:
     if settings.local_accounts:
         await announce_first_admin(services)
     await services.generations.open()
+    await services.exports.jobs.open()
     watch_figures(services)
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
@@ -173,6 +189,7 @@ async def running_services() -> AsyncGenerator[None]:
             watch.cancel()
         if directory is not None:
             await directory.close()
+        await services.exports.jobs.close()
         await services.generations.close()
         await llm.aclose()
         await services.keys.close()
@@ -196,7 +213,7 @@ def http_routes() -> FastAPI:
     )
     errors.install(api)
     # they are asked in turn: those that programs call all the time come first
-    for each in (openai, ask, dialogs, me, keys, tokens, auth, health, metrics_page, docs):
+    for each in (openai, ask, dialogs, me, keys, tokens, exports, auth, health, metrics_page, docs):
         api.include_router(each.router)
     return api
 

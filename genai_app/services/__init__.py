@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genai_app.services.auth import Auth
     from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
+    from genai_app.services.exports import Exports
     from genai_app.services.generation import Generations
     from genai_app.services.history import History
     from genai_app.services.keys import Keys
@@ -46,6 +47,7 @@ class Services:
     generations: "Generations"
     chat: "Chat"
     history: "History"
+    exports: "Exports"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 
