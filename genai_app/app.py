@@ -35,6 +35,7 @@ from genai_app.api import metrics as metrics_page
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
+from genai_app.pages.admin_exports import admin_exports
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
 from genai_app.pages.not_found import not_found
@@ -59,6 +60,7 @@ from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.chat import ChatState, error_delta
+from genai_app.state.exports import ExportsState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
 from genai_app.web.binding import EventDoor, open_sockets
@@ -240,6 +242,7 @@ app.add_page(chat, route="/[[section]]/[[dialog]]", title="GenAI", on_load=ChatS
 app.add_page(login, route="/login", title="GenAI", on_load=LoginState.load)
 app.add_page(settings_page, route="/settings", title="GenAI", on_load=SettingsState.open)
 app.add_page(admin, route="/admin", title="GenAI", on_load=AdminState.open)
+app.add_page(admin_exports, route="/admin/exports", title="GenAI", on_load=ExportsState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

@@ -15,6 +15,7 @@ PAGES = (
     ("admin.dialogs", "/admin/dialogs", "messages-square", True),
     ("admin.users", "/admin/users", "users", False),
     ("admin.audit", "/admin/audit", "scroll-text", False),
+    ("admin.exports", "/admin/exports", "file-down", True),
 )
 
 

@@ -1,9 +1,5 @@
 """The files of exports but PDF, row after row: CSV, XLSX, JSON Lines, JSON, Markdown."""
 
-# openpyxl has no types
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false
-
 import csv
 import json
 import os
@@ -14,26 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.worksheet._writer import WorksheetWriter
-
 from genai_app import clock
 from genai_app.i18n import catalogue, translate
 from genai_app.services.export_rows import Head, Line, Pair
+from genai_app.services.export_xlsx import Sheet
 
 Record = dict[str, Any]
 
 # a spreadsheet takes such a cell for a formula: after blanks too, and full-width signs as well. One
 # that has an apostrophe before that gets another, so that taking one away always gives the text
 FORMULA = re.compile("'*[ \u00a0\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
-MAX_CELL = 32_767  # UTF-16 units, in XLSX
-MAX_ROWS = 1_048_575  # below the head
-# what XML 1.0 cannot hold
-UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-# what spreadsheets read as an escape of a character
-ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +86,17 @@ COLUMNS: dict[type, tuple[str, ...]] = {
 }
 
 
+LONG = ("text", "question", "answer")
+
+
+def new_private(path: Path) -> int:
+    """The descriptor of a new file that nobody else on the machine reads."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
 def open_private(path: Path) -> TextIO:
-    """A new file that nobody else on the machine reads."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    """Such a file for text."""
+    return os.fdopen(new_private(path), "w", encoding="utf-8", newline="")
 
 
 class TextFile:
@@ -137,56 +130,18 @@ class CsvFile(TextFile):
             self._out.writerow([safe_cell(value) for value in record_of(row).values()])
 
 
-class _SheetWriter(WorksheetWriter):
-    """Its file is ours to remove."""
-
-    def cleanup(self) -> None:
-        return None
-
-
 class XlsxFile:
     """A workbook of one sheet; every text is text, none a formula."""
 
     def __init__(self, path: Path, kind: type, locale: str) -> None:
-        open_private(path).close()  # and openpyxl writes into it
-        self._path = path
-        self._cut = catalogue(locale)["export.cell_cut"]
-        self._book = Workbook(write_only=True)
-        sheet: Any = self._book.create_sheet("GenAI")
-        self._sheet = sheet
-        sheet.freeze_panes = "A2"
-        for place, name in enumerate(COLUMNS[kind]):
-            wide = 80 if name in ("text", "question", "answer") else 20
-            sheet.column_dimensions[chr(ord("A") + place)].width = wide
-        # beside the file, where nobody else reads: its own way is a file in /tmp
-        self._rows = path.with_name(path.name + ".rows")
-        open_private(self._rows).close()
-        sheet._writer = _SheetWriter(sheet, out=str(self._rows))
-        sheet._writer.write_top()
-        head = [self._cell(name) for name in COLUMNS[kind]]
-        for cell in head:
-            cell.font = Font(bold=True)
-        sheet.append(head)
+        columns = COLUMNS[kind]
+        widths = [80 if name in LONG else 20 for name in columns]
+        cut = catalogue(locale)["export.cell_cut"]
+        self._sheet = Sheet(os.fdopen(new_private(path), "wb"), columns, widths, cut)
+        self.close, self.drop = self._sheet.close, self._sheet.drop
 
     def add(self, rows: Sequence[Line | Pair]) -> None:
-        for row in rows:
-            self._sheet.append([self._cell(value) for value in record_of(row).values()])
-
-    def close(self) -> None:
-        self._book.save(self._path)
-        self._rows.unlink(missing_ok=True)
-
-    def drop(self) -> None:
-        self._sheet.close()
-
-    def _cell(self, value: Any) -> Any:
-        if isinstance(value, datetime):
-            value = value.isoformat()
-        if not isinstance(value, str):
-            return value
-        cell = WriteOnlyCell(self._sheet, fitting_cell(value, self._cut))
-        cell.data_type = "s"
-        return cell
+        self._sheet.add(record_of(row).values() for row in rows)
 
 
 class JsonLinesFile(TextFile):
@@ -257,30 +212,6 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
-
-
-def fitting_cell(text: str, cut: str) -> str:
-    """A text that a cell of XLSX can hold; controls as pictures, and what is cut off is told.
-
-    Args:
-        cut: the sentence for that, with the {count} of characters.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = UNWRITABLE.sub(lambda found: _picture(found[0]), text)
-    text = ESCAPE.sub("_x005F_", text)
-    if _units(text) <= MAX_CELL:
-        return text
-    kept = text.encode("utf-16-le")[: 2 * (MAX_CELL - 100)].decode("utf-16-le", "ignore")
-    return kept + "\n" + cut.format(count=len(text) - len(kept))
-
-
-def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
-
-
-def _picture(character: str) -> str:
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else "\ufffd"
 
 
 def to_json(record: Mapping[str, Any]) -> str:

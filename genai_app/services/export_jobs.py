@@ -240,7 +240,7 @@ class ExportJobs:
     def unlink(self, file_name: str) -> None:
         """Remove a file of ours, whole or not."""
         if file_name:
-            for each in ("", ".part", ".part.rows"):
+            for each in ("", ".part"):
                 (self.directory / (file_name + each)).unlink(missing_ok=True)
 
 

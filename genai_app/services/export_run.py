@@ -13,7 +13,6 @@ from genai_app.errors import TooLarge
 from genai_app.i18n import translate
 from genai_app.services.export_choice import Choice, Format, Kind
 from genai_app.services.export_files import (
-    MAX_ROWS,
     CsvFile,
     Facts,
     JsonFile,
@@ -23,6 +22,7 @@ from genai_app.services.export_files import (
 )
 from genai_app.services.export_pdf import MAX_MESSAGES, PdfFile
 from genai_app.services.export_rows import Line, Pair, Rows
+from genai_app.services.export_xlsx import MAX_ROWS
 from genai_app.services.pseudonyms import pseudonym
 from genai_app.settings import Settings
 
@@ -75,8 +75,7 @@ class ExportRun:
             else:
                 done = await self._write(job, path, rows, lambda n: told(n, total))
         except BaseException:
-            for each in (path, path.with_name(path.name + ".rows")):
-                each.unlink(missing_ok=True)
+            await asyncio.shield(asyncio.to_thread(path.unlink, missing_ok=True))
             raise
         return done
 

@@ -61,13 +61,21 @@ NEEDS: dict[str, Role] = {
     "keys_state.revoke": Role.USER,
     "logins_state.end": Role.USER,
     "logins_state.end_others": Role.USER,
+    "exports_state.open": Role.REVIEWER,
+    "exports_state.choose_kind": Role.REVIEWER,
+    "exports_state.choose_format": Role.REVIEWER,
+    "exports_state.start": Role.REVIEWER,
+    "exports_state.start_mine": Role.USER,
+    "exports_state.remove": Role.USER,
+    "exports_state.follow": Role.USER,
+    "dialog_export_state.start": Role.USER,
     "admin_state.open": Role.ADMIN,
     "directory_state.check": Role.ADMIN,
     "directory_state.recheck": Role.ADMIN,
 }
 
 # what opens a page: whoever may not is sent home
-OPENING = frozenset({"admin_state.open"})
+OPENING = frozenset({"admin_state.open", "exports_state.open"})
 
 
 def short_name(event_name: str) -> str:

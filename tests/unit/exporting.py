@@ -1,6 +1,5 @@
 """What the tests of exports share: people, dialogs, and a worker that is told when to look."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from genai_app.models import (
     Channel,
     Dialog,
     Export,
-    JobState,
     Message,
     Role,
     Source,
@@ -27,8 +25,10 @@ from genai_app.models import (
     new_id,
 )
 from genai_app.services.audit import Audit
+from genai_app.services.export_jobs import ENDED
 from genai_app.services.exports import Exports
 from genai_app.settings import Settings
+from tests.fakes.app_process import eventually
 
 BEGAN = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
@@ -51,12 +51,11 @@ class Desk:
         return await self.ends(actor, row.id)
 
     async def ends(self, actor: Actor, export_id: uuid.UUID) -> Export:
-        async with asyncio.timeout(60):
-            while True:
-                row = await self.exports.get(actor, export_id)
-                if row.state not in (JobState.QUEUED, JobState.RUNNING):
-                    return row
-                await asyncio.sleep(0.02)
+        async def ended() -> bool:
+            return (await self.exports.get(actor, export_id)).state in ENDED
+
+        await eventually(ended, within_s=60)
+        return await self.exports.get(actor, export_id)
 
     async def text_of(self, actor: Actor, row: Export) -> str:
         file = await self.exports.open_file(actor, row.id)

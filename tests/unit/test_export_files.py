@@ -14,17 +14,16 @@ from hypothesis import strategies as st
 
 from genai_app.services.export_files import (
     COLUMNS,
-    MAX_CELL,
     CsvFile,
     Facts,
     JsonFile,
     MarkdownFile,
     XlsxFile,
-    fitting_cell,
     record_of,
     safe_cell,
 )
 from genai_app.services.export_rows import Head, Line, Pair
+from genai_app.services.export_xlsx import MAX_CELL, fitting_cell
 from genai_app.text import clean_text
 from tests.corpora import load
 
@@ -120,6 +119,8 @@ def test_xlsx_holds_texts_and_no_formula(tmp_path: Path) -> None:
         assert (row[place].value or "") == fitting_cell(text, "")
     assert all(cell.data_type != "f" for cell in rows[1])
     assert rows[1][1].value == HEAD.title
+    assert rows[0][0].font.b
+    assert sheet.freeze_panes == "A2"
 
 
 def test_cells_of_xlsx() -> None:

@@ -70,8 +70,9 @@ async def test_markdown_is_drawn(tmp_path: Path) -> None:
         assert part in text
     for mark in ("#", "```", "|", "~~", "](", "> "):
         assert mark not in text
-    annotations = pypdf.PdfReader(tmp_path / "x.pdf").pages[0]["/Annots"]
-    assert [each.get_object()["/A"]["/URI"] for each in annotations] == ["https://a.test/"]
+    annotations = pypdf.PdfReader(tmp_path / "x.pdf").pages[0].annotations or []
+    links = [annotation.get_object() for annotation in annotations]
+    assert [link["/A"]["/URI"] for link in links] == ["https://a.test/"]  # type: ignore[index]
 
 
 async def test_nothing_is_fetched_and_markup_is_text(tmp_path: Path) -> None:
