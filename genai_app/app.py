@@ -52,6 +52,7 @@ from genai_app.services.keys import Keys
 from genai_app.services.limits import Limits
 from genai_app.services.login_limits import LoginLimits
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.retention import Retention
 from genai_app.services.sessions import Sessions
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
@@ -127,6 +128,7 @@ def build_services(
         ),
         history=History(db),
         exports=Exports(db, settings, audit),
+        retention=Retention(db, settings),
         rechecks=rechecks,
         redis=redis,
     )
@@ -180,6 +182,7 @@ async def running_services() -> AsyncGenerator[None]:
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
         asyncio.create_task(metrics.measure_loop(), name="loop lag"),
+        asyncio.create_task(services.retention.run(), name="retention"),
     ]
     if services.rechecks is not None:
         watches.append(asyncio.create_task(services.rechecks.run(), name="rechecks"))

@@ -5,6 +5,7 @@ Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,6 +110,17 @@ class Entries:
 
     async def set(self, key: str, value: bytes, *, ttl_s: int) -> None:
         await self._bounded(lambda: self._client.set(key, value, ex=ttl_s))
+
+    async def delete_all(self, prefix: str) -> int:
+        """Delete every key that begins so. Returns how many there were."""
+        count = 0
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+        try:
+            async for key in self._client.scan_iter(match=pattern, count=1000):
+                count += await self._client.delete(key)
+        except (RedisError, TimeoutError, OSError) as error:
+            raise Unavailable(f"redis: {type(error).__name__}") from error
+        return count
 
     async def check(self) -> None:
         """One round trip, whatever was before. Raises Unavailable."""

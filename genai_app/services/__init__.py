@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from genai_app.services.limits import Limits
     from genai_app.services.login_limits import LoginLimits
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.retention import Retention
     from genai_app.services.sessions import Sessions
     from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
@@ -48,6 +49,7 @@ class Services:
     chat: "Chat"
     history: "History"
     exports: "Exports"
+    retention: "Retention"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

@@ -6,7 +6,8 @@ and the whole conversation. A cache that is away is an empty one.
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Literal
 
@@ -15,6 +16,7 @@ import msgspec
 
 from genai_app.adapters.llm import ChatTurn
 from genai_app.adapters.redis import Entries
+from genai_app.settings import Settings
 
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 PREFIX = "genai:answer:"
@@ -66,7 +68,8 @@ class AnswerCache:
         shared_by = "" if self._scope == "company" else str(user_id)
         said = [(turn.role, turn.content) for turn in turns]
         text = msgspec.json.encode([shared_by, model, parameters, said])
-        return PREFIX + hashlib.sha256(text).hexdigest()
+        own = f"{shared_by}:" if self._scope == "user" else ""  # so that they can be forgotten
+        return PREFIX + own + hashlib.sha256(text).hexdigest()
 
     async def find(self, key: str) -> CachedAnswer | None:
         """The answer kept under `key`."""
@@ -88,3 +91,29 @@ class AnswerCache:
             await self._entries.set(key, text, ttl_s=self._ttl_s)
         elif len(text) <= MAX_MEMORY_BYTES // 8:
             self._memory[key] = text
+
+    async def forget_user(self, user_id: uuid.UUID) -> int:
+        """Remove the answers that are kept for this user alone. Returns how many there were.
+
+        Raises:
+            Unavailable: Redis is away; it may have some.
+        """
+        own = f"{PREFIX}{user_id}:"
+        if self._entries is not None:
+            return await self._entries.delete_all(own)
+        found = [key for key in list(self._memory) if key.startswith(own)]
+        for key in found:
+            self._memory.pop(key, None)
+        return len(found)
+
+
+@asynccontextmanager
+async def answer_cache(settings: Settings) -> AsyncGenerator[AnswerCache]:
+    """The cache of the product, for a command line beside it. Closed when the block ends."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    entries = Entries(url) if url else None
+    try:
+        yield AnswerCache(entries, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
+    finally:
+        if entries is not None:
+            await entries.aclose()

@@ -1,7 +1,7 @@
 """XLSX, written as it grows: one sheet, every text a text.
 
-Not by openpyxl: that takes six times the CPU, during which nobody else is served, and keeps the rows
-in a file in /tmp meanwhile (docs/adr/0018).
+Not by openpyxl: that takes six times the CPU, during which nobody else is served, and keeps the
+rows in a file in /tmp meanwhile (docs/adr/0018).
 """
 
 import re

@@ -22,6 +22,7 @@ from genai_app.models import AuditEvent, Export, JobState, Role, User
 from genai_app.services.audit import Action, Audit, Outcome, event
 from genai_app.services.export_choice import FOR_REVIEWERS, Choice, Format, Kind, choose
 from genai_app.services.export_jobs import ENDED, UNDER_WAY, ExportJobs, expiry
+from genai_app.services.export_run import ExportRun, Job
 from genai_app.services.users import fold_username
 from genai_app.settings import Settings
 
@@ -218,6 +219,33 @@ async def find_people(db: Database, settings: Settings, choice: Choice) -> uuid.
     if not choice.user_ids:
         raise NotFound(code="user_not_found")
     return _subject(choice)
+
+
+async def export_to_file(
+    db: Database,
+    settings: Settings,
+    kind: object,
+    format: object,
+    chosen: dict[str, object],
+    path: Path,
+    *,
+    by: str,
+) -> int:
+    """Write an export into a new file, for the operator. Audited before anything is read.
+
+    Returns how many rows it holds. Raises as `Exports.start` and `ExportRun.write` do.
+    """
+    what, how, choice = choose(kind, format, chosen)
+    if what is Kind.DIALOGS:
+        check_mode(settings)
+    subject = await find_people(db, settings, choice)
+    async with db.write() as session:
+        session.add(start_event(by, what, how, choice, subject))
+    part = path.with_name(path.name + ".part")
+    job = Job(what, how, choice, uuid.uuid4(), by, settings.locale)
+    count = await ExportRun(db, settings).write(job, part, lambda _done, _total: None)
+    await asyncio.to_thread(part.rename, path)
+    return count
 
 
 def start_event(
