@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import uuid
-from email.message import Message as Headers
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -14,6 +14,7 @@ from sqlmodel import col
 from genai_app.db import Database
 from genai_app.models import AuditEvent
 from genai_app.web.attachments import disposition, file_name
+from genai_app.web.cookies import COOKIE
 from tests.cast import PASSWORDS
 from tests.conftest import OpenApi
 from tests.corpora import load
@@ -74,12 +75,10 @@ async def test_my_dialog(open_api: OpenApi, format_: str, media_type: str) -> No
 
 
 def named(header: str) -> str:
-    """The name of the file, as a client reads it from the header."""
-    told = Headers()
-    told["content-disposition"] = header
-    name = told.get_filename()
-    assert name is not None
-    return name
+    """The name of the file, as browsers read it (RFC 6266)."""
+    found = re.fullmatch(r"""attachment; filename="[^"]*"; filename\*=UTF-8''([\w.~%-]+)""", header)
+    assert found is not None, header
+    return unquote(found[1])
 
 
 async def test_of_its_owner_alone(open_api: OpenApi, app: AppProcess) -> None:
@@ -103,9 +102,9 @@ async def test_the_browser_fetches_by_its_cookie(open_api: OpenApi, app: AppProc
     url = f"{app.url}/exports/{key}/file"
     async with httpx.AsyncClient() as browser:
         for site, status in (("same-origin", 200), ("none", 200), ("cross-site", 401)):
-            headers = {"cookie": page.cookie, "sec-fetch-site": site}
+            headers = {"cookie": f"{COOKIE}={page.cookie}", "sec-fetch-site": site}
             assert (await browser.get(url, headers=headers)).status_code == status
-        evil = {"cookie": page.cookie, "origin": "https://evil.test"}
+        evil = {"cookie": f"{COOKIE}={page.cookie}", "origin": "https://evil.test"}
         assert (await browser.get(url, headers=evil)).status_code == 401
     await page.aclose()
 
@@ -139,7 +138,9 @@ async def test_everybodys_dialogs_for_a_reviewer(open_api: OpenApi, app_db: Data
     answer = await carol.get(f"/exports/{key}/file")
     assert answer.content.startswith(b"\xef\xbb\xbf")
     assert "canary-export" in answer.text
-    assert re.fullmatch(r"Диалоги \d{4}-\d\d-\d\d\.csv", named(answer.headers["content-disposition"]))
+    assert re.fullmatch(
+        r"Диалоги \d{4}-\d\d-\d\d\.csv", named(answer.headers["content-disposition"])
+    )
     async with app_db.read() as session:
         found = await session.scalars(
             sa.select(AuditEvent).where(col(AuditEvent.target) == name).order_by(col(AuditEvent.id))
