@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.admin_frame import filter_choice
 from genai_app.components.icon_button import icon_button
+from genai_app.components.native_link import native_link
 from genai_app.components.section import section, section_error
 from genai_app.components.text import error_text, of_locale, t
 from genai_app.state.chat import ChatState
@@ -91,7 +92,7 @@ def _row(row: rx.Var[ExportRow]) -> rx.Component:
         ),
         rx.cond(
             row.state == "done",
-            rx.el.a(
+            native_link(
                 rx.icon("download", size=15, aria_hidden=True),
                 t("export.download"),
                 href=f"/exports/{row.id}/file",
