@@ -105,7 +105,7 @@ async def test_kill_in_mid_export(engine: str, start_app: StartApp) -> None:
     """N6: SIGKILL, start: the export is made anew, whole, and nothing half is ever given out."""
     app = start_app(engine)
     db = Database(app.database_url)
-    await grown(db, 30_000)
+    await grown(db, 10_000)
     api = await reviewer(app)
     answer = await api.post("/admin/api/exports", json={"kind": "dialogs", "format": "xlsx"})
     key = answer.json()["id"]
@@ -130,7 +130,7 @@ async def test_kill_in_mid_export(engine: str, start_app: StartApp) -> None:
 
     await eventually(done, within_s=120)
     told = (await again.get(f"/exports/{key}")).json()
-    assert told["done"] == told["total"] == 30_000
+    assert told["done"] == told["total"] == 10_000
     file = await again.get(f"/exports/{key}/file")
     assert (file.status_code, len(file.content)) == (200, told["size"])
 
