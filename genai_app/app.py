@@ -23,6 +23,7 @@ from genai_app.api.routes import ROUTERS
 from genai_app.db import Database
 from genai_app.i18n import translate
 from genai_app.pages.admin import admin
+from genai_app.pages.admin_exports import admin_exports
 from genai_app.pages.audit import audit
 from genai_app.pages.chat import chat
 from genai_app.pages.login import login
@@ -38,6 +39,7 @@ from genai_app.services.audit_log import AuditLog
 from genai_app.services.auth import Auth
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
+from genai_app.services.exports import Exports
 from genai_app.services.feedback import Feedbacks
 from genai_app.services.generation import Generations
 from genai_app.services.given import Given
@@ -49,6 +51,7 @@ from genai_app.services.overview import Overviews
 from genai_app.services.people import People
 from genai_app.services.readers import Readers
 from genai_app.services.rechecks import Rechecks
+from genai_app.services.retention import Retention
 from genai_app.services.review import Reviews
 from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
@@ -63,6 +66,7 @@ from genai_app.settings import Settings, load_settings
 from genai_app.state.admin import AdminState
 from genai_app.state.audit import AuditState
 from genai_app.state.chat import ChatState, error_delta
+from genai_app.state.exports import ExportsState
 from genai_app.state.people import PeopleState
 from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.session import LoginState
@@ -147,6 +151,8 @@ def build_services(
         given=given,
         reviews=Reviews(db, audit, settings.secret, settings.review_mode, verdicts.on_verdict),
         readers=Readers(db),
+        exports=Exports(db, settings, audit),
+        retention=Retention(db, settings),
         rechecks=rechecks,
         redis=redis,
     )
@@ -196,12 +202,14 @@ async def running_services() -> AsyncGenerator[None]:
         await announce_first_admin(services)
     await services.generations.open()
     await services.given.open()
+    await services.exports.jobs.open()
     watch_figures(services)
     watches = [
         asyncio.create_task(watch_sessions(app), name="session watch"),
         asyncio.create_task(metrics.measure_loop(), name="loop lag"),
         asyncio.create_task(services.audit_chain.run(), name="audit seals"),
         asyncio.create_task(UsageCounter(services.db).run(), name="usage"),
+        asyncio.create_task(services.retention.run(), name="retention"),
     ]
     if services.rechecks is not None:
         watches.append(asyncio.create_task(services.rechecks.run(), name="rechecks"))
@@ -213,6 +221,7 @@ async def running_services() -> AsyncGenerator[None]:
             watch.cancel()
         if directory is not None:
             await directory.close()
+        await services.exports.jobs.close()
         await services.generations.close()
         await services.given.close()
         await llm.aclose()
@@ -267,6 +276,7 @@ app.add_page(audit, route="/admin/audit", title="GenAI", on_load=AuditState.open
 app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.open)
 app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
 app.add_page(review, route="/admin/dialogs", title="GenAI", on_load=ReviewDialogState.open)
+app.add_page(admin_exports, route="/admin/exports", title="GenAI", on_load=ExportsState.open)
 app.add_page(not_found, route="404", title="GenAI")
 
 

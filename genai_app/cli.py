@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from genai_app import cli_audit
-from genai_app.errors import AppError, Conflict, SettingsError
+from genai_app import cli_admin, cli_audit
+from genai_app.errors import AppError, SettingsError
 
 if TYPE_CHECKING:
+    from genai_app.db import Database
     from genai_app.models import Origin
     from genai_app.services.directory_check import Step
     from genai_app.services.users import Users
@@ -126,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("user", nargs="?", default="", help="look for this account as well")
     check.set_defaults(run=_check_directory)
     cli_audit.add_verbs(commands.add_parser("audit", help="the record of who did what"))
+
+    cli_admin.add_commands(commands)
     return parser
 
 
@@ -211,24 +214,13 @@ def _user(
     """A command on accounts, given a database with this version's schema."""
 
     def run(settings: Settings, arguments: argparse.Namespace) -> int:
-        from genai_app import migrations
-        from genai_app.db import Database
         from genai_app.services.users import Users
 
-        async def work() -> None:
-            db = Database(settings.sqlalchemy_url)
-            try:
-                await command(Users(db, by="command line"), arguments)
-            finally:
-                await db.close()
+        async def work(db: Database) -> int:
+            await command(Users(db, by="command line"), arguments)
+            return DONE
 
-        if settings.embedded:
-            migrations.upgrade(settings.sqlalchemy_url)
-        elif not migrations.is_current(settings.sqlalchemy_url):
-            # servers of the older version may run on it: to migrate is said, not implied
-            raise Conflict(code="database_not_migrated")
-        asyncio.run(work())
-        return DONE
+        return cli_admin.on_database(settings, work)
 
     return run
 

@@ -30,8 +30,12 @@ ALLOWED: dict[str, set[str]] = {
     "build": set(),
     "dev": {"build"},
     "serve": {"app", "build", "migrations"},
-    "cli": {"services", "models", "db", "migrations", "serve", "build", "dev", "cli_audit"},
+    "cli": {
+        *("services", "models", "db", "migrations", "serve", "build", "dev"),
+        *("cli_admin", "cli_audit"),
+    },
     "cli_audit": {"services", "models", "db", "migrations"},
+    "cli_admin": {"services", "models", "db", "migrations"},
     "__main__": {"cli"},
     "settings": {"secret_files"},
     "secret_files": set(),

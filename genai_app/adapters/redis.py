@@ -5,6 +5,7 @@ Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -123,6 +124,18 @@ class Entries:
             await client.delete(listed_in, *await client.smembers(listed_in))
 
         await self._bounded(forget)
+
+    async def delete_all(self, prefix: str) -> int:
+        """Delete every key that begins so. Returns how many there were."""
+        count = 0
+        client: Any = self._client  # redis-py types its two kinds of client as one
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+        try:
+            async for key in client.scan_iter(match=pattern, count=1000):
+                count += await client.delete(key)
+        except (RedisError, TimeoutError, OSError) as error:
+            raise Unavailable(f"redis: {type(error).__name__}") from error
+        return count
 
     async def check(self) -> None:
         """One round trip, whatever was before. Raises Unavailable."""

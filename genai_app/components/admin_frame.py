@@ -16,6 +16,7 @@ PAGES = (
     ("admin.verified", "/admin/verified", "badge-check", True),
     ("admin.users", "/admin/users", "users", False),
     ("admin.audit", "/admin/audit", "scroll-text", False),
+    ("admin.exports", "/admin/exports", "file-down", True),
 )
 
 

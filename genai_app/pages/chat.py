@@ -3,6 +3,7 @@
 import reflex as rx
 
 from genai_app.components.composer import composer
+from genai_app.components.exports import dialog_export
 from genai_app.components.feedback import feedback_error
 from genai_app.components.frame import frame
 from genai_app.components.message import message
@@ -43,6 +44,7 @@ def _dialog() -> rx.Component:
 def chat() -> rx.Component:
     return frame(
         rx.cond(ChatState.title != "", ChatState.title, t("nav.new")),
+        dialog_export(),
         rx.el.div(
             rx.cond(
                 ChatState.messages.length() > 0,

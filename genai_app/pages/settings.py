@@ -5,6 +5,7 @@ import reflex as rx
 from reflex.style import resolved_color_mode
 
 from genai_app.components.api_keys import api_keys
+from genai_app.components.exports import my_exports
 from genai_app.components.frame import page_of_sections
 from genai_app.components.logins import logins
 from genai_app.components.notices import connection_notice, error_notice, limit_left
@@ -92,5 +93,6 @@ def settings_page() -> rx.Component:
         api_keys(),
         logins(),
         readers(),
+        my_exports(),
         loaded=SettingsState.loaded,
     )

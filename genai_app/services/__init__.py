@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from genai_app.services.auth import Auth
     from genai_app.services.cache import AnswerCache
     from genai_app.services.chat import Chat
+    from genai_app.services.exports import Exports
     from genai_app.services.feedback import Feedbacks
     from genai_app.services.generation import Generations
     from genai_app.services.given import Given
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from genai_app.services.people import People
     from genai_app.services.readers import Readers
     from genai_app.services.rechecks import Rechecks
+    from genai_app.services.retention import Retention
     from genai_app.services.review import Reviews
     from genai_app.services.search import Search
     from genai_app.services.sessions import Sessions
@@ -68,6 +70,8 @@ class Services:
     given: "Given"
     reviews: "Reviews"
     readers: "Readers"
+    exports: "Exports"
+    retention: "Retention"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
 

@@ -7,7 +7,8 @@ its question is neither kept nor given, whatever key it is under (services/verdi
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ import msgspec
 from genai_app.adapters.llm import ChatTurn
 from genai_app.adapters.redis import Entries
 from genai_app.services.verified import question_hash
+from genai_app.settings import Settings
 
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 PREFIX = "genai:answer:"
@@ -82,7 +84,8 @@ class AnswerCache:
         shared_by = "" if self._scope == "company" else str(user_id)
         said = [(turn.role, turn.content) for turn in turns]
         text = msgspec.json.encode([shared_by, model, parameters, said])
-        return Key(PREFIX + hashlib.sha256(text).hexdigest(), turns[-1].content)
+        own = f"{shared_by}:" if self._scope == "user" else ""  # so that they can be forgotten
+        return Key(PREFIX + own + hashlib.sha256(text).hexdigest(), turns[-1].content)
 
     async def find(self, key: Key) -> CachedAnswer | None:
         """The answer kept under `key`."""
@@ -119,3 +122,29 @@ class AnswerCache:
 
     def _is_barred(self, key: Key, text: str) -> bool:
         return bool(self.barred) and answer_digest(key.question, text) in self.barred
+
+    async def forget_user(self, user_id: uuid.UUID) -> int:
+        """Remove the answers that are kept for this user alone. Returns how many there were.
+
+        Raises:
+            Unavailable: Redis is away; it may have some.
+        """
+        own = f"{PREFIX}{user_id}:"
+        if self._entries is not None:
+            return await self._entries.delete_all(own)
+        found = [key for key in list(self._memory) if key.startswith(own)]
+        for key in found:
+            self._memory.pop(key, None)
+        return len(found)
+
+
+@asynccontextmanager
+async def answer_cache(settings: Settings) -> AsyncGenerator[AnswerCache]:
+    """The cache of the product, for a command line beside it. Closed when the block ends."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    entries = Entries(url) if url else None
+    try:
+        yield AnswerCache(entries, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
+    finally:
+        if entries is not None:
+            await entries.aclose()

@@ -19,13 +19,16 @@ from genai_app.web.cookies import cookie_header, session_token
 ROOT = Path(__file__).parents[2]
 # rxconfig.py builds with this host; see there
 BUILT_ORIGIN = b"://origin.invalid"
-_OTHERS = ("/settings", "/settings/", "/admin", "/admin/")
+_OTHERS = (
+    *("/settings", "/settings/", "/admin", "/admin/"),
+    *("/admin/exports", "/admin/exports/"),
+)
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 # below these there are no pages: whoever misses is a program
 PROGRAMS = re.compile(
     r"/(v1|ask|dialogs|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
-    r"|metrics)(/|$)"
+    r"|metrics|exports)(/|$)"
 )
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 

@@ -28,7 +28,7 @@ ROUTES = [
 OF_SOMEBODY = [
     each
     for each in ROUTES
-    if re.search(r"{(dialog|message)_id}", each[1]) and not each[1].startswith("/admin/")
+    if re.search(r"{(dialog|message|export)_id}", each[1]) and not each[1].startswith("/admin/")
 ]
 # another role's, whoever the rows belong to
 OF_REVIEWERS = [each for each in ROUTES if each[1].startswith("/admin/api/")]
@@ -77,7 +77,13 @@ async def of_alice(open_api: OpenApi) -> dict[str, str]:
     """The ids of a dialog of hers and of the answer in it."""
     api = await open_api()
     answer = (await api.post("/ask", json={"prompt": question("tokens=2")})).json()
-    return {"dialog_id": answer["dialog_id"], "message_id": answer["message_id"]}
+    order = {"kind": "dialog", "format": "md", "dialog_id": answer["dialog_id"]}
+    export = (await api.post("/exports", json=order)).json()
+    return {
+        "dialog_id": answer["dialog_id"],
+        "message_id": answer["message_id"],
+        "export_id": export["id"],
+    }
 
 
 async def _rows(db: Database, dialog_id: str) -> list[dict[str, object]]:
@@ -109,8 +115,8 @@ async def test_what_is_alices_is_not_there_for_bob(
     answers: list[dict[str, object]] = []
     for ids in (
         of_alice,
-        {"dialog_id": str(uuid.uuid4()), "message_id": str(uuid.uuid4())},
-        {"dialog_id": "no-id", "message_id": "no-id"},
+        dict.fromkeys(of_alice, str(uuid.uuid4())),
+        dict.fromkeys(of_alice, "no-id"),
     ):
         body = BODIES.get(path) if method in ("POST", "PATCH") else None
         answers.append(_told(await bob.request(method, path.format(**ids), json=body)))

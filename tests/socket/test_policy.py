@@ -41,12 +41,13 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     """Arguments of the right types."""
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
+    values |= {"format": "md", "kind": "dialogs", "form": {"since": "2026-11-25"}}
     values |= {"username": "ivanov", "name": "mine", "days": "no number"}  # a key is made elsewhere
     values |= {"role": "user", "department": "x"}
     values |= {"rating": "down", "reason": "wrong", "which": "due", "place": "new"}
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
-    ids = ("user", "verified", "dialog", "answer", "message", "send", "key", "session")
+    ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 
@@ -137,10 +138,10 @@ async def test_users_call_nothing_of_administrators(
         assert {event.target for event in events} >= set(names)
     assert page.view("admin_state")["loaded"] is False
     assert page.view("review_dialog_state")["loaded"] is False
-    other = await open_page("bob", path="")
-    for path in ("/admin", "/admin/dialogs"):
+    for path in ("/admin", "/admin/dialogs", "/admin/exports"):
+        other = await open_page("bob", path="")
         await other.open(path)
-        assert other.redirects == ["/"]
+        assert other.redirects == ["/"], path
     carol = await open_page("carol", "/admin")
     assert carol.view("admin_state")["loaded"] is True
 
@@ -235,6 +236,7 @@ STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_sta
 STATES += ("feedback_state", "search_state", "verified_state", "verified_form_state")
 STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
 STATES += ("review_list_state", "review_dialog_state", "review_keys_state", "readers_state")
+STATES += ("exports_state", "dialog_export_state")
 
 
 @pytest.mark.parametrize("state", STATES)

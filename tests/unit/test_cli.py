@@ -1,43 +1,20 @@
 """The command line as operators and scripts see it: words and exit codes."""
 
-import io
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import sqlalchemy as sa
 
-import genai_app
 from genai_app import cli, migrations
 from genai_app.models import Role
 from tests.fakes.services import free_port
+from tests.unit.cli_run import ROOT, Genai, environment
 
-ROOT = Path(genai_app.__file__).parent.parent
-SECRET = "0123456789abcdef0123456789ABCDEF"
-
-
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Genai = Callable[..., Result]
-
-
-def _environment(url: str) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "GENAI_DATABASE_URL": url,
-        "GENAI_SECRET_KEY": SECRET,
-        "GENAI_LOCALE": "en",
-    }
+pytest_plugins = ("tests.unit.cli_fixtures",)
 
 
 def _run(
@@ -46,35 +23,13 @@ def _run(
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "genai_app", *command],
         cwd=work,
-        env=_environment(url),
+        env=environment(url),
         input=typed,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-
-
-@pytest.fixture
-def genai(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    clean_logging: None,
-) -> Genai:
-    """Runs one command in this process on a migrated database, `typed` on its standard input."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in _environment(database_url).items():
-        monkeypatch.setenv(name, value)
-
-    def run(*command: str, typed: str = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        code = cli.main(command)
-        shown = capsys.readouterr()
-        return Result(code, shown.out, shown.err)
-
-    return run
 
 
 def test_roles_are_the_models() -> None:
@@ -91,6 +46,12 @@ def test_roles_are_the_models() -> None:
         ("ldap",),
         ("ldap", "check"),
         ("user",),
+        ("export",),
+        ("retention",),
+        ("hold",),
+        ("hold", "user"),
+        ("hold", "dialog"),
+        ("erase",),
         *[
             ("user", verb)
             for verb in ("add", "password", "role", "disable", "enable", "limit", "list")
@@ -117,6 +78,14 @@ def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> N
         "user limit x no",
         "migrate now",
         "--hel",
+        "export",
+        "export dialogs --format json --out x",
+        "export mine --out x",
+        "export dialogs --format csv",
+        "hold",
+        "hold everybody x",
+        "erase",
+        "erase alice",
     ],
 )
 def test_misuse(command: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +218,7 @@ def test_password_is_asked_on_a_terminal(database_url: str, tmp_path: Path) -> N
     process = subprocess.Popen(
         [sys.executable, "-m", "genai_app", "user", "add", "eve"],
         cwd=tmp_path,
-        env=_environment(database_url),
+        env=environment(database_url),
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
