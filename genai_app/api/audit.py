@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from genai_app.api.bodies import failures
-from genai_app.api.budget import Reader
+from genai_app.api.roles import Administrator
 from genai_app.models import Action, Outcome
 from genai_app.services import services
 from genai_app.services.audit_log import MAX_PAGE, MAX_TEXT, PAGE, AuditFilters
@@ -54,7 +54,7 @@ class ChainBody(BaseModel):
 
 @router.get("", responses=failures(403), summary="List audit events")
 async def list_events(
-    actor: Reader,
+    actor: Administrator,
     action: Action | None = None,
     outcome: Outcome | None = None,
     who: Text = "",
@@ -71,7 +71,7 @@ async def list_events(
 
 
 @router.post("/verify", responses=failures(403), summary="Check the chain of events")
-async def verify(actor: Reader) -> ChainBody:
+async def verify(actor: Administrator) -> ChainBody:
     """Reads every event: seconds for each 100,000."""
     found = await services().audit_log.verify(actor)
     return ChainBody(

@@ -11,6 +11,7 @@ from genai_app.access import Actor
 from genai_app.api.bearer import current_actor, get_bearer
 from genai_app.api.bodies import Id, Sent, Text, failures
 from genai_app.api.budget import Reader, limit_headers
+from genai_app.api.roles import Reviewer
 from genai_app.errors import NotAuthenticated
 from genai_app.i18n import translate
 from genai_app.models import Export as ExportRow
@@ -128,7 +129,7 @@ async def start(body: NewExport, actor: Reader) -> Export:
     summary="Export everybody's dialogs, or verified answers",
     tags=["review"],
 )
-async def start_for_review(body: NewReviewExport, actor: Reader) -> Export:
+async def start_for_review(body: NewReviewExport, actor: Reviewer) -> Export:
     """For reviewers. Audited before anything is read."""
     return await _started(actor, body.model_dump())
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from genai_app.api.bodies import failures
-from genai_app.api.budget import Reader
+from genai_app.api.roles import Administrator
 from genai_app.models import Role
 from genai_app.services import services
 from genai_app.services.people import MAX_PAGE, MAX_SEARCH, PAGE, PersonView
@@ -87,7 +87,7 @@ class PersonChange(BaseModel):
 
 @router.get("", responses=failures(403), summary="List accounts")
 async def list_people(
-    actor: Reader,
+    actor: Administrator,
     q: Annotated[str, Query(max_length=MAX_SEARCH)] = "",
     role: Role | None = None,
     disabled: bool | None = None,
@@ -103,12 +103,12 @@ async def list_people(
 
 
 @router.get("/{user_id}", responses=failures(403, 404), summary="Get an account")
-async def get_person(user_id: str, actor: Reader) -> PersonBody:
+async def get_person(user_id: str, actor: Administrator) -> PersonBody:
     return _told(await services().people.get(actor, user_id))
 
 
 @router.patch("/{user_id}", responses=failures(400, 403, 404, 409, 413), summary="Change it")
-async def change_person(user_id: str, body: PersonChange, actor: Reader) -> PersonBody:
+async def change_person(user_id: str, body: PersonChange, actor: Administrator) -> PersonBody:
     """One's own role stays, and nobody shuts themselves out. To shut an account ends its logins,
     keys and running answers at once."""
     people = services().people
@@ -126,7 +126,7 @@ async def change_person(user_id: str, body: PersonChange, actor: Reader) -> Pers
 @router.delete(
     "/{user_id}/sessions", status_code=204, responses=failures(403, 404), summary="End all logins"
 )
-async def end_sessions(user_id: str, actor: Reader) -> None:
+async def end_sessions(user_id: str, actor: Administrator) -> None:
     await services().people.end_sessions(actor, user_id)
 
 
@@ -136,7 +136,7 @@ async def end_sessions(user_id: str, actor: Reader) -> None:
     responses=failures(403, 404),
     summary="End a login",
 )
-async def end_session(user_id: str, session_id: str, actor: Reader) -> None:
+async def end_session(user_id: str, session_id: str, actor: Administrator) -> None:
     await services().people.end_sessions(actor, user_id, session_id)
 
 
@@ -146,7 +146,7 @@ async def end_session(user_id: str, session_id: str, actor: Reader) -> None:
     responses=failures(403, 404),
     summary="Revoke an API key of a user",
 )
-async def revoke_key(user_id: str, key_id: str, actor: Reader) -> None:
+async def revoke_key(user_id: str, key_id: str, actor: Administrator) -> None:
     await services().people.revoke_key(actor, user_id, key_id)
 
 

@@ -13,7 +13,15 @@ from genai_app.services.audit import Action, Outcome, event
 
 
 async def _reviewer(request: Request, actor: Reader) -> Actor:
-    if actor.has(Role.REVIEWER):
+    return await _with_role(Role.REVIEWER, request, actor)
+
+
+async def _administrator(request: Request, actor: Reader) -> Actor:
+    return await _with_role(Role.ADMIN, request, actor)
+
+
+async def _with_role(role: Role, request: Request, actor: Actor) -> Actor:
+    if actor.has(role):
         return actor
     # the template: a program that tries ids one after the other is one event a minute
     target = f"{request.method} {request.scope['route'].path}"
@@ -24,3 +32,4 @@ async def _reviewer(request: Request, actor: Reader) -> Actor:
 
 
 Reviewer = Annotated[Actor, Depends(_reviewer)]
+Administrator = Annotated[Actor, Depends(_administrator)]

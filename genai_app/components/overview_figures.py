@@ -57,17 +57,18 @@ def overview_choices() -> rx.Component:
             class_name="filter",
         )
 
-    periods = ("day", "week", "month", "year")
+    periods = (
+        ("day", t("overview.day")),
+        ("week", t("overview.week")),
+        ("month", t("overview.month")),
+        ("year", t("overview.year")),
+    )
     return rx.el.div(
         choice(
             t("overview.period"),
             *[
-                (
-                    t(f"overview.{each}"),
-                    OverviewState.period == each,
-                    OverviewState.choose("period", each),
-                )
-                for each in periods
+                (text, OverviewState.period == each, OverviewState.choose("period", each))
+                for each, text in periods
             ],
         ),
         names(
@@ -185,7 +186,12 @@ def _shares(title: str, rows, testid: str) -> rx.Component:
 
 
 def _health(row: rx.Var[HealthRow]) -> rx.Component:
-    names = [(name, t(f"health.{name}")) for name in ("database", "model", "redis", "directory")]
+    names = (
+        ("database", t("health.database")),
+        ("model", t("health.model")),
+        ("redis", t("health.redis")),
+        ("directory", t("health.directory")),
+    )
     return rx.el.li(
         rx.cond(
             row.up,

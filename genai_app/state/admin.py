@@ -48,7 +48,7 @@ class AdminState(rx.State):
         self.directory = services().settings.directory
         await (await self.get_state(OverviewState))._load(acting())
         self.loaded = True
-        return [each for each in (await open_page(self), OverviewState.watch) if each is not None]
+        return await open_page(self, OverviewState.watch)
 
 
 class DirectoryState(rx.State):

@@ -61,7 +61,7 @@ class ExportsState(rx.State):
         self.kind, self.format = "dialogs", "csv"
         await self._load()
         self.page_loaded = True
-        return [await open_page(self), ExportsState.follow]
+        return await open_page(self, ExportsState.follow)
 
     async def _load(self) -> None:
         try:

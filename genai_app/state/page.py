@@ -11,9 +11,9 @@ from genai_app.state.session import SessionState
 from genai_app.state.ui import UiState
 
 
-async def open_page(state: rx.State):
+async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     """Build the frame of a page from cookie and database, for the handler that opens it. Returns
-    what that handler has to return."""
+    what that handler has to return: the events that follow, with `more` of the page's own."""
     (await state.get_state(UiState))._settle()
     (await state.get_state(SessionState))._show(acting())
     (await state.get_state(ChatState))._leave()

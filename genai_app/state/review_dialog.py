@@ -50,8 +50,7 @@ class ReviewDialogState(rx.State):
         if (wanted := query.get("dialog", "")) and not listed.error_code:
             await self._read(wanted)
         self.loaded = True
-        opened = await open_page(self)
-        return [*listed._filled(), *([opened] if opened else [])]
+        return await open_page(self, *listed._filled())
 
     @rx.event
     async def show(self, dialog_id: str):

@@ -20,4 +20,4 @@ class SettingsState(rx.State):
         for state in (KeysState, LoginsState, ReadersState, ExportsState):
             await (await self.get_state(state))._load()
         self.loaded = True
-        return [await open_page(self), ExportsState.follow]
+        return await open_page(self, ExportsState.follow)

@@ -91,7 +91,7 @@ async def test_users_are_refused_and_audited(
     answer = await someone.request(method, path)
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "forbidden"
-    assert ("access", "refused", "audit") in await events_of(app_db, name)
+    assert ("access", "refused", f"{method} {path}") in await events_of(app_db, name)
 
 
 async def test_the_chain_is_checked(open_api: OpenApi, app: AppProcess) -> None:

@@ -148,6 +148,6 @@ async def test_users_are_refused_and_administrators_find_nobody(
                 col(AuditEvent.actor_name) == name, col(AuditEvent.outcome) == "refused"
             )
         )
-    assert list(told) == ["users"]
+    assert [target.split()[0] for target in told] == [method]
     if path != PATH:
         assert (await carol.request(method, path, json=body)).status_code == 404

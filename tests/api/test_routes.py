@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections import defaultdict
 
 import httpx
 import pytest
@@ -132,8 +133,8 @@ async def test_what_is_reviewers_is_refused_to_users(
     bob = await open_api()
     name = (await bob.get("/me")).json()["username"]
     before = await _rows(app_db, of_alice["dialog_id"])
-    unknown = {"dialog_id": str(uuid.uuid4()), "message_id": str(uuid.uuid4())}
-    for ids in (of_alice, unknown):
+    unknown: defaultdict[str, str] = defaultdict(lambda: str(uuid.uuid4()))
+    for ids in (unknown | of_alice, unknown):
         answer = await bob.request(method, path.format_map(ids))
         checked_error(answer, 403, "forbidden")
     assert await _rows(app_db, of_alice["dialog_id"]) == before

@@ -88,6 +88,11 @@ VARS = {
         *("at", "chosen", "departments", "error_code", "has_more", "loading", "mode", "narrowed"),
         "rows",
     },
+    "exports_state": {
+        *("error_code", "exports", "format", "kind", "loaded", "names_hidden", "page_loaded"),
+        "review_off",
+    },
+    "dialog_export_state": {"error_code", "making"},
     "stream_state": SLOTS,
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
