@@ -116,7 +116,9 @@ async def _holder(request: Request) -> Actor:
     return actor
 
 
-@router.post("/exports", status_code=202, responses=failures(404, 409), summary="Export my dialogs")
+@router.post(
+    "/exports", status_code=202, responses=failures(400, 404, 409, 413), summary="Export my dialogs"
+)
 async def start(body: NewExport, actor: Reader) -> Export:
     """It is made in the background: ask for it until `state` is `done`, then get its `file`."""
     return await _started(actor, body.model_dump())
@@ -125,7 +127,7 @@ async def start(body: NewExport, actor: Reader) -> Export:
 @router.post(
     "/admin/api/exports",
     status_code=202,
-    responses=failures(403, 404, 409),
+    responses=failures(400, 403, 404, 409, 413),
     summary="Export everybody's dialogs, or verified answers",
     tags=["review"],
 )
@@ -156,6 +158,7 @@ async def remove_export(export_id: str, actor: Reader) -> None:
 
 @router.get(
     "/exports/{export_id}/file",
+    openapi_extra={"security": [{"bearer": []}]},  # or the cookie of a login
     response_class=FileResponse,
     responses=failures(404),
     summary="Download an export",

@@ -22,7 +22,7 @@ from genai_app.models import (
 from genai_app.services.readers import DialogReader
 from genai_app.services.review import Reading
 from genai_app.services.review_list import Excerpt, Filters, ReviewedDialog
-from genai_app.services.review_people import Person
+from genai_app.services.review_names import Person
 
 MAX_FILTER_CHARS = 10_000  # words.py and the service say how much of it counts
 
@@ -89,7 +89,7 @@ class NoteBody(Sent):
 class ReviewedPerson(BaseModel):
     """Under pseudonyms only `code`, until a reason is given."""
 
-    code: Annotated[str, Field(examples=["7F3A91"])]
+    code: Annotated[str, Field(examples=["7F3A91C2"])]
     user_id: UUID | None
     username: str | None
     full_name: str | None

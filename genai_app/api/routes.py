@@ -15,6 +15,7 @@ from genai_app.api import (
     openai,
     people,
     review,
+    stats,
     tokens,
     verified,
 )
@@ -34,5 +35,6 @@ ROUTERS = (
     audit.router,
     people.router,
     review.router,
+    stats.router,
     verified.router,
 )

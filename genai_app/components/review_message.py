@@ -6,6 +6,7 @@ from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block
 from genai_app.components.review_words import ICONS, reason_word, word
 from genai_app.components.text import error_text, of_locale, t
+from genai_app.components.verified_form import verified_form
 from genai_app.models import Author, Rating, Source, Status, Verdict
 from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.review_rows import ReviewMessageRow
@@ -116,12 +117,18 @@ def _verdict(row: rx.Var[ReviewMessageRow], verdict: Verdict) -> rx.Component:
 def _judgement(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.cond(
         (row.status != Status.RUNNING) & ~ReviewDialogState.own,
-        rx.el.div(
-            *[_verdict(row, verdict) for verdict in Verdict],
-            rx.cond(row.judge != "", rx.el.span(row.judge, class_name="judge written")),
-            class_name="verdicts",
-            role="group",
-            aria_label=t("review.verdict"),
+        rx.fragment(
+            rx.el.div(
+                *[_verdict(row, verdict) for verdict in Verdict],
+                rx.cond(row.judge != "", rx.el.span(row.judge, class_name="judge written")),
+                class_name="verdicts",
+                role="group",
+                aria_label=t("review.verdict"),
+            ),
+            rx.cond(
+                (row.verdict != "") & (row.verdict != Verdict.GOOD),
+                verified_form(row.id, row.question),
+            ),
         ),
     )
 

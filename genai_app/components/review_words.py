@@ -30,7 +30,7 @@ def word(kind: str, value: rx.Var[str]) -> rx.Var[str]:
 
 
 def person(row: rx.Var[ReviewRow]) -> rx.Var[str]:
-    """The name, or `Сотрудник 7F3A91` where it is hidden."""
+    """The name, or `Сотрудник 7F3A91C2` where it is hidden."""
     return rx.cond(row.name != "", row.name, t("review.person", code=row.code))
 
 

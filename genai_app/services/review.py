@@ -37,7 +37,7 @@ from genai_app.services.review_list import (
     checked,
     list_page,
 )
-from genai_app.services.review_people import Mode, People, Person, did, list_departments
+from genai_app.services.review_names import Mode, Names, Person, did, list_departments
 from genai_app.services.review_search import search_page
 from genai_app.text import clean_text
 
@@ -89,7 +89,7 @@ class Reviews:
     ) -> None:
         self._db = db
         self._audit = audit
-        self._people = People(secret, mode)
+        self._names = Names(secret, mode)
         self._on_verdict = on_verdict
         self.mode = mode
 
@@ -120,9 +120,9 @@ class Reviews:
             if filters.query:
                 sqlite = self._db.is_sqlite
                 return await search_page(
-                    session, filters, self._people, actor.user_id, cursor, limit, sqlite=sqlite
+                    session, filters, self._names, actor.user_id, cursor, limit, sqlite=sqlite
                 )
-            return await list_page(session, filters, self._people, actor.user_id, cursor, limit)
+            return await list_page(session, filters, self._names, actor.user_id, cursor, limit)
 
     async def list_departments(self, actor: Actor) -> list[str]:
         """Raises Forbidden."""
@@ -202,7 +202,7 @@ class Reviews:
         letters = sum(each.isalnum() for each in reason)
         if letters < MIN_REASON_LETTERS or len(reason) > MAX_REASON:
             raise InvalidInput(code="bad_reason", param="reason")
-        if self._people.named:
+        if self._names.named:
             raise Conflict(code="nothing_to_reveal")
         async with self._db.read() as session:
             dialog, _ = await get_reviewed_dialog(session, actor, dialog_id)
@@ -216,7 +216,7 @@ class Reviews:
                 why=reason,
             )
         )
-        return self._people.shown(user.id, user.username, user.full_name, revealed=True)
+        return self._names.shown(user.id, user.username, user.full_name, revealed=True)
 
     async def take(self, actor: Actor, dialog_id: object) -> None:
         """Raises Forbidden, NotFound, Conflict where somebody else has it."""
@@ -270,7 +270,7 @@ class Reviews:
         self, session: AsyncSession, actor: Actor, dialog: Dialog, review: Review
     ) -> tuple[ReviewedDialog, bool]:
         user = await session.get_one(User, dialog.user_id)
-        revealed = self._people.named or await self._people.is_revealed(session, actor, dialog.id)
+        revealed = self._names.named or await self._names.is_revealed(session, actor, dialog.id)
         names = (user.id, user.username, user.full_name)
         kept = {"id", "title", "person", "deleted", "excerpt"}
         same = {
@@ -281,7 +281,7 @@ class Reviews:
         shown = ReviewedDialog(
             id=dialog.id,
             title=dialog.title,
-            person=self._people.shown(*names, revealed=revealed),
+            person=self._names.shown(*names, revealed=revealed),
             deleted=dialog.deleted_at is not None,
             **same,
         )

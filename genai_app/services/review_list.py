@@ -24,7 +24,7 @@ from genai_app.models import (
     Verdict,
 )
 from genai_app.services.cursors import make_cursor, parse_cursor
-from genai_app.services.review_people import People, Person
+from genai_app.services.review_names import Names, Person
 from genai_app.text import clean_text
 
 MAX_FILTER_CHARS = 300
@@ -160,7 +160,7 @@ def conditions(filters: Filters, actor_id: uuid.UUID) -> list[sa.ColumnElement[b
 async def list_page(
     session: AsyncSession,
     filters: Filters,
-    people: People,
+    names: Names,
     actor_id: uuid.UUID,
     cursor: str | None,
     limit: int,
@@ -169,7 +169,7 @@ async def list_page(
     order = (_REVIEWS.c.updated_at, _REVIEWS.c.dialog_id)
     which = conditions(filters, actor_id)
     if filters.user:
-        which.append(_REVIEWS.c.user_id.in_(await people.find(session, filters.user)))
+        which.append(_REVIEWS.c.user_id.in_(await names.find(session, filters.user)))
     if cursor is not None:
         which.append(sa.tuple_(*order) < sa.tuple_(*parse_cursor(cursor)))
     # the page first, then what belongs to it: a planner must not begin with the joins
@@ -185,17 +185,17 @@ async def list_page(
             _with_names(page).order_by(page.c.updated_at.desc(), page.c.dialog_id.desc())
         )
     ).all()
-    items = [dialog_of(row, people) for row in rows[:limit]]
+    items = [dialog_of(row, names) for row in rows[:limit]]
     more = make_cursor(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
     return ReviewPage(items, more)
 
 
 async def dialogs_of(
-    session: AsyncSession, ids: Sequence[uuid.UUID], people: People
+    session: AsyncSession, ids: Sequence[uuid.UUID], names: Names
 ) -> dict[uuid.UUID, ReviewedDialog]:
     """These dialogs by id."""
     page = sa.select(*_COLUMNS).where(_REVIEWS.c.dialog_id.in_(ids)).subquery("page")
-    found = [dialog_of(row, people) for row in await session.execute(_with_names(page))]
+    found = [dialog_of(row, names) for row in await session.execute(_with_names(page))]
     return {each.id: each for each in found}
 
 
@@ -213,11 +213,11 @@ def _with_names(page: sa.Subquery) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def dialog_of(row: sa.Row[*tuple[Any, ...]], people: People) -> ReviewedDialog:
+def dialog_of(row: sa.Row[*tuple[Any, ...]], names: Names) -> ReviewedDialog:
     return ReviewedDialog(
         id=row.dialog_id,
         title=row.title,
-        person=people.shown(row.user_id, row.username, row.full_name),
+        person=names.shown(row.user_id, row.username, row.full_name),
         department=row.department,
         channel=row.channel,
         model=row.model,

@@ -11,7 +11,7 @@ from genai_app.db import table_of
 from genai_app.errors import InvalidInput
 from genai_app.models import Message, MessageSearch, Review
 from genai_app.services.review_list import Excerpt, Filters, ReviewPage, conditions, dialogs_of
-from genai_app.services.review_people import People
+from genai_app.services.review_names import Names
 
 HITS = 2  # of one query, for each dialog of a page; a dialog may have many
 MAX_QUERIES = 6
@@ -26,7 +26,7 @@ _WORDS = sa.table("message_words", sa.column("rowid"), sa.column("message_words"
 async def search_page(
     session: AsyncSession,
     filters: Filters,
-    people: People,
+    names: Names,
     actor_id: uuid.UUID,
     cursor: str | None,
     limit: int,
@@ -43,7 +43,7 @@ async def search_page(
     of_dialogs, batch = conditions(filters, actor_id), HITS * limit
     of_hits: list[sa.ColumnElement[bool]] = []
     if filters.user:  # the hits of one user are few: they have an index of their own
-        of_hits.append(_SEARCH.c.user_id.in_(await people.find(session, filters.user)))
+        of_hits.append(_SEARCH.c.user_id.in_(await names.find(session, filters.user)))
     newest: dict[uuid.UUID, uuid.UUID] = {}
     more = True
     for _ in range(MAX_QUERIES):
@@ -53,13 +53,13 @@ async def search_page(
         hits = (await session.execute(query.limit(batch))).all()
         for number, dialog_id, message_id in hits:
             if len(newest) == limit and dialog_id not in newest:
-                return await _page(session, filters.query, newest, people, before)
+                return await _page(session, filters.query, newest, names, before)
             newest.setdefault(dialog_id, message_id)
             before = number
         more = len(hits) == batch
         if not more:
             break
-    return await _page(session, filters.query, newest, people, before if more else None)
+    return await _page(session, filters.query, newest, names, before if more else None)
 
 
 def _number(sqlite: bool) -> sa.ColumnElement[int]:
@@ -86,12 +86,12 @@ async def _page(
     session: AsyncSession,
     query: str,
     newest: dict[uuid.UUID, uuid.UUID],
-    people: People,
+    names: Names,
     next_before: int | None,
 ) -> ReviewPage:
     if not newest:
         return ReviewPage([], None)
-    known = await dialogs_of(session, list(newest), people)
+    known = await dialogs_of(session, list(newest), names)
     texts = sa.select(
         _MESSAGES.c.id, _MESSAGES.c.author, sa.func.substr(_MESSAGES.c.text, 1, READ_CHARS)
     ).where(_MESSAGES.c.id.in_(newest.values()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from genai_app.errors import InvalidInput
-from genai_app.models import Author, Message, ReviewNote
+from genai_app.models import Author, Message, ReviewNote, Verdict
 from genai_app.services.review import Reading
 from genai_app.services.review_list import Excerpt, Filters, ReviewedDialog
 from genai_app.state.dates import moment_text
@@ -15,6 +15,7 @@ FILTER_NAMES = (
     *("query", "user", "department", "model", "source", "channel", "rating", "state", "verdict"),
     *("status", "mine", "since", "until"),
 )
+NO_GOOD = (Verdict.WRONG, Verdict.UNSAFE, Verdict.NEEDS_KNOWLEDGE)
 
 
 @dataclass
@@ -68,6 +69,7 @@ class ReviewMessageRow:
     comment: str = ""
     verdict: str = ""
     judge: str = ""
+    question: str = ""  # of an answer that was no good: what was asked
     sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
     siblings: list[str] = field(default_factory=list[str])
 
@@ -121,7 +123,14 @@ def review_row(dialog: ReviewedDialog, me: uuid.UUID) -> ReviewRow:
 
 
 def message_rows(reading: Reading) -> list[ReviewMessageRow]:
-    return [_message_row(each, reading) for each in reading.messages]
+    asked = {each.id: each.text for each in reading.messages if each.author == Author.USER}
+    rows: list[ReviewMessageRow] = []
+    for message in reading.messages:
+        row = _message_row(message, reading)
+        if row.verdict in NO_GOOD and message.parent_id is not None:
+            row.question = asked.get(message.parent_id, "")
+        rows.append(row)
+    return rows
 
 
 def _message_row(message: Message, reading: Reading) -> ReviewMessageRow:

@@ -132,7 +132,7 @@ async def test_a_name_is_told_for_a_reason(
     context = await browse("rita", at=hidden, color_scheme=theme, locale=locale)
     page = await context.new_page()
     await open_review(page, f"?dialog={dialog_id}")
-    pseudonym = re.compile(("Сотрудник" if locale == "ru" else "Person") + " [0-9A-F]{6}$")
+    pseudonym = re.compile(("Сотрудник" if locale == "ru" else "Person") + " [0-9A-F]{8}$")
     person = page.get_by_test_id("person")
     await expect(person).to_have_text(pseudonym)
     await expect(page.locator("main")).not_to_contain_text("Алиса")

@@ -10,7 +10,7 @@ from genai_app.db import Database
 from genai_app.models import Role
 from genai_app.services.audit import Audit
 from genai_app.services.review import OnVerdict, Reviews
-from genai_app.services.review_people import Mode
+from genai_app.services.review_names import Mode
 from tests.unit.review_rows import SECRET, MakeReviews, enter_as
 
 

@@ -1,7 +1,5 @@
 """Whose a dialog is, as far as a reviewer may know it."""
 
-import hashlib
-import hmac
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,12 +14,11 @@ from genai_app import clock
 from genai_app.access import Actor
 from genai_app.models import AuditEvent, User
 from genai_app.services.audit import Action, Outcome
-from genai_app.services.sessions import derive_key
+from genai_app.services.pseudonyms import pseudonym
 
 Mode = Literal["named", "pseudonymous", "off"]
 
 REVEAL_S = 3600
-CODE_CHARS = 6  # of 16 each: two of 5,000 people share one in about half of all companies
 MAX_LISTED_USERS = 50
 MAX_DEPARTMENTS = 500
 
@@ -36,25 +33,21 @@ class Person:
     full_name: str = ""
 
 
-class People:
+class Names:
     """Names, or pseudonyms in their place.
 
     Args:
-        secret: the key of the pseudonyms; with another key everybody has another one.
+        secret: the key of the pseudonyms.
     """
 
     def __init__(self, secret: bytes, mode: Mode) -> None:
-        self._key = derive_key(secret, "pseudonym")
+        self._secret = secret
         self.named = mode == "named"
-
-    def code(self, user_id: uuid.UUID) -> str:
-        """`7F3A91`, for ever the same for a user, and nobody's name."""
-        return hmac.digest(self._key, user_id.bytes, hashlib.sha256).hex()[:CODE_CHARS].upper()
 
     def shown(
         self, user_id: uuid.UUID, username: str, full_name: str, *, revealed: bool = False
     ) -> Person:
-        code = self.code(user_id)
+        code = pseudonym(self._secret, user_id)
         if not (self.named or revealed):
             return Person(code)
         return Person(code, user_id, username, full_name or username)
@@ -67,7 +60,7 @@ class People:
         if not self.named:
             wanted = text.split()[-1].upper() if text.split() else ""
             ids = await session.scalars(sa.select(col(User.id)))
-            return [each for each in ids if self.code(each) == wanted]
+            return [each for each in ids if pseudonym(self._secret, each) == wanted]
         try:
             return [uuid.UUID(text)]
         except ValueError:

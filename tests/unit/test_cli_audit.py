@@ -1,0 +1,56 @@
+"""`genai audit`: exit codes and words, for a person and for a nightly job."""
+
+import pytest
+import sqlalchemy as sa
+
+from genai_app import migrations
+from tests.unit.cli_run import Genai
+
+pytest_plugins = ("tests.unit.cli_fixtures",)
+
+
+def _tamper(url: str, *statements: str) -> None:
+    """As somebody who owns the database."""
+    engine = sa.create_engine(migrations.driver_url(url))
+    off = ["ALTER TABLE audit_events DISABLE TRIGGER USER"]
+    if engine.dialect.name == "sqlite":
+        off = ["DROP TRIGGER audit_sealed_update", "DROP TRIGGER audit_sealed_delete"]
+    with engine.begin() as connection:
+        for statement in (*off, *statements):
+            connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def test_what_holds_and_what_does_not(genai: Genai, database_url: str) -> None:
+    """One changed byte: exit 1, and the first broken link by its number."""
+    for name in ("alice", "bob"):
+        genai("user", "add", name, "--password-stdin", typed="pass w0rd\n")
+    found = genai("audit", "verify")
+    assert (found.returncode, found.stdout) == (
+        0,
+        "The audit holds: 2 events, none changed, none missing.\n",
+    )
+    _tamper(database_url, "UPDATE audit_events SET target = 'mallory' WHERE seq = 2")
+    found = genai("audit", "verify")
+    assert found.returncode == 1
+    assert "Event 2 of " in found.stdout
+
+
+def test_a_cut_end_is_accepted_for_a_reason_only(genai: Genai, database_url: str) -> None:
+    genai("user", "add", "alice", "--password-stdin", typed="pass w0rd\n")
+    genai("audit", "verify")
+    _tamper(database_url, "DELETE FROM audit_events")
+    found = genai("audit", "verify")
+    assert found.returncode == 1
+    assert "The end is cut off" in found.stdout
+    assert genai("audit", "accept", "so").returncode == 1
+    assert genai("audit", "verify").returncode == 1
+    assert genai("audit", "accept", "restored the backup of Monday").returncode == 0
+    assert genai("audit", "verify").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("audit",), ("audit", "accept"), ("audit", "erase")])
+def test_misused(genai: Genai, command: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        genai(*command)
+    assert caught.value.code == 2
