@@ -104,8 +104,10 @@ class Sheet:
         self._under.close()
 
     def drop(self) -> None:
-        """Nobody wants it any more."""
+        """Nobody wants it any more. The archive is ended all the same: one that is not would be
+        ended by the garbage collector, on a file that is closed."""
         self._part.close()
+        self._zip.close()
         self._under.close()
 
     def _add(self, row: Iterable[Any], style: str = "") -> None:

@@ -90,10 +90,12 @@ async def test_by_keyboard(tab: Tab):
     await expect(tab.composer).to_be_focused()
     await tab_to(tab.page, test_id="thumb-down", back=True)
     await tab.page.keyboard.press("Enter")
+    reason = tab.answer.get_by_test_id("reason-wrong")
+    await expect(reason).to_be_visible()  # the keys would else run past where it will be
     await tab_to(tab.page, test_id="reason-wrong")
     await tab.page.keyboard.press("Space")
-    reason = tab.answer.get_by_test_id("reason-wrong")
     await expect(reason).to_have_attribute("aria-pressed", "true")
+    await expect(tab.answer.get_by_test_id("comment")).to_be_visible()
     await tab_to(tab.page, test_id="comment")
     await tab.page.keyboard.type("коротко")
     await tab_to(tab.page, test_id="save-comment")
