@@ -20,4 +20,4 @@ async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
     watch = await (await state.get_state(LimitState))._refresh()
-    return [event for event in (emptied, watch) if event is not None]
+    return [event for event in (emptied, watch, *more) if event is not None]
