@@ -188,7 +188,7 @@ CHROME = """() => {
 RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
 LATIN = re.compile("[a-z]{2,}", re.IGNORECASE)
 # what Russian sentences keep: names, keys, the short name of the other language
-KEPT = re.compile(r"\b(GenAI|Enter|Shift|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+)\b")
+KEPT = re.compile(r"\b(GenAI|Enter|Shift|Esc|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+)\b")
 
 
 async def assert_language(page: Page, locale: str, expected: str) -> None:
