@@ -9,8 +9,8 @@ from cachetools import TTLCache
 
 from genai_app.access import Actor
 from genai_app.db import Database
-from genai_app.errors import StorageUnavailable
-from genai_app.models import Action, AuditEvent, Channel, Outcome, User
+from genai_app.errors import Forbidden, StorageUnavailable
+from genai_app.models import Action, AuditEvent, Channel, Outcome, Role, User
 from genai_app.text import clean_text
 
 log = structlog.stdlib.get_logger(__name__)
@@ -92,3 +92,9 @@ class Audit:
                 target=row.target,
                 details=row.details,
             )
+
+    async def let_in(self, actor: Actor, role: Role, target: str) -> None:
+        """Raises Forbidden, audited, unless the actor has `role` or a higher one."""
+        if not actor.has(role):
+            await self.record_news(event(Action.ACCESS, Outcome.REFUSED, by=actor, target=target))
+            raise Forbidden

@@ -28,10 +28,11 @@ from sqlmodel import col
 
 from genai_app import clock, metrics
 from genai_app.db import Database, table_of
-from genai_app.errors import InvalidInput, StorageUnavailable
+from genai_app.errors import InvalidInput
 from genai_app.i18n import translate
 from genai_app.models import AuditEvent
 from genai_app.services.audit import MIN_REASON, Action, event
+from genai_app.services.loops import every
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -116,12 +117,7 @@ class AuditChain:
 
     async def run(self) -> None:
         """Seal what comes, until cancelled."""
-        while True:
-            try:
-                await self.seal()
-            except StorageUnavailable as error:
-                log.warning("audit.not_sealed", error=error.detail)
-            await asyncio.sleep(SEAL_S)
+        await every(SEAL_S, self.seal)
 
     async def seal(self) -> int:
         """Seal every row that is not, and sign the end. Returns how many were sealed here."""

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from genai_app.access import Actor
 from genai_app.db import Database, table_of
-from genai_app.errors import Forbidden
 from genai_app.models import AuditEvent, Role
 from genai_app.services.audit import Action, Audit, Outcome, event
 from genai_app.services.audit_chain import AuditChain, Verdict
@@ -65,7 +64,7 @@ class AuditLog:
         self, actor: Actor, progress: Callable[[int, int], None] | None = None
     ) -> Verdict:
         """Check the chain. Raises Forbidden."""
-        await self._let_in(actor)
+        await self._audit.let_in(actor, Role.ADMIN, "audit")
         return await self._chain.verify(progress)
 
     async def list(
@@ -75,7 +74,7 @@ class AuditLog:
 
         Raises Forbidden, InvalidInput for a cursor that was not given out.
         """
-        await self._let_in(actor)
+        await self._audit.let_in(actor, Role.ADMIN, "audit")
         if cursor is None:
             seen = event(Action.ADMIN_VIEW, by=actor, target="audit", filters=filters.named())
             await self._audit.record_news(seen)
@@ -95,12 +94,6 @@ class AuditLog:
         items = found[:limit]
         more = make_cursor(items[-1].at, items[-1].id) if len(found) > limit else None
         return AuditPage(items, more)
-
-    async def _let_in(self, actor: Actor) -> None:
-        if not actor.has(Role.ADMIN):
-            refusal = event(Action.ACCESS, Outcome.REFUSED, by=actor, target="audit")
-            await self._audit.record_news(refusal)
-            raise Forbidden
 
 
 def _conditions(filters: AuditFilters) -> list[sa.ColumnElement[bool]]:

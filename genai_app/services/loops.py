@@ -11,7 +11,7 @@ from genai_app.errors import StorageUnavailable
 log = structlog.get_logger()
 
 
-async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Do `work` for ever. A database that is away is waited for; a bug is logged and survived."""
     while True:
         await asyncio.sleep(seconds)

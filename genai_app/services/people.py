@@ -13,14 +13,13 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.access import Actor, parse_id
 from genai_app.db import Database, table_of
-from genai_app.errors import Conflict, Forbidden, InvalidInput, NotFound
+from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import (
     Action,
     ApiKey,
     Author,
     Message,
     Origin,
-    Outcome,
     Role,
     Session,
     User,
@@ -99,7 +98,7 @@ class People:
 
         Raises Forbidden.
         """
-        await self._let_in(actor)
+        await self._audit.let_in(actor, Role.ADMIN, "users")
         if cursor is None:
             await self._audit.record_news(event(Action.ADMIN_VIEW, by=actor, target="users"))
         limit = max(1, min(limit, MAX_PAGE))
@@ -127,7 +126,7 @@ class People:
 
     async def get(self, actor: Actor, user_id: object) -> PersonView:
         """One account. Raises Forbidden, NotFound."""
-        await self._let_in(actor)
+        await self._audit.let_in(actor, Role.ADMIN, "users")
         user = await self._user(user_id)
         rate = self._limits.rate_of(user.role, user.rate_limit)
         return PersonView(
@@ -250,7 +249,7 @@ class People:
         self, actor: Actor, user_id: object, *, own: bool = True
     ) -> tuple[Users, User]:
         """The account to change, and who changes accounts in the actor's name."""
-        await self._let_in(actor)
+        await self._audit.let_in(actor, Role.ADMIN, "users")
         user = await self._user(user_id)
         if not own and user.id == actor.user_id:
             raise Conflict(code="own_account")
@@ -258,9 +257,3 @@ class People:
 
     async def _user(self, user_id: object) -> User:
         return await Users(self._db).get(parse_id(user_id))
-
-    async def _let_in(self, actor: Actor) -> None:
-        if not actor.has(Role.ADMIN):
-            refusal = event(Action.ACCESS, Outcome.REFUSED, by=actor, target="users")
-            await self._audit.record_news(refusal)
-            raise Forbidden

@@ -5,7 +5,6 @@ An hour holds the answers that were asked for in it. It is counted for good when
 change any more; until then it is counted anew each time somebody looks.
 """
 
-import asyncio
 import math
 import uuid
 from collections import Counter
@@ -21,7 +20,6 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.db import Database, table_of
-from genai_app.errors import StorageUnavailable
 from genai_app.models import (
     Author,
     Message,
@@ -32,6 +30,7 @@ from genai_app.models import (
     UsagePerson,
     User,
 )
+from genai_app.services.loops import every
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -126,14 +125,11 @@ class UsageCounter:
 
     async def run(self) -> None:
         """Count what is over, until cancelled."""
-        while True:
-            pause = COUNT_S
-            try:
-                if await self.count_some() == HOURS_AT_ONCE:
-                    pause = 0.0
-            except StorageUnavailable as error:
-                log.warning("usage.not_counted", error=error.detail)
-            await asyncio.sleep(pause)
+        await every(COUNT_S, self._catch_up)
+
+    async def _catch_up(self) -> None:
+        while await self.count_some() == HOURS_AT_ONCE:
+            pass
 
     async def count_some(self) -> int:
         """Count hours that are over and were not counted, the oldest first. Returns how many."""
