@@ -1,6 +1,8 @@
 """What the pages of reviewers and administrators have in common: the way between them, filters,
 and what a list shows while it has nothing to show."""
 
+from collections.abc import Callable, Sequence
+
 import reflex as rx
 
 from genai_app.components.frame import frame
@@ -96,5 +98,39 @@ def list_state(
                     class_name="nothing",
                 ),
             ),
+        ),
+    )
+
+
+def rows_table(
+    name: rx.Var[str], heads: Sequence[rx.Component], rows: rx.Var, row: Callable[..., rx.Component]
+) -> rx.Component:
+    """The rows of a list, scrolled sideways where they are wider than the page."""
+    return rx.cond(
+        rows.length() > 0,
+        rx.el.div(
+            rx.el.table(
+                rx.el.thead(rx.el.tr(*heads)),
+                rx.el.tbody(rx.foreach(rows, row)),
+                class_name="table",
+            ),
+            class_name="table-scroll",
+            role="region",
+            aria_label=name,
+            tab_index=0,
+        ),
+    )
+
+
+def more_button(has_more: rx.Var[bool], load_more, testid: str) -> rx.Component:
+    """Asks for the next page of a list, where there is one."""
+    return rx.cond(
+        has_more,
+        rx.el.button(
+            t("nav.more"),
+            type="button",
+            class_name="text-button",
+            on_click=load_more,
+            custom_attrs={"data-testid": testid},
         ),
     )

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from genai_app.components.admin_frame import filter_choice, list_state
+from genai_app.components.admin_frame import filter_choice, list_state, more_button, rows_table
 from genai_app.components.text import of_locale, t
 from genai_app.models import Action, Outcome
 from genai_app.state.audit import AuditRow, AuditState
@@ -90,33 +90,14 @@ def audit_list() -> rx.Component:
             empty=t("audit.empty"),
             icon="scroll-text",
         ),
-        rx.cond(
-            AuditState.rows.length() > 0,
-            rx.el.div(
-                rx.el.table(
-                    rx.el.thead(
-                        rx.el.tr(
-                            *[rx.el.th(t(name), scope="col") for name in heads],
-                            rx.el.th(t("audit.number"), scope="col", class_name="number"),
-                        )
-                    ),
-                    rx.el.tbody(rx.foreach(AuditState.rows, _row)),
-                    class_name="table",
-                ),
-                class_name="table-scroll",
-                role="region",
-                aria_label=t("admin.audit"),
-                tab_index=0,
-            ),
+        rows_table(
+            t("admin.audit"),
+            [
+                *[rx.el.th(t(name), scope="col") for name in heads],
+                rx.el.th(t("audit.number"), scope="col", class_name="number"),
+            ],
+            AuditState.rows,
+            _row,
         ),
-        rx.cond(
-            AuditState.has_more,
-            rx.el.button(
-                t("nav.more"),
-                type="button",
-                class_name="text-button",
-                on_click=AuditState.load_more,
-                custom_attrs={"data-testid": "audit-more"},
-            ),
-        ),
+        more_button(AuditState.has_more, AuditState.load_more, "audit-more"),
     )

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from genai_app.components.admin_frame import filter_choice, list_state
+from genai_app.components.admin_frame import filter_choice, list_state, more_button, rows_table
 from genai_app.components.section import section_error
 from genai_app.components.text import t
 from genai_app.models import Origin, Role
@@ -110,35 +110,14 @@ def people_list() -> rx.Component:
             empty=t("people.empty"),
             icon="users",
         ),
-        rx.cond(
-            PeopleState.rows.length() > 0,
-            rx.el.div(
-                rx.el.table(
-                    rx.el.thead(
-                        rx.el.tr(
-                            *[rx.el.th(t(name), scope="col") for name in heads],
-                            rx.el.th(
-                                rx.el.span(t("people.state"), class_name="visually-hidden"),
-                                scope="col",
-                            ),
-                        )
-                    ),
-                    rx.el.tbody(rx.foreach(PeopleState.rows, _row)),
-                    class_name="table",
-                ),
-                class_name="table-scroll",
-                role="region",
-                aria_label=t("admin.users"),
-                tab_index=0,
-            ),
+        rows_table(
+            t("admin.users"),
+            [
+                *[rx.el.th(t(name), scope="col") for name in heads],
+                rx.el.th(rx.el.span(t("people.state"), class_name="visually-hidden"), scope="col"),
+            ],
+            PeopleState.rows,
+            _row,
         ),
-        rx.cond(
-            PeopleState.has_more,
-            rx.el.button(
-                t("nav.more"),
-                type="button",
-                class_name="text-button",
-                on_click=PeopleState.load_more,
-            ),
-        ),
+        more_button(PeopleState.has_more, PeopleState.load_more, "people-more"),
     )
