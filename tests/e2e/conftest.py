@@ -102,8 +102,11 @@ Browse = Callable[..., Awaitable[BrowserContext]]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def logins() -> dict[tuple[str, str], StorageState]:
-    """What the browser keeps of a login, by product and person. Each logs in once."""
+async def logins() -> dict[tuple[AppProcess, str], StorageState]:
+    """What the browser keeps of a login, by product and person. Each logs in once.
+
+    By the product itself: the address of one that has ended may be another's by now.
+    """
     return {}
 
 
@@ -111,7 +114,7 @@ async def logins() -> dict[tuple[str, str], StorageState]:
 async def browse(
     browser: Browser,
     watch: Watch,
-    logins: dict[tuple[str, str], StorageState],
+    logins: dict[tuple[AppProcess, str], StorageState],
     request: pytest.FixtureRequest,
 ) -> AsyncGenerator[Browse]:
     """Opens contexts of `app`, or of the process given: `await browse("bob", locale="en")`.
@@ -130,7 +133,7 @@ async def browse(
     ) -> BrowserContext:
         name, password = (who, PASSWORDS.get(who, "")) if isinstance(who, str) else who
         process: AppProcess = at or request.getfixturevalue("app")
-        kept = logins.get((process.url, name))
+        kept = logins.get((process, name))
         context = await browser.new_context(base_url=process.url, storage_state=kept, **options)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
@@ -139,7 +142,7 @@ async def browse(
             page = await context.new_page()
             await log_in(page, name, password)
             await page.close()
-            logins[process.url, name] = await context.storage_state()
+            logins[process, name] = await context.storage_state()
         if locale:
             await context.add_cookies(
                 [{"name": "genai_locale", "value": locale, "url": process.url}]
