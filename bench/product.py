@@ -55,6 +55,7 @@ class Bench:
                 llm_url=f"http://127.0.0.1:{self.model_port}",
                 llm_model="bench",
                 rate_limit=NO_LIMIT,
+                llm_max_concurrency=100_000,  # the line is not what is measured
                 log_level="WARNING",
                 **urls,
             )

@@ -55,6 +55,7 @@ from genai_app.services.retention import Retention
 from genai_app.services.review import Reviews
 from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
+from genai_app.services.slots import ModelSlots
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
@@ -103,7 +104,13 @@ def build_services(
     limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
-    generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    slots = ModelSlots(
+        llm.endpoints,
+        redis_url,
+        most=settings.llm_max_concurrency,
+        timeout_s=settings.llm_queue_timeout_s,
+    )
+    generations = Generations(db, llm, cache, slots, sole_process=settings.embedded)
     keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     verified = Verified(db, days=settings.verified_days)
@@ -131,6 +138,7 @@ def build_services(
         audit_log=AuditLog(db, chain),
         limits=limits,
         cache=cache,
+        slots=slots,
         generations=generations,
         chat=Chat(
             db,
@@ -178,6 +186,7 @@ def watch_figures(services: Services) -> None:
         connections_used=lambda: services.db.connections_used,
         connections_most=lambda: services.db.connections_most,
     )
+    services.slots.watch()
 
 
 def settle_garbage_collector() -> None:
@@ -200,6 +209,7 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     if settings.local_accounts:
         await announce_first_admin(services)
+    await services.slots.open()
     await services.generations.open()
     await services.given.open()
     await services.exports.jobs.open()
@@ -223,6 +233,7 @@ async def running_services() -> AsyncGenerator[None]:
             await directory.close()
         await services.exports.jobs.close()
         await services.generations.close()
+        await services.slots.close()
         await services.given.close()
         await llm.aclose()
         await services.keys.close()

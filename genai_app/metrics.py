@@ -83,6 +83,32 @@ _limit_hits = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+_wait_s = Histogram(
+    "genai_model_wait_seconds",
+    "From the wish to call a model server to a free slot at one",
+    buckets=(0.01, *_SLOW_S[:-2]),
+    registry=REGISTRY,
+)
+_slots = Gauge(
+    "genai_model_slots",
+    "Slots at a model server over all processes: in use, and the most there may be",
+    ("endpoint", "state"),
+    registry=REGISTRY,
+)
+_waiting = Gauge(
+    "genai_model_waiting", "Runs of this process that wait for a slot", registry=REGISTRY
+)
+_breaker = Gauge(
+    "genai_model_breaker",
+    "Whether this process asks a model server: 0 it does, 1 it is trying, 2 it does not",
+    ("endpoint",),
+    registry=REGISTRY,
+)
+_failovers = Counter(
+    "genai_model_failovers",
+    "Runs that went on at another model server before their first token",
+    registry=REGISTRY,
+)
 _running = Gauge("genai_answers_running", "Answers being made by this process", registry=REGISTRY)
 _followers = Gauge("genai_followers", "Readers of running answers", registry=REGISTRY)
 _sockets = Gauge("genai_event_sockets", "Open sockets of pages, logged in", registry=REGISTRY)
@@ -171,6 +197,16 @@ def audit_holds(holds: bool) -> None:
     _audit_holds.set(int(holds))
 
 
+def model_waited(seconds: float) -> None:
+    """A run got its slot."""
+    _wait_s.observe(seconds)
+
+
+def failover() -> None:
+    """A run tries another model server."""
+    _failovers.inc()
+
+
 def limit_hit(kind: Literal["rate", "parallel", "login"]) -> None:
     """Somebody was told to wait."""
     _limit_of[kind].inc()
@@ -198,6 +234,20 @@ def watch(
     _sockets.set_function(sockets)
     _pool.labels("used").set_function(connections_used)
     _pool.labels("most").set_function(connections_most)
+
+
+def watch_line(waiting: Callable[[], float]) -> None:
+    """Where the gauge of the line looks when it is read."""
+    _waiting.set_function(waiting)
+
+
+def watch_endpoint(
+    name: str, *, used: Callable[[], float], most: float, breaker: Callable[[], float]
+) -> None:
+    """Where the gauges of a model server look. `name` holds no credentials."""
+    _slots.labels(name, "used").set_function(used)
+    _slots.labels(name, "most").set(most)
+    _breaker.labels(name).set_function(breaker)
 
 
 async def measure_loop() -> None:

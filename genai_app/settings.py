@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     llm_first_token_timeout_s: Seconds = 60
     llm_idle_timeout_s: Seconds = 20
     llm_total_timeout_s: Seconds = 600
+    llm_max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 32
+    llm_queue_timeout_s: Seconds = 60
     llm_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
     llm_context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] = 8192
 

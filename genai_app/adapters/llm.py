@@ -9,18 +9,21 @@
                        model_failed       an error event, or events that cannot be read
                        model_total_timeout
 
-One request is llm_run.py; the events of the two dialects are llm_dialects.py.
+One request is llm_run.py; the events of the two dialects are llm_dialects.py; which server is worth
+asking is llm_endpoints.py. When a run may call at all is decided by whoever hands in `turns`.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 
 import httpx
 import msgspec
+import structlog
 from httpx_aiohttp import AiohttpTransport
 
+from genai_app import metrics
 from genai_app.adapters.llm_dialects import (
     ChatTurn,
     Finish,
@@ -30,6 +33,7 @@ from genai_app.adapters.llm_dialects import (
     openai_body,
     tgi_body,
 )
+from genai_app.adapters.llm_endpoints import Breaker, Endpoint, Turns, refusal_of
 from genai_app.adapters.llm_errors import http_error
 from genai_app.adapters.llm_run import NETWORK_ERRORS, Clock, Run, Unreachable, told
 from genai_app.errors import AppError, ModelUnavailable
@@ -39,17 +43,9 @@ __all__ = ["ChatTurn", "Finish", "LlmClient", "Piece"]
 
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
-REST_S = 5.0  # an endpoint that failed is asked last for this long
 KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
 
-
-@dataclass(slots=True, eq=False)
-class Endpoint:
-    """One model server, without a trailing /v1."""
-
-    url: str
-    in_flight: int = 0
-    rest_until: float = 0.0  # loop time
+log = structlog.get_logger()
 
 
 class _ModelId(msgspec.Struct):
@@ -75,7 +71,7 @@ class LlmClient:
         urls = settings.llm_base_url if base_urls is None else base_urls
         if not urls:
             raise ValueError("no model server is given")
-        self._endpoints = [Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls]
+        self.endpoints = [Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls]
         self._settings = settings
         self._tgi = settings.llm_kind == "tgi" and not settings.demo_model
         self._name = settings.llm_model
@@ -89,12 +85,19 @@ class LlmClient:
         max_tokens: int,
         temperature: float | None = None,
         sampling: Sequence[tuple[str, object]] = (),
+        turns_at: Turns | None = None,
     ) -> AsyncGenerator[Piece | Finish, None]:
         """The answer as it comes. The last item is a `Finish`, else an error is raised.
+
+        A server that fails before the first token is followed by another one, once.
 
         Closing the generator, or cancelling the task that awaits it, closes the connection, which
         ends the generation on the server. A plain `break` closes nothing: use
         `contextlib.aclosing`.
+
+        Args:
+            turns_at: waits for a turn at a server; without it nothing is waited for. The deadlines
+                begin after it.
 
         Raises:
             InvalidInput, ModelUnavailable, ModelFailed: see the top of this module.
@@ -112,33 +115,39 @@ class LlmClient:
                 temperature=temperature,
                 sampling=sampling,
             )
-        clock = Clock(self._settings)
-        endpoint = self._pick(None)
+        clock, failed = Clock(self._settings), None
         try:
             for last_try in (False, True):
                 answer = (TgiAnswer if self._tgi else OpenAiAnswer)(model=name, turns=turns)
-                run = Run(self._http, answer, clock)
-                endpoint.in_flight += 1
-                try:
-                    await run.open(endpoint.url + self._path, body)
-                    while (piece := await run.next()) is not None:
-                        yield piece
-                    yield answer.finish()
-                    return
-                except Unreachable:
-                    endpoint.rest_until = asyncio.get_running_loop().time() + REST_S
-                    if last_try:
-                        raise
-                except ModelUnavailable as error:
-                    if error.code == "model_unknown" and not model:
-                        self._name = self._settings.llm_model  # the server has another one now
-                    raise
-                finally:
-                    endpoint.in_flight -= 1
-                    await run.aclose()
-                if len(self._endpoints) == 1:
+                asked_at = clock.loop.time()
+                async with (turns_at or self._at_once)(failed) as endpoint:
+                    clock.put_off(clock.loop.time() - asked_at)
+                    if failed not in (None, endpoint):
+                        metrics.failover()
+                    run = Run(self._http, answer, clock, endpoint.answered)
+                    try:
+                        await run.open(endpoint.url + self._path, body)
+                        while (piece := await run.next()) is not None:
+                            yield piece
+                        yield answer.finish()
+                        return
+                    except AppError as error:
+                        endpoint.judge(error, begun=answer.begun)
+                        if error.code == "model_unknown" and not model:
+                            self._name = self._settings.llm_model  # the server has another one now
+                        if last_try or not _is_worth_another(error, begun=answer.begun):
+                            raise
+                        log.warning(
+                            "llm.trying_again",
+                            endpoint=endpoint.name,
+                            code=error.code,
+                            detail=error.detail,
+                        )
+                        failed = endpoint
+                    finally:
+                        await run.aclose()
+                if len(self.endpoints) == 1:
                     await asyncio.sleep(RETRY_PAUSE_S)
-                endpoint = self._pick(endpoint)
         finally:
             clock.deadline.close()
 
@@ -146,11 +155,16 @@ class LlmClient:
         """`GENAI_LLM_MODEL`, or the first model the server names; asked once.
 
         Raises:
-            ModelUnavailable: no server tells.
+            ModelUnavailable: no server tells, or none is worth asking now.
         """
         if not self._name:
+            if refusal := refusal_of(self.endpoints, 0):
+                raise refusal
             timeout_s = self._settings.llm_first_token_timeout_s
             answers = await self._ask_all(timeout_s)
+            for endpoint, answer in zip(self.endpoints, answers, strict=True):
+                if isinstance(answer, AppError) and endpoint.breaker is not Breaker.OPEN:
+                    endpoint.judge(answer, begun=False)
             names = [answer for answer in answers if isinstance(answer, str)]
             if not names:
                 raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
@@ -175,6 +189,15 @@ class LlmClient:
         if not any(isinstance(answer, str) for answer in answers):
             raise answers[0] if isinstance(answers[0], ModelUnavailable) else ModelUnavailable()
 
+    async def check_endpoint(self, endpoint: Endpoint) -> None:
+        """
+        Raises:
+            AppError: this server does not answer as a model server within 2 s.
+        """
+        answer = await self._ask_name(endpoint, CHECK_TIMEOUT_S)
+        if isinstance(answer, AppError):
+            raise answer
+
     async def aclose(self) -> None:
         """Close every connection; streams that still run are cut."""
         await self._http.aclose()
@@ -183,17 +206,27 @@ class LlmClient:
     def _path(self) -> str:
         return "/generate_stream" if self._tgi else "/v1/chat/completions"
 
-    def _pick(self, failed: Endpoint | None) -> Endpoint:
-        """The endpoint with the least work that has not failed just now, and not `failed`."""
-        now = asyncio.get_running_loop().time()
-        others = [endpoint for endpoint in self._endpoints if endpoint is not failed]
-        return min(
-            others or self._endpoints, key=lambda each: (each.rest_until > now, each.in_flight)
-        )
+    @asynccontextmanager
+    async def _at_once(self, failed: Endpoint | None) -> AsyncGenerator[Endpoint]:
+        """The endpoint with the least work that has not failed just now, and is not `failed`."""
+        if refusal := refusal_of(self.endpoints, 0):
+            raise refusal
+        offered = [each for each in self.endpoints if each.offer()]
+        if not offered:
+            raise ModelUnavailable("a probe is under way")
+        endpoint = min(offered, key=lambda each: (each is failed, each.rests, each.in_flight))
+        for each in offered:
+            if each is not endpoint:
+                each.withdraw()
+        probe = endpoint.begin()
+        try:
+            yield endpoint
+        finally:
+            endpoint.end(probe=probe)
 
     async def _ask_all(self, timeout_s: float) -> list[str | AppError]:
         """Per endpoint, in their order, the name of its model or why there is none."""
-        asked = (self._ask_name(each, timeout_s) for each in self._endpoints)
+        asked = (self._ask_name(each, timeout_s) for each in self.endpoints)
         return list(await asyncio.gather(*asked))
 
     async def _ask_name(self, endpoint: Endpoint, timeout_s: float) -> str | AppError:
@@ -211,6 +244,11 @@ class LlmClient:
             return ModelUnavailable(told(error))
         except (ValueError, IndexError) as error:
             return ModelUnavailable(f"no model named in {path}: {type(error).__name__}")
+
+
+def _is_worth_another(error: AppError, *, begun: bool) -> bool:
+    """Whether a second try makes sense: nothing was shown, and the server is not the last word."""
+    return isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

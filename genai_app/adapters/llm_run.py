@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import aiohttp
 import httpx
@@ -35,12 +35,25 @@ class Clock:
         self.total_at = now + settings.llm_total_timeout_s
         self.idle_s = settings.llm_idle_timeout_s
 
+    def put_off(self, seconds: float) -> None:
+        """Waiting for a turn is no time of the model's."""
+        self.first_token_at += seconds
+        self.total_at += seconds
+
 
 class Run:
-    """One request to one endpoint."""
+    """One request to one endpoint. `begun` is called at its first sign of life, once."""
 
-    def __init__(self, http: httpx.AsyncClient, answer: Answer, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        answer: Answer,
+        clock: Clock,
+        begun: Callable[[], None],
+    ) -> None:
         self._http = http
+        self._begun = begun
+        self._is_begun = False
         self._answer = answer
         self._clock = clock
         self._deadline = clock.deadline
@@ -99,6 +112,9 @@ class Run:
             if events:  # a comment is no sign of life of the model
                 idle_at = clock.loop.time() + clock.idle_s
                 piece = answer.read(events)
+                if answer.begun and not self._is_begun:
+                    self._is_begun = True
+                    self._begun()
                 if piece is not None:
                     return piece
         if answer.failure is not None:

@@ -28,13 +28,24 @@ def growing_answer() -> rx.Component:
             markdown_tail(text=tail),
             rx.cond(
                 blocks[0] == "",
-                rx.el.div(
-                    rx.el.span(),
-                    rx.el.span(),
-                    rx.el.span(),
-                    class_name="thinking",
-                    role="status",
-                    aria_label=t("chat.thinking"),
+                rx.cond(
+                    StreamState.place > 0,
+                    rx.el.p(
+                        rx.icon("hourglass", size=15, aria_hidden=True),
+                        rx.el.span(t("chat.in_line", place=StreamState.place)),
+                        class_name="in-line",
+                        role="status",
+                        aria_live="polite",
+                        custom_attrs={"data-testid": "in-line"},
+                    ),
+                    rx.el.div(
+                        rx.el.span(),
+                        rx.el.span(),
+                        rx.el.span(),
+                        class_name="thinking",
+                        role="status",
+                        aria_label=t("chat.thinking"),
+                    ),
                 ),
             ),
         ),

@@ -198,14 +198,28 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
             rx.icon("circle-check", size=16, class_name="good", aria_hidden=True),
             rx.icon("circle-x", size=16, class_name="bad", aria_hidden=True),
         ),
-        rx.el.span(rx.match(row.name, *names, row.name)),
+        rx.el.span(
+            rx.match(row.name, *names, row.name),
+            rx.cond(
+                row.endpoint != "",
+                rx.el.span(
+                    f" {row.endpoint} · ",
+                    rx.cond(
+                        row.paused,
+                        t("health.paused"),
+                        t("health.slots", used=row.used, most=row.most),
+                    ),
+                    class_name="quiet",
+                ),
+            ),
+        ),
         rx.el.span(
             rx.cond(
                 row.up, t("health.up", milliseconds=row.milliseconds.to_string()), t("health.down")
             ),
             class_name="quiet number",
         ),
-        key=row.name,
+        key=row.name + row.endpoint,
         class_name="share",
         custom_attrs={"data-testid": "health"},
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from genai_app.services.review import Reviews
     from genai_app.services.search import Search
     from genai_app.services.sessions import Sessions
+    from genai_app.services.slots import ModelSlots
     from genai_app.services.tokens import Tokens
     from genai_app.services.users import Users
     from genai_app.services.verdicts import Verdicts
@@ -58,6 +59,7 @@ class Services:
     audit_log: "AuditLog"
     limits: "Limits"
     cache: "AnswerCache"
+    slots: "ModelSlots"
     generations: "Generations"
     chat: "Chat"
     history: "History"

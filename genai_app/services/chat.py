@@ -152,13 +152,19 @@ class Chat:
             await self._generations.stop(answer.id)
 
     async def follow(
-        self, actor: Actor, answer_id: object, *, from_length: int = 0, pause_s: float = 0.0
+        self,
+        actor: Actor,
+        answer_id: object,
+        *,
+        from_length: int = 0,
+        pause_s: float = 0.0,
+        places: bool = False,
     ) -> AsyncGenerator[Increment]:
         """What is there of an answer, then what comes. Raises NotFound. See Generations.follow."""
         async with self._db.read() as session:
             answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
         async for increment in self._generations.follow(
-            answer.id, from_length=from_length, pause_s=pause_s
+            answer.id, from_length=from_length, pause_s=pause_s, places=places
         ):
             yield increment
 

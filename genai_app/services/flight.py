@@ -14,6 +14,7 @@ from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
 from genai_app.models import Source, Status
 from genai_app.services.answers import End
 from genai_app.services.cache import Key
+from genai_app.services.slots import ModelSlots
 from genai_app.text import clean_text
 
 MAX_ANSWER_CHARS = 400_000
@@ -42,6 +43,7 @@ class LiveAnswer:
     context: bytes | None = None
     begun_at: datetime = field(default_factory=clock.now)
     text: str = ""
+    place: int = 0  # in the line before the model servers; 0 when it does not wait there
     status: Status = Status.RUNNING
     joined: bool = False
     first_token_at: datetime | None = None
@@ -89,6 +91,7 @@ class Flight:
         self.key = key
         self.text = ""
         self.tokens = 0
+        self.place = 0
         self.first_token_at: datetime | None = None
         self.finish: Finish | None = None
         self.task: asyncio.Task[None] | None = None
@@ -96,7 +99,9 @@ class Flight:
         self._whole = whole
         self._aboard: dict[LiveAnswer, asyncio.Future[None]] = {}
 
-    async def carry(self, live: LiveAnswer, llm: LlmClient, request: Request) -> None:
+    async def carry(
+        self, live: LiveAnswer, llm: LlmClient, slots: ModelSlots, request: Request
+    ) -> None:
         """Write `live` until the run ends, or the answer is stopped; begin the run if nobody has.
 
         Returns with the end in `task`, or with `live.stop_asked`.
@@ -105,9 +110,11 @@ class Flight:
         live.joined = self.task is not None
         left = self._aboard[live] = asyncio.get_running_loop().create_future()
         if self.task is None:
-            self.task = asyncio.create_task(self._run(llm, request))
+            self.task = asyncio.create_task(self._run(llm, slots, request))
         elif self.text:
             self._tell(live)
+        else:
+            self._place(live)
         if live.stop_asked:
             self.leave(live)
         try:
@@ -144,13 +151,14 @@ class Flight:
         """The model has said all it had to say."""
         return self.finish is not None and self.finish.reason == "stop" and bool(self.text)
 
-    async def _run(self, llm: LlmClient, request: Request) -> None:
+    async def _run(self, llm: LlmClient, slots: ModelSlots, request: Request) -> None:
         stream = llm.stream(
             request.turns,
             model=request.model,
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             sampling=request.sampling,
+            turns_at=slots.turns(self._moved),
         )
         async with aclosing(stream) as pieces:
             async for piece in pieces:
@@ -167,6 +175,16 @@ class Flight:
                     break
         if self.complete:
             await self._whole(self)
+
+    def _moved(self, place: int) -> None:
+        """The run stands at another place in line; 0: it has left it."""
+        self.place = place
+        for live in self._aboard:
+            self._place(live)
+
+    def _place(self, live: LiveAnswer) -> None:
+        live.place = self.place
+        live.wake()
 
     def _tell(self, live: LiveAnswer) -> None:
         live.text = self.text

@@ -23,6 +23,7 @@ from genai_app.services.cache import AnswerCache, CachedAnswer, Key
 from genai_app.services.context import digest
 from genai_app.services.flight import Flight, LiveAnswer, Request
 from genai_app.services.loops import every
+from genai_app.services.slots import ModelSlots
 
 log = structlog.get_logger()
 
@@ -38,11 +39,12 @@ SOLE_DRAIN_S = 5.0  # on a laptop Ctrl-C should not wait for a long answer
 @dataclass(frozen=True, slots=True)
 class Increment:
     """New text of an answer, and the state it is in once the text is read; on the last one, its
-    end."""
+    end. `place`: in the line before the model servers, 0 when it does not wait there."""
 
     text: str
     status: Status
     end: End | None = None
+    place: int = 0
 
 
 def _nothing() -> None:
@@ -54,17 +56,25 @@ class Generations:
 
     Args:
         cache: keeps complete answers of runs that have a key.
+        slots: what a run waits for before it calls the model.
         sole_process: no other process uses this database, so runs found at the start are orphans.
     """
 
     def __init__(
-        self, db: Database, llm: LlmClient, cache: AnswerCache, *, sole_process: bool
+        self,
+        db: Database,
+        llm: LlmClient,
+        cache: AnswerCache,
+        slots: ModelSlots,
+        *,
+        sole_process: bool,
     ) -> None:
         self._answers = Answers(
             db, owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         )
         self._llm = llm
         self._cache = cache
+        self._slots = slots
         self._flights: dict[Key, Flight] = {}
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
@@ -176,14 +186,20 @@ class Generations:
     # --- reading ------------------------------------------------------------
 
     async def follow(
-        self, message_id: uuid.UUID, *, from_length: int = 0, pause_s: float = 0.0
+        self,
+        message_id: uuid.UUID,
+        *,
+        from_length: int = 0,
+        pause_s: float = 0.0,
+        places: bool = False,
     ) -> AsyncGenerator[Increment]:
         """The text from `from_length` characters on, then what comes, until a final state.
 
         Args:
             pause_s: the least time between two increments; a page need not be drawn per token.
+            places: also where it stands in line, as increments without text.
         """
-        seen = max(from_length, 0)
+        seen, shown = max(from_length, 0), 0
         live = self._live.get(message_id)
         with metrics.following():
             if live is None:
@@ -192,14 +208,16 @@ class Generations:
                 return
             while True:
                 text, status = live.text[seen:], live.status
-                if text or status is not Status.RUNNING:
-                    seen += len(text)
-                    yield Increment(text, status, live.end)
+                place = live.place if places else 0
+                if text or status is not Status.RUNNING or place != shown:
+                    seen, shown = seen + len(text), place
+                    yield Increment(text, status, live.end, place)
                     if status is not Status.RUNNING:
                         return
                     if pause_s:
                         await asyncio.sleep(pause_s)
-                if len(live.text) <= seen and live.status is Status.RUNNING:
+                same = not places or live.place == shown
+                if len(live.text) <= seen and live.status is Status.RUNNING and same:
                     await live.changed()
 
     async def _follow_saved(
@@ -223,7 +241,7 @@ class Generations:
     async def _run(self, live: LiveAnswer, request: Request, flight: Flight) -> None:
         flight.holders -= 1
         try:
-            await flight.carry(live, self._llm, request)
+            await flight.carry(live, self._llm, self._slots, request)
         finally:
             self._forget(flight)
         status, code = self._end_state(live, flight)

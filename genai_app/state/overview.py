@@ -13,7 +13,7 @@ from genai_app.i18n import LOCALES, translate
 from genai_app.models import Source
 from genai_app.services import services
 from genai_app.services.acting import acting
-from genai_app.services.health import check_dependencies
+from genai_app.services.health import Health, check_dependencies
 from genai_app.services.overview import Overview, Period, Point
 from genai_app.state.dates import day_text
 from genai_app.state.presence import Page
@@ -51,9 +51,15 @@ class Share:
 
 @dataclass
 class HealthRow:
+    """`endpoint`, `used`, `most`, `paused`: of a model server, else empty."""
+
     name: str
     up: bool
     milliseconds: int
+    endpoint: str = ""
+    used: int = 0
+    most: int = 0
+    paused: bool = False
 
 
 class OverviewState(rx.State):
@@ -101,7 +107,7 @@ class OverviewState(rx.State):
         actor, page = acting(), Page()
         while True:
             found = await check_dependencies(services())
-            rows = [HealthRow(f.name, f.up, max(1, round(f.seconds * 1000))) for f in found]
+            rows = [health_row(each) for each in found]
             async with self:
                 self.health = rows
             await asyncio.sleep(REFRESH_S)
@@ -147,6 +153,13 @@ class OverviewState(rx.State):
         self.last_label = label(found.points[-1].begin, hourly=hourly)
         self.by_department = shares(found.departments)
         self.by_model = shares(found.models)
+
+
+def health_row(found: Health) -> HealthRow:
+    row = HealthRow(found.name, found.up, max(1, round(found.seconds * 1000)), found.endpoint)
+    if found.load is not None:
+        row.used, row.most, row.paused = found.load.used, found.load.most, found.load.paused
+    return row
 
 
 def bar(place: int, point: Point, highest: int, *, hourly: bool) -> Bar:

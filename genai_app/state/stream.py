@@ -71,6 +71,7 @@ class StreamState(rx.State):
 
 for _name in slot_names():
     StreamState.add_var(_name, str, "")
+StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does not wait
 
 _STATE = StreamState.get_full_name()
 
@@ -78,25 +79,34 @@ _STATE = StreamState.get_full_name()
 async def _show_growing(message_id: str) -> None:
     """Write increments to the page until the answer ends; none to a page that took its place, which
     is written by its own event."""
-    live, seen = LiveText(), 0
+    live, seen, place = LiveText(), 0, 0
     context, page = EventContext.get(), Page()
     if page.is_there:
-        await _emit(context, live)
+        await _emit(context, live, 0)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
-        increments = services().chat.follow(acting(), message_id, from_length=seen, pause_s=pause_s)
+        increments = services().chat.follow(
+            acting(), message_id, from_length=seen, pause_s=pause_s, places=True
+        )
         try:
             async with aclosing(increments):
                 async for increment in increments:
                     seen += len(increment.text)
                     live.feed(increment.text)
-                    if increment.text and page.is_there:
-                        await _emit(context, live)
+                    moved = increment.place if increment.place != place else None
+                    place = increment.place
+                    if (increment.text or moved is not None) and page.is_there:
+                        await _emit(context, live, moved)
             return
         except StorageUnavailable:
             await asyncio.sleep(RETRY_S)
 
 
-async def _emit(context: EventContext, live: LiveText) -> None:
-    changed = {name + FIELD_MARKER: value for name, value in live.changes().items()}
+async def _emit(context: EventContext, live: LiveText, place: int | None) -> None:
+    """Send what changed. `place`: None where it did not."""
+    changed: dict[str, str | int] = {
+        name + FIELD_MARKER: value for name, value in live.changes().items()
+    }
+    if place is not None:
+        changed["place" + FIELD_MARKER] = place
     await context.emit_delta({_STATE: changed})

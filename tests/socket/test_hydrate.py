@@ -93,7 +93,7 @@ VARS = {
         "review_off",
     },
     "dialog_export_state": {"error_code", "making"},
-    "stream_state": SLOTS,
+    "stream_state": SLOTS | {"place"},
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {

@@ -31,6 +31,7 @@ from genai_app.services.chat import Chat, Turn
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
+from genai_app.services.slots import ModelSlots
 from genai_app.services.verdicts import Verdicts
 from genai_app.services.verified import Verified
 from tests.fakes.model_records import RequestRecord
@@ -48,6 +49,7 @@ class Talk:
     limits: Limits
     verified: Verified
     verdicts: Verdicts
+    slots: ModelSlots
 
     async def ask(self, actor: Actor, text: str = "Hello?", dialog_id: object = None) -> Turn:
         """A question that was not sent before."""

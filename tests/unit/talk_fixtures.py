@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
+from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.notations import parse_limit
@@ -18,6 +19,7 @@ from genai_app.services.generation import Generations
 from genai_app.services.given import Given
 from genai_app.services.history import History
 from genai_app.services.limits import Limits
+from genai_app.services.slots import ModelSlots
 from genai_app.services.verdicts import Verdicts
 from genai_app.services.verified import Verified
 from tests.fakes.model_reading import MakeLlm
@@ -55,6 +57,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     checkpoints and renews no lease."""
     made: list[Generations] = []
     opened_given: list[Given] = []
+    lines: list[ModelSlots] = []
 
     async def make(
         *,
@@ -69,6 +72,10 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         rate: str = "100000/minute",
         max_parallel: int = 0,
         storage: LimitStorage | None = None,
+        llm: LlmClient | None = None,
+        redis_url: str | None = None,
+        slots: int = 1000,
+        queue_timeout_s: float = 60,
     ) -> Talk:
         database = at or db
         cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
@@ -78,7 +85,11 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
             max_parallel=max_parallel,
         )
-        generations = Generations(database, make_llm(), cache, sole_process=sole_process)
+        llm = llm or make_llm()
+        line = ModelSlots(llm.endpoints, redis_url, most=slots, timeout_s=queue_timeout_s)
+        await line.open()
+        lines.append(line)
+        generations = Generations(database, llm, cache, line, sole_process=sole_process)
         made.append(generations)
         if opened:
             await generations.open()
@@ -97,13 +108,16 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             max_tokens=max_tokens,
             system_prompt=system_prompt,
         )
-        return Talk(database, generations, chat, History(database), limits, verified, verdicts)
+        history = History(database)
+        return Talk(database, generations, chat, history, limits, verified, verdicts, line)
 
     yield make
     for given in opened_given:
         await given.close()
     for generations in made:
         await generations.close()
+    for line in lines:
+        await line.close()
 
 
 @pytest_asyncio.fixture

@@ -45,7 +45,7 @@ ENDS: dict[str, tuple[Sequence[Step], Status, str | None, str, int]] = {
     "error first": ((ErrorEvent(),), Status.FAILED, "model_failed", "", 0),
     "context": ((TOO_LONG,), Status.FAILED, "context_too_long", "", 0),
     "refused": ((Refuse(400, "no"),), Status.FAILED, "model_refused", "", 0),
-    "busy": ((Refuse(429),), Status.FAILED, "model_busy", "", 0),
+    "busy": ((Refuse(429, retry_after="600"),), Status.FAILED, "model_busy", "", 0),
     "key": ((Refuse(401),), Status.FAILED, "model_auth", "", 0),
 }
 

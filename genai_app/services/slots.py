@@ -1,0 +1,383 @@
+"""How many model runs go on at once at each model server, over all processes; whose turn is next.
+
+A run takes a slot before the model is called and gives it back at its end. Where none is free it
+waits in line, first come first served, for a bounded time. With Redis slots and line are shared
+(adapters/redis_slots.py); without it, and while Redis is away, this process grants its own share of
+the slots, so that the total stays bounded. See docs/adr/0022-model-slots.md.
+"""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import structlog
+
+from genai_app import metrics
+from genai_app.adapters.llm_endpoints import MANY, Breaker, Endpoint, Turns, refusal_of
+from genai_app.adapters.redis_slots import Answer, Asked, SharedSlots, Told
+from genai_app.errors import ModelUnavailable, Unavailable
+from genai_app.services.line import Run, share_out
+from genai_app.services.loops import every
+
+log = structlog.get_logger()
+
+RENEW_S = 2.0  # a fifth of the lease
+LINE_S = 0.15  # between two looks at a line in which somebody waits
+LINE_PER_RUN_S = 0.0005  # a long line is looked at less often
+GIVE_BACK_S = 0.2  # so long what is over waits for company, while nobody here waits for it
+REST_S = 2.0  # a Redis that failed is left alone for this long
+LINE_PER_SLOT = 16
+BREAKERS = tuple(Breaker)
+BUSY_RETRY_AFTER_S = 10
+
+
+class ModelSlots:
+    """
+    Args:
+        endpoints: the model servers.
+        redis_url: None: this process is the only one.
+        most: slots of each endpoint.
+        timeout_s: the longest wait of a run, over both of its tries.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        redis_url: str | None,
+        *,
+        most: int,
+        timeout_s: float,
+    ) -> None:
+        self._endpoints = endpoints
+        self._most = most
+        self._timeout_s = timeout_s
+        self._line_most = LINE_PER_SLOT * most * len(endpoints)
+        self._process = uuid.uuid4().hex[:12]
+        self._number = 0
+        self._shared = None
+        if redis_url:
+            self._shared = SharedSlots(
+                redis_url,
+                [each.url for each in endpoints],
+                process=self._process,
+                most=most,
+                line_most=self._line_most,
+            )
+        self._alone = self._shared is None  # this process decides by itself
+        self._away_until = 0.0  # loop time until which Redis is left alone
+        self._processes = 1
+        self._since = 0
+        self._top = 0  # the highest rank that was heard of
+        self._used = [0] * len(endpoints)  # over all processes, as last heard
+        self._line: list[Run] = []
+        self._held: dict[str, int] = {}
+        self._over: list[str] = []
+        self._giving: asyncio.TimerHandle | None = None  # until they are told what is over
+        self._wake = asyncio.Event()
+        self._renew_at = 0.0
+        self._loop: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Say that this process is there, and begin the background loop."""
+        if self._shared:
+            await self._tell()
+        self._loop = asyncio.create_task(every(0, self._round), name="model slots")
+
+    async def close(self) -> None:
+        """Give back what is left."""
+        if self._loop is not None:
+            self._loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop
+        if self._giving is not None:
+            self._giving.cancel()
+        if self._shared:
+            if not self._alone:
+                await self._tell()
+            await self._shared.aclose()
+
+    # --- what the others see --------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Runs of this process that wait."""
+        return len(self._line)
+
+    @property
+    def most(self) -> int:
+        """Slots of each endpoint."""
+        return self._most
+
+    def used(self, number: int) -> int:
+        """Slots of an endpoint that are taken over all processes, a moment ago."""
+        return self._here()[number] if self._alone else self._used[number]
+
+    def watch(self) -> None:
+        """Tell the metrics where to look."""
+        metrics.watch_line(lambda: len(self._line))
+        for number, endpoint in enumerate(self._endpoints):
+            metrics.watch_endpoint(
+                endpoint.name,
+                used=partial(self.used, number),
+                most=self._most,
+                breaker=lambda endpoint=endpoint: BREAKERS.index(endpoint.breaker),
+            )
+
+    def turns(self, moved: Callable[[int], None]) -> Turns:
+        """Turns for one model run, for its first try and its second.
+
+        Args:
+            moved: told of each new place in line, from 1 on, and of 0 when it waits no more.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        rank = 0
+
+        @asynccontextmanager
+        async def turn(failed: Endpoint | None) -> AsyncGenerator[Endpoint]:
+            nonlocal rank
+            avoid = None if failed is None else self._endpoints.index(failed)
+            self._number += 1
+            run = Run(f"{self._process}.{self._number}", rank, avoid, deadline, moved)
+            endpoint = await self._take(run)
+            rank = run.rank  # who was in line once does not begin at its end again
+            try:
+                yield endpoint
+            finally:
+                self._give_back(run)
+
+        return turn
+
+    # --- one run --------------------------------------------------------------
+
+    async def _take(self, run: Run) -> Endpoint:
+        """Wait until it is the run's turn.
+
+        Raises:
+            ModelUnavailable: no server is worth waiting for; the line is full; it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time()
+        if refusal := self._refusal(run):
+            raise refusal
+        self._line.append(run)
+        try:
+            if not self._alone:
+                await self._ask([run])
+            if self._alone:
+                self._join_here(run)
+            if not run.turn.done():
+                self._wake.set()
+            async with asyncio.timeout_at(run.deadline):
+                endpoint = await run.turn
+        except TimeoutError:
+            self._leave(run)
+            raise _busy("waited too long") from None
+        except BaseException:
+            self._leave(run)
+            raise
+        metrics.model_waited(loop.time() - begun_at)
+        return endpoint
+
+    def _leave(self, run: Run) -> None:
+        """It waits no more, and makes no use of a turn that came at this very moment."""
+        if run.turn.done() and not run.turn.cancelled():
+            run.turn.exception()  # asked for: else asyncio reports it
+        run.turn.cancel()
+        if run.endpoint is not None:
+            self._give_back(run)
+            return
+        self._line.remove(run)
+        run.stand_at(0)
+        self._end(run.id)
+
+    def _grant(self, run: Run, number: int) -> None:
+        """It is the run's turn."""
+        run.endpoint = number
+        run.probe = self._endpoints[number].begin()
+        self._held[run.id] = number
+        self._line.remove(run)
+        run.turn.set_result(self._endpoints[number])
+        run.stand_at(0)
+
+    def _give_back(self, run: Run) -> None:
+        """The run is over."""
+        assert run.endpoint is not None  # it had a turn
+        self._endpoints[run.endpoint].end(probe=run.probe)
+        del self._held[run.id]
+        run.endpoint = None
+        self._end(run.id)
+
+    def _end(self, run_id: str) -> None:
+        """What it had is free: for who is in line here, and for the others in a moment."""
+        if self._shared:
+            self._over.append(run_id)
+        if self._alone:
+            self._serve_here()
+        elif self._line:
+            self._wake.set()
+        elif self._giving is None:
+            later = asyncio.get_running_loop().call_later
+            self._giving = later(GIVE_BACK_S, self._wake.set)
+
+    def _refusal(self, run: Run) -> ModelUnavailable | None:
+        """Why it is in vain to wait any longer."""
+        return refusal_of(self._endpoints, run.deadline - asyncio.get_running_loop().time())
+
+    # --- the line -------------------------------------------------------------
+
+    async def _round(self) -> None:
+        """Look once at all who wait and at all that is held."""
+        await self._until_due()
+        for run in self._line:
+            if refusal := self._refusal(run):
+                run.refuse(refusal)
+        if not self._alone:
+            # runs that no server takes now hold up nobody else's
+            asks = any(each.takes for each in self._endpoints)
+            await self._tell([run for run in self._line if run.waits and asks])
+        elif self._shared and asyncio.get_running_loop().time() >= self._away_until:
+            await self._tell()
+        if self._alone:
+            self._serve_here()
+
+    async def _until_due(self) -> None:
+        if self._line:
+            pause_s = LINE_S + len(self._line) * LINE_PER_RUN_S
+        elif self._shared:
+            pause_s = RENEW_S
+        else:
+            pause_s = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
+        self._wake.clear()
+        if self._giving is not None:
+            self._giving.cancel()
+            self._giving = None
+
+    async def _tell(self, runs: Sequence[Run] = ()) -> None:
+        """Tell Redis what is over and what is held, and ask about `runs`. One call at a time: else
+        what is over could be renewed by an earlier call."""
+        now = asyncio.get_running_loop().time()
+        over, self._over = self._over, []
+        held = list(self._held.items()) if self._alone or now >= self._renew_at else None
+        if held is not None:
+            self._renew_at = now + RENEW_S
+        if not await self._ask(runs, over=over, held=held):
+            # done or not: what is over is said again; what was granted ends with its lease
+            self._over = [*over, *self._over]
+            self._renew_at = 0.0
+
+    async def _ask(
+        self,
+        runs: Sequence[Run],
+        *,
+        over: Sequence[str] = (),
+        held: Sequence[tuple[str, int]] | None = None,
+    ) -> bool:
+        """Ask Redis whose turn it is among `runs`. Returns whether it answered."""
+        assert self._shared
+        offers = [each.offer() if runs else 0 for each in self._endpoints]
+        for run in runs:
+            run.asking = True
+        try:
+            answer = await self._shared.step(
+                over=over,
+                held=held,
+                room=[(o, each.rests) for o, each in zip(offers, self._endpoints, strict=True)],
+                asked=[Asked(run.id, run.rank, run.avoid) for run in runs],
+                processes=self._processes,
+                top=self._top,
+                since=self._since,
+            )
+        except Unavailable as error:
+            self._note_away(error)
+            return False
+        else:
+            self._note(answer)
+            for run, told in zip(runs, answer.told, strict=True):
+                self._note_run(run, told)
+            return True
+        finally:
+            for run in runs:
+                run.asking = False
+            self._take_back(offers, [run.endpoint for run in runs])
+
+    def _note(self, answer: Answer) -> None:
+        self._processes, self._used = answer.processes, answer.used
+        if answer.since != self._since:
+            self._since = answer.since
+            self._renew_at = 0.0  # it was emptied: it has to know what is held
+            self._wake.set()
+        if self._alone:
+            self._alone = False
+            self._wake.set()
+            log.info("slots.redis_back")
+
+    def _note_run(self, run: Run, told: Told) -> None:
+        run.rank = told.rank
+        self._top = max(self._top, told.rank)
+        if run.turn.done():  # stopped, or out of time, while it was asked about
+            self._end(run.id)
+        elif told.endpoint is not None:
+            self._grant(run, told.endpoint)
+        elif told.place:
+            run.stand_at(told.place)
+        else:
+            run.refuse(_busy("the line is full"))
+
+    def _note_away(self, error: Unavailable) -> None:
+        self._away_until = asyncio.get_running_loop().time() + REST_S
+        if not self._alone:
+            self._alone = True
+            log.warning("slots.redis_away", detail=error.detail, slots_here=self._share())
+        self._wake.set()
+
+    def _take_back(self, offers: Sequence[int], granted: Sequence[int | None]) -> None:
+        """Probes that were offered and that nobody got."""
+        for number, offer in enumerate(offers):
+            if 0 < offer < MANY and number not in granted:
+                self._endpoints[number].withdraw()
+
+    # --- without Redis --------------------------------------------------------
+
+    def _share(self) -> int:
+        """Slots of each endpoint that this process may fill by itself."""
+        return max(1, self._most // max(1, self._processes))
+
+    def _here(self) -> Counter[int]:
+        """Slots that this process holds, by endpoint."""
+        return Counter(self._held.values())
+
+    def _join_here(self, run: Run) -> None:
+        """Give a run its rank, and its turn where it may have it at once.
+
+        Whose turn it is, is decided here, as by `rank_of` in the script of Redis.
+        """
+        if not run.rank:
+            self._top += 1
+            run.rank = self._top
+        self._serve_here()
+        if len(self._line) > self._line_most:
+            run.refuse(_busy("the line is full"))
+
+    def _serve_here(self) -> None:
+        """Give free slots to the first in line, and tell the others their place."""
+        share, here = self._share(), self._here()
+        offers = [each.offer() if self._line else 0 for each in self._endpoints]
+        room = [min(offer, share - here[number]) for number, offer in enumerate(offers)]
+        granted: list[int] = []
+
+        def grant(run: Run, number: int) -> None:
+            granted.append(number)
+            self._grant(run, number)
+
+        share_out(self._line, room, here, self._endpoints, grant)
+        self._take_back(offers, granted)
+
+
+def _busy(detail: str) -> ModelUnavailable:
+    return ModelUnavailable(detail, code="model_busy", retry_after_s=BUSY_RETRY_AFTER_S)
