@@ -138,7 +138,8 @@ for _, one in ipairs(asked) do
 end
 for n = 1, 5 do redis.call('PEXPIRE', KEYS[n], keep) end
 
-local answer = {redis.call('ZCARD', processes), since}
+local answer =
+  {redis.call('ZCARD', processes), since, tonumber(redis.call('GET', counter) or 0)}
 for n = 1, endpoints do answer[#answer + 1] = redis.call('ZCARD', slots(n)) end
 for _, one in ipairs(asked) do
   answer[#answer + 1] = one.rank
@@ -170,11 +171,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`since`: another number than before: Redis was emptied. `used`: slots that are taken, by
-    endpoint, over all processes. `told`: as it was asked."""
+    """`since`: another number than before: Redis was emptied. `top`: the highest rank. `used`:
+    slots that are taken, by endpoint, over all processes. `told`: as it was asked."""
 
     processes: int
     since: int
+    top: int
     used: list[int]
     told: list[Told]
 
@@ -241,9 +243,10 @@ class SharedSlots:
         count = len(room)
         told = [
             Told(rank, at - 1 if at > 0 else None, place)
-            for rank, at, place in zip(*[iter(answer[2 + count :])] * 3, strict=True)
+            for rank, at, place in zip(*[iter(answer[3 + count :])] * 3, strict=True)
         ]
-        return Answer(answer[0], answer[1], answer[2 : 2 + count], told)
+        processes, since, top = answer[:3]
+        return Answer(processes, since, top, answer[3 : 3 + count], told)
 
     async def aclose(self) -> None:
         await self._client.aclose()

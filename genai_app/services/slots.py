@@ -20,7 +20,6 @@ from genai_app.adapters.llm_endpoints import MANY, Breaker, Endpoint, Turns, ref
 from genai_app.adapters.redis_slots import Answer, Asked, SharedSlots, Told
 from genai_app.errors import ModelUnavailable, Unavailable
 from genai_app.services.line import Run, share_out
-from genai_app.services.loops import every
 
 log = structlog.get_logger()
 
@@ -78,20 +77,23 @@ class ModelSlots:
         self._giving: asyncio.TimerHandle | None = None  # until they are told what is over
         self._wake = asyncio.Event()
         self._renew_at = 0.0
+        self._asking: set[asyncio.Task[bool]] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def open(self) -> None:
         """Say that this process is there, and begin the background loop."""
         if self._shared:
             await self._tell()
-        self._loop = asyncio.create_task(every(0, self._round), name="model slots")
+        self._loop = asyncio.create_task(self._keep(), name="model slots")
 
     async def close(self) -> None:
         """Give back what is left."""
+        self._closed = True
+        self._wake.set()
         if self._loop is not None:
-            self._loop.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._loop
+            await self._loop
+        await asyncio.gather(*self._asking, return_exceptions=True)
         if self._giving is not None:
             self._giving.cancel()
         if self._shared:
@@ -165,7 +167,11 @@ class ModelSlots:
         self._line.append(run)
         try:
             if not self._alone:
-                await self._ask([run])
+                # in a task of its own: a cancellation in the middle of a call may be lost there
+                asking = asyncio.create_task(self._ask([run]))
+                self._asking.add(asking)
+                asking.add_done_callback(self._asking.discard)
+                await asyncio.shield(asking)
             if self._alone:
                 self._join_here(run)
             if not run.turn.done():
@@ -228,9 +234,17 @@ class ModelSlots:
 
     # --- the line -------------------------------------------------------------
 
+    async def _keep(self) -> None:
+        """Ends by itself: a cancellation in the middle of a call may be lost there."""
+        while not self._closed:
+            await self._until_due()
+            try:
+                await self._round()
+            except Exception:
+                log.exception("background.bug", while_doing="model slots")
+
     async def _round(self) -> None:
         """Look once at all who wait and at all that is held."""
-        await self._until_due()
         for run in self._line:
             if refusal := self._refusal(run):
                 run.refuse(refusal)
@@ -308,6 +322,7 @@ class ModelSlots:
 
     def _note(self, answer: Answer) -> None:
         self._processes, self._used = answer.processes, answer.used
+        self._top = max(self._top, answer.top)
         if answer.since != self._since:
             self._since = answer.since
             self._renew_at = 0.0  # it was emptied: it has to know what is held
@@ -319,7 +334,6 @@ class ModelSlots:
 
     def _note_run(self, run: Run, told: Told) -> None:
         run.rank = told.rank
-        self._top = max(self._top, told.rank)
         if run.turn.done():  # stopped, or out of time, while it was asked about
             self._end(run.id)
         elif told.endpoint is not None:
