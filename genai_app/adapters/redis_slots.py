@@ -85,6 +85,8 @@ if not since or since > now then
   redis.call('SET', since_key, now)
 end
 local forgot = heard_since > 0 and heard_since ~= since and whole == 0
+local count = redis.call('ZCARD', processes)
+if now - since < warm then count = math.max(count, known) end
 if forgot or (known > 1 and now - since < warm) then total = 0 end
 if top > tonumber(redis.call('GET', counter) or 0) then redis.call('SET', counter, top) end
 
@@ -139,7 +141,7 @@ end
 for n = 1, 5 do redis.call('PEXPIRE', KEYS[n], keep) end
 
 local answer =
-  {redis.call('ZCARD', processes), since, tonumber(redis.call('GET', counter) or 0)}
+  {count, since, tonumber(redis.call('GET', counter) or 0)}
 for n = 1, endpoints do answer[#answer + 1] = redis.call('ZCARD', slots(n)) end
 for _, one in ipairs(asked) do
   answer[#answer + 1] = one.rank
