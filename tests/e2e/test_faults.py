@@ -285,3 +285,33 @@ async def test_the_longest_text_that_may_be_sent(tab: Tab, stored: Stored):
     await expect(tab.error).to_have_count(0)
     text: Any = await tab.questions.locator(".bubble").text_content()
     assert text == "😀" * MAX_PROMPT_CHARS
+
+
+async def test_the_second_answer_waits_in_line(
+    browse: Browse, start_app: StartApp, model: ModelServer, watch: Watch, hold: str
+):
+    """Bob sees his place, in either language, and then the answer; nothing of the place is left."""
+    watch.allow(NO_CONNECTION)  # the product ends before the tabs
+    app = start_app(llm_max_concurrency=1)
+    model.script_once(Say(FIRST), Hold(hold), End())
+    hers = Tab(await (await browse("alice", at=app)).new_page())
+    await hers.open()
+    await hers.ask("Первый вопрос")
+    await hers.shows(HALF)
+    his = Tab(await (await browse("bob", at=app)).new_page())
+    await his.open()
+    await his.ask("Второй вопрос")
+    line = his.page.get_by_test_id("in-line")
+    await expect(line).to_contain_text("В очереди: 1-й")
+    await expect(line).to_have_attribute("aria-live", "polite")
+    await his.reload()
+    await expect(line).to_contain_text("В очереди: 1-й")
+    await his.page.get_by_role("button", name="Switch to English").click()
+    await expect(line).to_contain_text("In line: no. 1")
+
+    model.release(hold)
+
+    await hers.ends()
+    await his.ends()
+    await expect(line).to_have_count(0)
+    await expect(his.answer_text).not_to_be_empty()
