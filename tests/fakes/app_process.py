@@ -30,11 +30,18 @@ class AppProcess:
         home: an empty directory for the data, the log and the process's working directory.
         llm_url: the model server; "" starts the demo model.
         database_url: PostgreSQL; "" means SQLite in `home`.
+        program: another installation's `genai`, in place of this source tree's.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
 
     def __init__(
-        self, home: Path, *, llm_url: str, database_url: str = "", **settings: object
+        self,
+        home: Path,
+        *,
+        llm_url: str,
+        database_url: str = "",
+        program: Path | None = None,
+        **settings: object,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -44,6 +51,7 @@ class AppProcess:
         # as SQLAlchemy and genai_app.db.Database take it
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
             "port": self.port,
@@ -67,12 +75,13 @@ class AppProcess:
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "PYTHONPATH": str(ROOT),
+            **({} if self._program else {"PYTHONPATH": str(ROOT)}),
             **{f"GENAI_{name.upper()}": value for name, value in self.settings.items()},
         }
+        genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, sys.executable, "-m", "genai_app", "serve"],
+                [*dies_with_us, *genai, "serve"],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
