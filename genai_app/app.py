@@ -102,12 +102,14 @@ def build_services(
     audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     counters = limit_storage(redis_url)
     login_limits = LoginLimits(db, counters)
-    limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
+    limits = Limits(
+        db, counters, settings.rates, max_parallel=settings.max_parallel_answers, owner=owner
+    )
     redis = Entries(redis_url) if redis_url else None
     cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
-    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     generations = Generations(
         db,
         llm,

@@ -75,13 +75,14 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     ) -> Talk:
         database = at or db
         cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
+        owner = uuid.uuid4().hex
         limits = Limits(
             database,
             storage or limit_storage(None),
             dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
             max_parallel=max_parallel,
+            owner=owner,
         )
-        owner = uuid.uuid4().hex
         generations = Generations(
             database,
             make_llm(),
