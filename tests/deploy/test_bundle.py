@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def prefix(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(bundle, tmp_path_factory.mktemp("opt") / "genai")
 
 
-def install(bundle: Path, prefix: Path) -> Path:
+def install(bundle: Path, prefix: Path, python: str = sys.executable) -> Path:
     """Without a network, node and bun. What was called all the same is told."""
     decoys = prefix.parent / "decoys"
     decoys.mkdir(exist_ok=True)
@@ -72,6 +73,7 @@ def install(bundle: Path, prefix: Path) -> Path:
     done = run(
         *isolated([str(bundle / "install.sh"), str(prefix)]),
         PATH=f"{decoys}:{os.environ['PATH']}",
+        PYTHON=python,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (decoys / "called").exists()
@@ -206,12 +208,31 @@ def versions(bundle: Path, tmp_path: Path) -> list[Path]:
     return made
 
 
+@pytest.fixture
+def quick_python(tmp_path: Path) -> str:
+    """This Python, whose environments borrow the packages of the tests, pip among them: they are
+    there at once."""
+    site = sysconfig.get_path("purelib")
+    path = tmp_path / "python"
+    path.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *"-m venv "*) "{sys.executable}" -I -m venv --without-pip "$4" &&
+    echo "{site}" > "$4/{Path(site).relative_to(sys.prefix)}/borrowed.pth" ;;
+  *) exec "{sys.executable}" "$@" ;;
+esac
+"""
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
 def test_an_upgrade_keeps_data_settings_and_the_version_before(
-    versions: list[Path], tmp_path: Path
+    versions: list[Path], quick_python: str, tmp_path: Path
 ) -> None:
     """And one that fails leaves what was there."""
     prefix = tmp_path / "opt"
-    install(versions[0], prefix)
+    install(versions[0], prefix, quick_python)
     assert at(prefix, "current") == "1.0.0"
     refused = run(prefix / "current" / "install.sh", "--rollback", prefix)
     assert refused.returncode == 1
@@ -221,7 +242,7 @@ def test_an_upgrade_keeps_data_settings_and_the_version_before(
     requirements = versions[1] / "app" / "requirements.txt"
     requirements.write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n")
     write_sums(versions[1])
-    failed = run(versions[1] / "install.sh", prefix)
+    failed = run(versions[1] / "install.sh", prefix, PYTHON=quick_python)
     assert failed.returncode == 1
     assert "could not be installed" in failed.stderr
     assert at(prefix, "current") == "1.0.0"
@@ -229,16 +250,16 @@ def test_an_upgrade_keeps_data_settings_and_the_version_before(
 
     requirements.write_text("")
     write_sums(versions[1])
-    install(versions[1], prefix)
+    install(versions[1], prefix, quick_python)
     assert (at(prefix, "current"), at(prefix, "previous")) == ("1.1.0", "1.0.0")
-    install(versions[1], prefix)  # again: nothing is lost by it
+    install(versions[1], prefix, quick_python)  # again: nothing is lost by it
     assert (at(prefix, "current"), at(prefix, "previous")) == ("1.1.0", "1.0.0")
 
     back = run(prefix / "current" / "install.sh", "--rollback", prefix)
     assert back.returncode == 0, back.stderr
     assert (at(prefix, "current"), at(prefix, "previous")) == ("1.0.0", "1.1.0")
 
-    install(versions[2], prefix)
+    install(versions[2], prefix, quick_python)
     assert (at(prefix, "current"), at(prefix, "previous")) == ("1.2.0", "1.0.0")
     assert len(list((prefix / "releases").iterdir())) == 2
     assert (prefix / "data" / "genai.sqlite3").read_text() == "dear"

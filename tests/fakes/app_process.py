@@ -30,6 +30,7 @@ class AppProcess:
         home: an empty directory for the data, the log and the process's working directory.
         llm_url: the model server; "" starts the demo model.
         database_url: PostgreSQL; "" means SQLite in `home`.
+        workers: as `serve --workers` takes it.
         program: another installation's `genai`, in place of this source tree's.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
@@ -40,9 +41,11 @@ class AppProcess:
         *,
         llm_url: str,
         database_url: str = "",
+        workers: int = 1,
         program: Path | None = None,
         **settings: object,
     ) -> None:
+        self._arguments = ["--workers", str(workers)] if workers > 1 else []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = home / "data"
@@ -81,7 +84,7 @@ class AppProcess:
         genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, *genai, "serve"],
+                [*dies_with_us, *genai, "serve", *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -111,6 +114,20 @@ class AppProcess:
     def stop(self) -> int:
         """SIGTERM, and wait for the orderly end. Returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it takes connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def terminate(self) -> None:
         """SIGTERM without waiting."""
