@@ -200,7 +200,8 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _about_line(about: dict[str, Any]) -> str:
-    return f"{about['database']}, {about['workers']} processes, {about['cpus']} CPUs, commit {about['commit']}, {about['at']}"
+    names = ("database", "workers", "cpus", "commit", "at")
+    return ", ".join(f"{name} {about[name]}" for name in names)
 
 
 def _table(results: list[dict[str, Any]]) -> str:
