@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from genai_app import cli_admin, cli_audit
+from genai_app import cli_admin, cli_audit, cli_backup, cli_doctor
 from genai_app.errors import AppError, SettingsError
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_audit.add_verbs(commands.add_parser("audit", help="the record of who did what"))
 
     cli_admin.add_commands(commands)
+    cli_backup.add_commands(commands)
+    cli_doctor.add_command(commands)
     return parser
 
 

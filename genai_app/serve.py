@@ -40,7 +40,7 @@ def run(settings: Settings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     _ = settings.secret  # made now, by one process, before anything can need it
     _check_port(settings)
-    with _sole_user(settings):
+    with sole_user(settings):
         migrations.upgrade(settings.sqlalchemy_url)
         _prepare_reflex(settings)
         import uvloop
@@ -49,11 +49,12 @@ def run(settings: Settings) -> int:
 
 
 @contextmanager
-def _sole_user(settings: Settings) -> Generator[None]:
+def sole_user(settings: Settings) -> Generator[None]:
     """SQLite is for one process: a second one would take the first one's answers for orphans."""
     if not settings.embedded:
         yield
         return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "genai.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
