@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISUSED = 0, 1, 2
 DEFAULT = "default"
-MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
 
@@ -196,18 +195,13 @@ def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
 def _step_lines(step: Step, locale: str) -> list[str]:
     from genai_app.services.directory_check import facts_of, name_of, sentences_of
 
-    head = f"  {MARKS[step.outcome]:4}  {name_of(step, locale)}"
+    head = f"  {cli_doctor.MARKS[step.outcome]:4}  {name_of(step, locale)}"
     if step.outcome == "skipped":
         return [head]
-    facts = ", ".join(_one_line(fact) for fact in facts_of(step, locale))
+    facts = ", ".join(cli_doctor.one_line(fact) for fact in facts_of(step, locale))
     lines = [f"{head}  {round(step.seconds * 1000)} ms{'  ' if facts else ''}{facts}"]
     lines += [f"        {sentence}" for sentence in sentences_of(step, locale) or ()]
     return lines
-
-
-def _one_line(text: str) -> str:
-    """Nothing that a server wrote moves the cursor."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _user(

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 import structlog
@@ -50,6 +50,20 @@ def is_known(revision: str) -> bool:
 
     scripts = ScriptDirectory.from_config(Config(str(INI)))
     return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def state_of(url: str) -> Literal["current", "none", "older", "newer"]:
+    """How the database stands to this version.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    found = _revisions(url)
+    if found == {HEAD}:
+        return "current"
+    if not found:
+        return "none"
+    return "older" if all(is_known(each) for each in found) else "newer"
 
 
 def upgrade(url: str) -> None:

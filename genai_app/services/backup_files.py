@@ -1,4 +1,4 @@
-"""The directory of backups: names, which is the newest, how many are kept, what the last drill said.
+"""The directory of backups: names, which is the newest, how many are kept, how the drill ended.
 
 Everything is told by the files themselves, so that it is known without the database, by whoever
 sees the directory: the metrics, the overview, `genai doctor`.

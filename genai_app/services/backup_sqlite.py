@@ -1,5 +1,5 @@
-"""Backup of an SQLite file: what is copied, counted and hashed is one read transaction, beside which
-the product goes on writing."""
+"""Backup of an SQLite file: what is copied, counted and hashed is one read transaction, beside
+which the product goes on writing."""
 
 import os
 import shutil

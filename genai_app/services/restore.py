@@ -27,8 +27,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a restore did beside the rows. `keys`: API keys that open the API now; `same_secret`: the
-    backup was made under this GENAI_SECRET_KEY."""
+    """What a restore did beside the rows. `keys`: API keys that open the API now; `same_secret`:
+    the backup was made under this GENAI_SECRET_KEY."""
 
     sessions: int
     revoked: int
@@ -61,8 +61,8 @@ def bring_back(
         knows: whether this version can migrate from a revision.
 
     Raises:
-        Conflict: database_newer, backup_damaged, backup_format, backup_other_engine, restore_not_empty,
-            restore_in_use, backup_differs, pg_tools_missing, pg_tools_old.
+        Conflict: database_newer, backup_damaged, backup_format, backup_other_engine,
+            restore_not_empty, restore_in_use, backup_differs, pg_tools_missing, pg_tools_old.
         Unavailable: backup_not_read, pg_tool_failed, or the database is away.
     """
     url = settings.sqlalchemy_url
