@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,13 +88,13 @@ def _try(settings: Settings, path: Path | None) -> int:
 
 
 def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
-    from genai_app import migrations, serve
+    from genai_app import migrations
     from genai_app.db import Database
     from genai_app.i18n import translate
     from genai_app.services.restore import bring_back, settle
 
     path = arguments.file
-    with serve.sole_user(settings):
+    with _alone(settings):
         with _progress(settings.locale) as tell:
             brought = bring_back(
                 settings, path, tell, replace=arguments.replace, knows=migrations.is_known
@@ -125,6 +125,22 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
     for name in names:
         _say(translate(settings.locale, name, **told))
     return _tell_audit(settled, settings.locale)
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Generator[None]:
+    """No process serves the database meanwhile."""
+    from genai_app import migrations, serve
+    from genai_app.errors import Conflict
+
+    if settings.embedded:
+        with serve.sole_user(settings):
+            yield
+        return
+    with migrations.database_held(settings.sqlalchemy_url, shared=False) as held:
+        if not held:
+            raise Conflict(code="restore_in_use")
+        yield
 
 
 def _tell_audit(settled: Settled, locale: str) -> int:

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import errors as pg
 
 from genai_app import clock
-from genai_app.adapters.postgres_tools import dump, find_program, load
+from genai_app.adapters.postgres_tools import LOCK_WAIT, dump, find_program, load
 from genai_app.errors import Conflict, StorageUnavailable
 from genai_app.models import new_id
 from genai_app.services.backup_archive import DATABASE, Manifest
@@ -23,10 +23,6 @@ _FUNCTIONS = """
     SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-"""
-_OTHERS = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-      AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 
 
@@ -133,11 +129,10 @@ def sums_at(url: str, counted: Progress) -> Sums:
 
 
 def prepare(url: str, *, replace: bool) -> list[str]:
-    """See that nobody uses the database and that it holds nothing, or may be emptied. Returns the
-    statements that empty it.
+    """See that the database holds nothing, or may be emptied. Returns the statements that empty it.
 
     Raises:
-        Conflict: restore_in_use, restore_not_empty.
+        Conflict: restore_not_empty.
     """
     with connected(url) as connection, connection.cursor() as cursor:
         tables = [(schema, name) for schema, name, _ in postgres_tables(cursor)]
@@ -148,13 +143,11 @@ def prepare(url: str, *, replace: bool) -> list[str]:
                     cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {table})")  # noqa: S608
                     if cursor.fetchone()[0]:
                         raise Conflict(code="restore_not_empty")
-        cursor.execute(_OTHERS)
-        others: int = cursor.fetchone()[0]
-        if others:
-            raise Conflict(code="restore_in_use", count=others)
         cursor.execute(_FUNCTIONS)
         functions: list[str] = [name for (name,) in cursor.fetchall()]
-    drops = [f"DROP TABLE {quoted(schema)}.{quoted(name)} CASCADE" for schema, name in tables]
+    # for whoever looks at a table by other means; forgotten with the transaction
+    drops = [f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"]
+    drops += [f"DROP TABLE {quoted(schema)}.{quoted(name)} CASCADE" for schema, name in tables]
     return drops + [f"DROP FUNCTION IF EXISTS {name} CASCADE" for name in functions]
 
 

@@ -148,7 +148,7 @@ def _settle_log(path: Path) -> None:
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
-            raise Conflict(code="restore_in_use", count=1) from error
+            raise Conflict(code="restore_in_use") from error
         return  # no database any more: there is nothing to save from its log
     if busy or mode != "delete":
-        raise Conflict(code="restore_in_use", count=1)
+        raise Conflict(code="restore_in_use")

@@ -412,15 +412,16 @@ def test_not_beside_a_running_product(genai: Genai, database_url: str, backups: 
 
 
 @ON_POSTGRESQL
-def test_not_while_others_are_connected(genai: Genai, database_url: str, backups: Path) -> None:
+def test_not_while_a_process_serves_it(
+    genai: Genai, database_url: str, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(database_url)
     assert genai("backup").returncode == 0
-    engine = sa.create_engine(migrations.driver_url(database_url))
-    with engine.connect():
+    monkeypatch.setattr(migrations, "HELD_TIMEOUT_S", 1)
+    with migrations.database_held(database_url, shared=True):
         done = genai("restore", str(list_backups(backups)[0]), "--replace")
-    engine.dispose()
     assert done.returncode == 1
-    assert "connected to the database: 1." in done.stderr
+    assert "Stop every process" in done.stderr
 
 
 @ON_POSTGRESQL

@@ -233,9 +233,11 @@ def test_redis_is_set_up_badly(
     monkeypatch.setattr("genai_app.services.doctor_servers.LOOPBACK", ())
     assert ends(examine(redis_url=own_redis.url), "redis") == [("warning", "redis_open")]
     assert ends(examine(redis_url=url), "redis") == [("failed", "redis_gone")]
-    own_redis.command("ACL", "SETUSER", "poor", "on", ">canary-poor", "~*", "+get", "+info")
+    own_redis.command("ACL", "SETUSER", "poor", "on", ">canary-poor", "~*", "+get")
     poor = own_redis.url.replace("//", "//poor:canary-poor@")
     assert ends(examine(redis_url=poor), "redis") == [("failed", "redis_rights")]
+    own_redis.command("ACL", "SETUSER", "poor", "+set", "+del")  # and no INFO
+    assert ends(examine(redis_url=poor), "redis") == [("ok", None)]
     own_redis.command("CONFIG", "SET", "requirepass", "canary-right")
     for given in ("//", "//:canary-wrong@"):
         url = own_redis.url.replace("//", given)
