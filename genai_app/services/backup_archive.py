@@ -72,7 +72,7 @@ def written(path: Path) -> Generator[zipfile.ZipFile]:
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w+b") as file:
-                with zipfile.ZipFile(file, "w") as archive:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                     archive.comment = bytes(SEAL_BYTES)
                     yield archive
                 file.flush()

@@ -89,8 +89,8 @@ def write_dump(
         revision = revision_of(cursor)
         cursor.execute("SELECT pg_export_snapshot()")
         snapshot: str = cursor.fetchone()[0]
-        size = 0
-        with archive.open(DATABASE, "w", force_zip64=True) as member:
+        size, stored = 0, zipfile.ZipInfo(DATABASE)  # it is compressed already
+        with archive.open(stored, "w", force_zip64=True) as member:
 
             def write(chunk: bytes) -> None:
                 nonlocal size

@@ -72,9 +72,7 @@ def write_copy(
                     pages=PAGES,
                     progress=lambda _, left, total: copied((total - left) * page),
                 )
-        member = zipfile.ZipInfo(DATABASE)
-        member.compress_type = zipfile.ZIP_DEFLATED
-        with scratch.open("rb") as file, archive.open(member, "w", force_zip64=True) as into:
+        with scratch.open("rb") as file, archive.open(DATABASE, "w", force_zip64=True) as into:
             shutil.copyfileobj(file, into, CHUNK)
     finally:
         scratch.unlink(missing_ok=True)
