@@ -31,6 +31,7 @@ from genai_app.services.keys import Keys
 from genai_app.services.sessions import Sessions
 from genai_app.services.users import Users
 from genai_app.settings import Settings, load_settings
+from genai_app.state.overview import backup_row
 from tests.fakes.app_process import poll
 from tests.fakes.services import PostgresServer
 from tests.unit.cli_run import SECRET, Genai, environment
@@ -132,6 +133,8 @@ def test_the_whole_way(genai: Genai, database_url: str, backups: Path, engine: s
     drill = last_drill(backups)
     assert drill is not None
     assert (drill.backup, drill.ok, drill.rows) == (backup.name, True, manifest.rows)
+
+    assert {"backup", "drill"} <= {row.action for row in rows_of(database_url, AuditEvent)}
 
     add_user(database_url, "later")
     assert genai("audit", "verify").returncode == 0
@@ -584,6 +587,24 @@ def test_the_alarm(settings: Callable[..., Settings], tmp_path: Path) -> None:
     assert backup_state(server).well
     remote = settings(database_url="postgresql://x/y", secret_key=SECRET)
     assert backup_state(remote).watched
+
+
+def test_the_overview_says_it(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """In both languages: none, how old, too old, and that the drill failed."""
+    server = settings(backup_dir=tmp_path / "b")
+
+    def told() -> tuple[bool, str]:
+        row = backup_row(backup_state(server))
+        assert set(row.told) == {"ru", "en"}
+        return row.up, row.told["en"]
+
+    assert told() == (False, "none yet")
+    put_backup(tmp_path / "b", 30)
+    assert told() == (False, "too old: 30 h")
+    put_backup(tmp_path / "b", 5)
+    assert told() == (True, "5 h ago")
+    backup_files.record_drill(tmp_path / "b", Drill("x", clock.now(), False, 1.0))
+    assert told() == (False, "the drill failed")
 
 
 def test_the_metrics(settings: Callable[..., Settings], tmp_path: Path) -> None:
