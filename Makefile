@@ -9,7 +9,7 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev build setup-dev test e2e check lint format types bench lock screenshots clean
+.PHONY: help run dev build setup-dev test e2e chaos check lint format types bench lock screenshots clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -74,10 +74,16 @@ test: setup-dev build ## all tests, with real PostgreSQL, model and browser
 e2e: setup-dev build ## the browser stories only
 	$(BIN)/python -m pytest tests/e2e
 
+chaos: setup-dev build ## break everything while people ask; see docs/operations.md
+	for run in 1 2 3; do $(BIN)/python -m tests.storm || exit 1; done
+
 check: lint types test ## what CI runs
 
 bench: setup-dev build ## measure; see docs/performance.md
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run --workers 2 --only streams,api --dialogs 100,150 --api-streams 150,300 --targets product
+	$(BIN)/python -m bench.run --only idle --idle 0,2000
+	$(BIN)/python -m bench.review
 
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots
