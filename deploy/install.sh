@@ -189,6 +189,6 @@ Version $version is in $root. What is next:
      and as a service: $root/current/docs/install-offline.md"
 else
   say "
-Version $version is in $root; settings and data are as they were. Start the service again.
-Back to ${now#releases/}: $root/current/install.sh --rollback $root"
+Version $version is in $root; settings and data are as they were. Start the service again."
+  [ ! -L "$root/previous" ] || say "Back: $root/current/install.sh --rollback $root"
 fi
