@@ -9,7 +9,7 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev build setup-dev test e2e chaos check lint format types bench lock screenshots clean
+.PHONY: help run dev build bundle setup-dev test e2e chaos check lint format types bench lock screenshots clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -53,6 +53,10 @@ run: $(if $(LLM),,$(BIN)/.demo) build ## install, build and serve the whole prod
 
 dev: $(BIN)/.buildable $(if $(LLM),,$(BIN)/.demo) ## serve and start again whenever a source changes
 	@exec $(BIN)/python -m genai_app.dev
+
+bundle: build ## pack all that an installation without a network needs (PYTHON_VERSION=, PLATFORM=, DEMO=1)
+	@$(BIN)/python -m bundle $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) \
+		$(if $(PLATFORM),--platform $(PLATFORM)) $(if $(DEMO),--demo)
 
 # --- checking -----------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ from genai_app.state.people import PeopleState
 from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
+from genai_app.state.ui import UiState
 from genai_app.state.verified import VerifiedState
 from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
@@ -295,7 +296,7 @@ app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.op
 app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
 app.add_page(review, route="/admin/dialogs", title="GenAI", on_load=ReviewDialogState.open)
 app.add_page(admin_exports, route="/admin/exports", title="GenAI", on_load=ExportsState.open)
-app.add_page(not_found, route="404", title="GenAI")
+app.add_page(not_found, route="404", title="GenAI", on_load=UiState.open)
 
 
 def server() -> ASGIApp:

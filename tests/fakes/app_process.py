@@ -31,6 +31,7 @@ class AppProcess:
         llm_url: the model server; "" starts the demo model.
         database_url: PostgreSQL; "" means SQLite in `home`.
         workers: as `serve --workers` takes it.
+        program: another installation's `genai`, in place of this source tree's.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
 
@@ -41,6 +42,7 @@ class AppProcess:
         llm_url: str,
         database_url: str = "",
         workers: int = 1,
+        program: Path | None = None,
         **settings: object,
     ) -> None:
         self._arguments = ["--workers", str(workers)] if workers > 1 else []
@@ -52,6 +54,7 @@ class AppProcess:
         # as SQLAlchemy and genai_app.db.Database take it
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
             "port": self.port,
@@ -75,12 +78,13 @@ class AppProcess:
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "PYTHONPATH": str(ROOT),
+            **({} if self._program else {"PYTHONPATH": str(ROOT)}),
             **{f"GENAI_{name.upper()}": value for name, value in self.settings.items()},
         }
+        genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, sys.executable, "-m", "genai_app", "serve", *self._arguments],
+                [*dies_with_us, *genai, "serve", *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
