@@ -44,6 +44,8 @@ COPY alembic.ini rxconfig.py ./
 COPY alembic alembic
 COPY genai_app genai_app
 COPY --from=pages /app/.web/build .web/build
+# which pages make States: without it Reflex would evaluate all and write it at each start
+COPY --from=pages /app/.web/backend .web/backend
 COPY --chmod=755 deploy/genai /usr/local/bin/genai
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \

@@ -5,6 +5,9 @@
 
 import asyncio
 import gc
+import os
+import socket
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from genai_app import metrics
+from genai_app.adapters.bus import Bus
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
@@ -98,13 +102,23 @@ def build_services(
     audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     counters = limit_storage(redis_url)
     login_limits = LoginLimits(db, counters)
-    limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
+    limits = Limits(
+        db, counters, settings.rates, max_parallel=settings.max_parallel_answers, owner=owner
+    )
     redis = Entries(redis_url) if redis_url else None
     cache_redis = Entries(settings.cache_url or "") if settings.cache_redis_url else None
     cache = AnswerCache(cache_redis or redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
-    generations = Generations(db, llm, cache, sole_process=settings.embedded)
+    generations = Generations(
+        db,
+        llm,
+        cache,
+        owner=owner,
+        sole_process=settings.embedded,
+        bus=Bus(redis_url, owner) if redis_url else None,
+    )
     keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     verified = Verified(db, days=settings.verified_days)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISUSED = 0, 1, 2
 DEFAULT = "default"
+MAX_WORKERS = 64
 MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve web and API on one port")
+    serve.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; needs PostgreSQL and Redis"
+    )
+    serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # what a parent tells its own
     serve.set_defaults(run=_serve)
     build = commands.add_parser("build", help="build the front end, once (needs bun)")
     build.add_argument("--check", action="store_true", help="build nothing; exit 1 if it is due")
@@ -132,10 +137,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app import serve
 
-    return serve.run(settings)
+    if arguments.worker is not None:
+        return serve.run_worker(settings, arguments.worker)
+    if not 1 <= arguments.workers <= MAX_WORKERS:
+        raise SettingsError(f"--workers: a number from 1 to {MAX_WORKERS}")
+    return serve.run(settings, arguments.workers)
 
 
 def _build(_settings: Settings, arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ once: a lookup costs more than the count itself.
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
@@ -121,6 +121,20 @@ _prompt_tokens, _completion_tokens = _tokens.labels("prompt"), _tokens.labels("c
 def render() -> bytes:
     """All of it in Prometheus' text format."""
     return generate_latest(REGISTRY)
+
+
+_of_all: Callable[[], Awaitable[bytes]] | None = None
+
+
+def ask_all_by(gather: Callable[[], Awaitable[bytes]]) -> None:
+    """This process is one of several at one port: `gather` brings the metrics of all."""
+    global _of_all
+    _of_all = gather
+
+
+async def render_all() -> bytes:
+    """What is told at this port: of this process, or of all workers that share it."""
+    return await _of_all() if _of_all else render()
 
 
 def request_ended(*, route: str, method: str, status: int, total_s: float) -> None:

@@ -20,7 +20,10 @@ INI = Path(__file__).parent.parent / "alembic.ini"
 # what the models do not have: SQLite's full text tables, PostgreSQL's index over the words
 BESIDE_MODELS = ("message_words", "ix_message_search_words")
 LOCK_KEY = 0x67656E6169  # "genai": one number for all starters of one database
+SERVING_KEY = LOCK_KEY + 1
 LOCK_TIMEOUT_S = 600
+HELD_TIMEOUT_S = 30
+LOCK_NOT_AVAILABLE = "55P03"
 CONNECT_TIMEOUT_S = 5
 
 
@@ -90,6 +93,27 @@ def locked_connection(url: str) -> Generator[sa.Connection]:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK_KEY})")
             connection.commit()
             yield connection  # closing the connection frees the lock
+
+
+@contextmanager
+def database_held(url: str, *, shared: bool) -> Generator[bool]:
+    """Keep others off a PostgreSQL database while the block lasts, as long as the connection does:
+    all others, or those who want it alone. What is about to end is waited for.
+
+    Gives whether it is held; False when others have it.
+    """
+    kind = "_shared" if shared else ""
+    with _engine(url) as engine, engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql(f"SET lock_timeout = '{HELD_TIMEOUT_S}s'")
+        try:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock{kind}({SERVING_KEY})")
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                raise
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,9 +32,9 @@ from sqlmodel import col
 from genai_app import clock, metrics
 from genai_app.access import Actor
 from genai_app.adapters.redis import LimitStorage, RedisError, give_back, is_shared
-from genai_app.db import Database, Link, Statement
+from genai_app.db import Database, Link, Statement, table_of
 from genai_app.errors import NotAuthenticated, RateLimited
-from genai_app.models import Channel, Message, User
+from genai_app.models import Channel, Generation, Message, User
 from genai_app.notations import parse_limit
 from genai_app.services.audit import Action, Audit, Outcome, event
 
@@ -42,6 +42,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 CLOCK_SLACK = timedelta(milliseconds=50)
 REST_S = 5.0  # how long counters that failed are not asked again
+ELSEWHERE_S = 0.5
 SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
 MIN_PARALLEL = 2
 PARALLEL_SHARE_S = 4.0  # of a minute's questions, as many may run at once as come in this time
@@ -82,6 +83,15 @@ def user_of_unit() -> sa.Select[datetime | None, datetime | None]:
 
 
 _SETTLE = Statement(user_of_unit())
+_RUNS = table_of(Generation)
+_ELSEWHERE = Statement(
+    sa.select(sa.func.count()).where(
+        _RUNS.c.user_id == sa.bindparam("user_id"),
+        _RUNS.c.ended_at.is_(None),
+        _RUNS.c.lease_until > sa.bindparam("now"),
+        _RUNS.c.owner != sa.bindparam("owner"),
+    )
+)
 
 
 def granted(rows: Sequence[Any], taken: Taken, now: datetime) -> Budget | None:
@@ -100,7 +110,8 @@ class Limits:
     Args:
         storage: the counters; shared by all processes when it is Redis.
         rates: per role; a user's own limit comes before.
-        max_parallel: answers that run for one user at once; 0 follows the rate.
+        max_parallel: answers that run for one user at once, in all processes; 0 follows the rate.
+        owner: names this process in the leases of its answers.
     """
 
     def __init__(
@@ -110,8 +121,10 @@ class Limits:
         rates: Mapping[str, RateLimitItem],
         *,
         max_parallel: int = 0,
+        owner: str = "",
     ) -> None:
         self._db = db
+        self._owner = owner
         self._storage = storage
         self._limiter = MovingWindowRateLimiter(storage)
         self._rates = rates
@@ -249,10 +262,11 @@ class Limits:
             RateLimited: too_many_answers, at once for a person, after a wait for a program.
         """
         user_id, most = actor.user_id, self.max_parallel(actor)
-        if self._slots[user_id] >= most:
+        elsewhere = await self._elsewhere(user_id)
+        if self._slots[user_id] + elsewhere >= most:
             if actor.channel is not Channel.API:
                 raise _crowded(most, retry_after_s=1)
-            await self._wait(user_id, most)
+            await self._wait(user_id, most, elsewhere)
         self._slots[user_id] += 1
 
     def leave(self, user_id: uuid.UUID) -> None:
@@ -278,18 +292,34 @@ class Limits:
             if not slot.kept:
                 self.leave(actor.user_id)
 
-    async def _wait(self, user_id: uuid.UUID, most: int) -> None:
+    async def _elsewhere(self, user_id: uuid.UUID) -> int:
+        """Answers that run for this user in other processes."""
+        if not is_shared(self._storage):
+            return 0
+        async with self._db.look() as link:
+            ((count,),) = await link.fetch(
+                _ELSEWHERE, user_id=user_id, owner=self._owner, now=clock.now()
+            )
+        return count
+
+    async def _wait(self, user_id: uuid.UUID, most: int, elsewhere: int) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + SLOT_WAIT_S
-        while self._slots[user_id] >= most:
+        while self._slots[user_id] + elsewhere >= most:
+            if loop.time() >= until:
+                raise _crowded(most, retry_after_s=5)
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiting[user_id].append(waiter)
             try:
-                async with asyncio.timeout_at(until):
+                # nobody tells of the end of an answer elsewhere
+                look_s = ELSEWHERE_S if elsewhere else SLOT_WAIT_S
+                async with asyncio.timeout_at(min(loop.time() + look_s, until)):
                     await waiter
             except TimeoutError:
-                raise _crowded(most, retry_after_s=5) from None
+                elsewhere = await self._elsewhere(user_id)
             finally:
+                with suppress(ValueError):
+                    self._waiting[user_id].remove(waiter)
                 if not self._waiting[user_id]:
                     del self._waiting[user_id]
 

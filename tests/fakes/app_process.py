@@ -30,12 +30,20 @@ class AppProcess:
         home: an empty directory for the data, the log and the process's working directory.
         llm_url: the model server; "" starts the demo model.
         database_url: PostgreSQL; "" means SQLite in `home`.
+        workers: as `serve --workers` takes it.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
 
     def __init__(
-        self, home: Path, *, llm_url: str, database_url: str = "", **settings: object
+        self,
+        home: Path,
+        *,
+        llm_url: str,
+        database_url: str = "",
+        workers: int = 1,
+        **settings: object,
     ) -> None:
+        self._arguments = ["--workers", str(workers)] if workers > 1 else []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = home / "data"
@@ -72,7 +80,7 @@ class AppProcess:
         }
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, sys.executable, "-m", "genai_app", "serve"],
+                [*dies_with_us, sys.executable, "-m", "genai_app", "serve", *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -102,6 +110,11 @@ class AppProcess:
     def stop(self) -> int:
         """SIGTERM, and wait for the orderly end. Returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def terminate(self) -> None:
         """SIGTERM without waiting."""

@@ -2,12 +2,14 @@
 `pytest_plugins = ("tests.unit.talk_fixtures",)`.
 """
 
+import uuid
 from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
+from genai_app.adapters.bus import Bus
 from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.notations import parse_limit
@@ -69,16 +71,26 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         rate: str = "100000/minute",
         max_parallel: int = 0,
         storage: LimitStorage | None = None,
+        redis_url: str = "",
     ) -> Talk:
         database = at or db
         cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
+        owner = uuid.uuid4().hex
         limits = Limits(
             database,
             storage or limit_storage(None),
             dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
             max_parallel=max_parallel,
+            owner=owner,
         )
-        generations = Generations(database, make_llm(), cache, sole_process=sole_process)
+        generations = Generations(
+            database,
+            make_llm(),
+            cache,
+            owner=owner,
+            sole_process=sole_process,
+            bus=Bus(redis_url, owner) if redis_url else None,
+        )
         made.append(generations)
         if opened:
             await generations.open()

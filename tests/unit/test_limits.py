@@ -250,6 +250,30 @@ async def test_third_answer_at_once(
     await talk.ask(_by_program(as_alice))
 
 
+async def test_third_answer_at_once_over_two_processes(
+    fake: ModelServer,
+    make_talk: MakeTalk,
+    as_alice: Actor,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """E7: answers of other processes count; a program that waits goes on when one of them ends."""
+    monkeypatch.setattr(limits_module, "ELSEWHERE_S", 0.01)
+    fake.script(Say(("a ",)), Hang())
+    stores = [limit_storage(redis_server.url) for _ in range(2)]
+    here, there = [await make_talk(rate="30/minute", storage=one) for one in stores]
+    turns: list[Turn] = [await talk.ask(as_alice) for talk in (here, there)]
+    for talk in (here, there):
+        with pytest.raises(RateLimited) as caught:
+            await talk.ask(as_alice)
+        assert caught.value.code == "too_many_answers"
+    waiting = asyncio.create_task(here.ask(_by_program(as_alice)))
+    await there.chat.stop(as_alice, turns[1].answer_id)
+    await asyncio.wait_for(waiting, limits_module.SLOT_WAIT_S)
+    for store in stores:
+        await close_storage(store)
+
+
 async def test_limit_hits_are_audited_once_a_minute(make_talk: MakeTalk, db: Database) -> None:
     """F10: an event, no content, and no flood of them."""
     talk = await make_talk(rate="1/minute")
