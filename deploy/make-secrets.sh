@@ -10,7 +10,7 @@ umask 077
 directory=${1:?usage: make-secrets.sh DIRECTORY [DATABASE_HOST [STATE_REDIS [CACHE_REDIS]]]}
 database=${2:-postgres}
 state=${3:-redis-state}
-cache=${4:-redis-cache}
+cache=${4:-redis-cache:6380}
 mkdir -p "$directory"
 cd "$directory"
 
@@ -27,11 +27,11 @@ printf 'postgresql://genai:%s@%s/genai' "$(cat postgres_password)" "$database" |
 printf 'redis://genai:%s@%s/0' "$(cat redis_state_password)" "$state" | put redis_url
 printf 'redis://genai:%s@%s/0' "$(cat redis_cache_password)" "$cache" | put cache_redis_url
 
-# F4: States are pickled, so who can write here runs code in the product. No user but ours, and that one
-# cannot reconfigure, flush, load modules or replicate.
+# F4: who can write here gives others their answers and lifts limits. No user but ours, no keys but the
+# product's, and no command that reconfigures, flushes, loads modules or replicates.
 put redis_state_acl << ACL
 user default off resetchannels -@all
-user genai on #$(digest redis_state_password) ~* &* +@all -@admin -@dangerous
+user genai on #$(digest redis_state_password) ~genai:* resetchannels &genai:* +@all -@admin -@dangerous
 ACL
 put redis_cache_acl << ACL
 user default off resetchannels -@all

@@ -110,7 +110,9 @@ def build_services(
     )
     redis = Entries(redis_url) if redis_url else None
     cache_redis = Entries(settings.cache_url or "") if settings.cache_redis_url else None
-    cache = AnswerCache(cache_redis or redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
+    cache = AnswerCache(
+        cache_redis or redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s
+    )
     generations = Generations(
         db,
         llm,

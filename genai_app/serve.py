@@ -135,8 +135,6 @@ def _prepare_reflex(settings: Settings) -> None:
             # writes the States, and so what stands on the pages, to disk
             "REFLEX_STATE_MANAGER_MODE": "memory",
             "REFLEX_STATES_WORKDIR": str(settings.data_dir / "states"),
-            # deploy/redis/state.conf sets what it would: our user of Redis may configure nothing
-            "REFLEX_IGNORE_REDIS_CONFIG_ERROR": "true",
             "REFLEX_TELEMETRY_ENABLED": "false",
             "REFLEX_CHECK_LATEST_VERSION": "false",
             "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(sorted(settings.origins)),

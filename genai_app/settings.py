@@ -322,7 +322,7 @@ class Settings(BaseSettings):
 
     @property
     def cache_url(self) -> str | None:
-        """The Redis that keeps answers: one of its own, which may evict, or the one of everything."""
+        """The Redis that keeps answers: one of its own, which may evict, or that of everything."""
         chosen = self.cache_redis_url or self.redis_url
         return chosen.get_secret_value() if chosen else None
 

@@ -1,5 +1,5 @@
-"""The product as deploy/ puts it into service: nginx with TLS before two processes, PostgreSQL and two
-Redis, each with the configuration that is shipped. One of each for all tests here."""
+"""The product as deploy/ puts it into service: nginx with TLS before two processes, PostgreSQL and
+two Redis, each with the configuration that is shipped. One of each for all tests here."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 import redis
 from playwright.async_api import Browser, expect
+from redis import exceptions
 
 from genai_app import migrations
 from tests.cast import PASSWORDS
@@ -46,7 +47,7 @@ SOCKET = "/_event/?EIO=4&transport=websocket&token="
 
 @dataclass
 class Edge:
-    """All of it together. `cache`, `state`: the addresses of the two Redis, as the product has them."""
+    """All of it together. `cache`, `state`: the two Redis, as the product is told of them."""
 
     nginx: Nginx
     products: tuple[AppProcess, AppProcess]
@@ -85,7 +86,7 @@ def edge(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Genera
         for name, host, port in (
             ("database_url", "postgres", postgres.port),
             ("redis_url", "redis-state", stores["state"].port),
-            ("cache_redis_url", "redis-cache", stores["cache"].port),
+            ("cache_redis_url", "redis-cache:6380", stores["cache"].port),
         ):
             told = (secrets / name).read_text()
             assert f"@{host}/" in told
@@ -103,7 +104,9 @@ def edge(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Genera
             "metrics_token": (secrets / "metrics_token").read_text(),
         }
         products = tuple(
-            AppProcess(home / name, llm_url=model.url, database_url=urls["database_url"], **settings)
+            AppProcess(
+                home / name, llm_url=model.url, database_url=urls["database_url"], **settings
+            )
             for name in ("first", "second")
         )
         for each in products:
@@ -234,8 +237,8 @@ async def test_a_refusal_of_the_edge_has_the_shape_of_all_errors(edge: Edge) -> 
 
 
 async def test_while_no_replica_answers_people_and_programs_are_told(tmp_path: Path) -> None:
-    """D7, C9. Both ports are dead: a page that comes back by itself, JSON with Retry-After; the query
-    is in no log of that either."""
+    """D7, C9. Both ports are dead: a page that comes back by itself, JSON with Retry-After; the
+    query is in no log of that either."""
     canary = uuid.uuid4().hex
     with Nginx(tmp_path / "nginx", free_port(), free_port(), free_port()) as nginx:
         page = await say(nginx, get(f"/?q={canary}", "Accept: text/html,*/*"))
@@ -254,7 +257,7 @@ async def test_while_no_replica_answers_people_and_programs_are_told(tmp_path: P
 
 
 async def test_no_log_has_a_query(edge: Edge) -> None:
-    """C9. Searches are private and the socket's token is a secret; of the path the log does tell."""
+    """C9. Searches are private and the socket's token is a secret; the path is told."""
     canary = uuid.uuid4().hex
     async with edge.client() as client:
         await client.get("/dialogs", params={"q": canary}, headers={"referer": f"/?q={canary}"})
@@ -316,20 +319,25 @@ async def test_one_address_has_so_many_connections(edge: Edge, tmp_path: Path) -
     port = free_port()
     with Nginx(tmp_path / "nginx", port, ports[0], ports[1], changes) as nginx:
         trust = ssl.create_default_context(cafile=str(nginx.ca_file))
-        opened = []
+        opened: list[asyncio.StreamWriter] = []
+        statuses: list[bytes] = []
         for _ in range(4):
             reader, writer = await asyncio.open_connection("localhost", port, ssl=trust)
             opened.append(writer)
-            writer.write(handshake(nginx, f"Origin: {nginx.url}"))
+            # the port that the product knows, so that the socket stays open
+            writer.write(handshake(edge.nginx, f"Origin: {edge.url}"))
             async with asyncio.timeout(TIMEOUT_S):
-                first = await reader.readline()
+                statuses.append((await reader.readline()).split()[1])
         for writer in opened:
             writer.close()
+    assert statuses == [b"101", b"101", b"101", b"429"]
 
 
 async def test_an_answer_comes_through_as_it_is_written(edge: Edge, model: ModelServer) -> None:
     """The stream's first words are here while the model still holds the rest."""
-    model.script_once(Say(("first ", "words ")), Hold("edge: stream"), Say(("and the rest",)), End())
+    model.script_once(
+        Say(("first ", "words ")), Hold("edge: stream"), Say(("and the rest",)), End()
+    )
     async with edge.client() as client:
         client.headers["authorization"] = f"Bearer {await token_of(client, 'bob')}"
         body = {"prompt": f"stream {uuid.uuid4()}", "stream": True}
@@ -370,13 +378,13 @@ async def test_answers_are_kept_in_the_redis_that_may_evict(edge: Edge) -> None:
 
 
 async def test_redis_lets_nobody_in_but_the_product(edge: Edge) -> None:
-    """F4. States are pickled: who can write them runs code. No user, no entry; ours cannot turn the
-    server into something else."""
+    """F4. Who can write there gives others their answers. No user, no entry; ours has its own keys
+    and channels, and cannot turn the server into something else."""
     for url in (edge.state, edge.cache):
         open_door = url.replace(url[url.index("//") + 2 : url.index("@") + 1], "")
-        with redis.Redis.from_url(open_door) as stranger:
-            with pytest.raises(redis.exceptions.AuthenticationError):
-                stranger.set("genai:x", "1")
+        stranger = redis.Redis.from_url(open_door)
+        with stranger, pytest.raises(exceptions.AuthenticationError):
+            stranger.set("genai:x", "1")
         with redis.Redis.from_url(url) as ours:
             for command in (
                 ("CONFIG", "SET", "dir", "/tmp"),
@@ -386,11 +394,41 @@ async def test_redis_lets_nobody_in_but_the_product(edge: Edge) -> None:
                 ("REPLICAOF", "evil", "1"),
                 ("SAVE",),
             ):
-                with pytest.raises(redis.exceptions.NoPermissionError):
+                with pytest.raises(exceptions.NoPermissionError):
                     ours.execute_command(*command)
-    with redis.Redis.from_url(edge.cache) as ours:
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            ours.set("another:key", "1")
+            with pytest.raises(exceptions.NoPermissionError):
+                ours.set("another:key", "1")
+            with pytest.raises(exceptions.NoPermissionError):
+                ours.publish("another", "1")
+    # what replicas tell each other
+    with redis.Redis.from_url(edge.state) as ours, ours.pubsub() as mail:
+        mail.subscribe("genai:process:edge")
+        assert mail.get_message(timeout=TIMEOUT_S)
+        assert ours.publish("genai:process:edge", "hello") == 1
+
+
+@pytest.mark.parametrize("name", ["state", "cache"])
+async def test_a_full_redis(name: str, tmp_path: Path) -> None:
+    """F5. The state's refuses what is new and keeps what it has; the cache's makes room."""
+    secrets = make_secrets(tmp_path / "secrets")
+    acl = tmp_path / "secrets" / f"redis_{name}_acl"
+    server = deployed_redis(name, acl, "--maxmemory", "4mb")
+    try:
+        server.start()
+        password = secrets[f"redis_{name}_password"]
+        with redis.Redis(port=server.port, username="genai", password=password) as client:
+            client.set("genai:first", "kept")
+            refused = False
+            for number in range(80):
+                try:
+                    client.set(f"genai:{number}", "x" * 100_000)
+                except exceptions.OutOfMemoryError:
+                    refused = True
+            assert refused is (name == "state")
+            assert (client.get("genai:79") is not None) is (name == "cache")
+            assert (client.get("genai:first") == b"kept") or name == "cache"
+    finally:
+        server.remove()
 
 
 async def test_postgresql_lets_in_by_password_and_logs_no_text(edge: Edge) -> None:
@@ -422,16 +460,16 @@ async def test_metrics_of_each_replica_by_token_and_never_by_the_edge(edge: Edge
 async def test_a_day_over_tls(
     edge: Edge, browser: Browser, watch: Watch, model: ModelServer
 ) -> None:
-    """Log in, ask, see the answer grow, load the page again: through the edge, to either process."""
+    """Log in, ask, see the answer grow, load the page again: through the edge, to any process."""
     model.script_once(Say(("**Пер", "вая** часть. ")), Hold("edge: page"), Say(("Конец.",)), End())
     context = await browser.new_context(base_url=edge.url, ignore_https_errors=True)
     context.set_default_timeout(TIMEOUT_MS)
     watch.over(context, edge.url)
     page = await context.new_page()
     await log_in(page, "alice")
-    cookies = {each["name"]: each for each in await context.cookies()}
-    assert cookies["genai_session"]["secure"]
-    assert cookies["genai_session"]["httpOnly"]
+    kept = next(each for each in await context.cookies() if each.get("name") == "genai_session")
+    assert kept.get("secure")
+    assert kept.get("httpOnly")
     tab = Tab(page)
     await tab.ask(f"Вопрос по TLS {uuid.uuid4()}")
     await expect(tab.answer.locator("strong")).to_have_text("Первая")

@@ -52,6 +52,7 @@ class AppProcess:
         # as SQLAlchemy and genai_app.db.Database take it
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
+        self.root = ROOT  # the folder with the package, its build and its migrations
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
             "port": self.port,
@@ -75,7 +76,8 @@ class AppProcess:
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
+            "PYTHONDONTWRITEBYTECODE": "1" if self.root != ROOT else "",
             **{f"GENAI_{name.upper()}": value for name, value in self.settings.items()},
         }
         with self.log_path.open("ab") as log:

@@ -1,5 +1,5 @@
-"""What stands around the product, started from the very files of deploy/: nginx, two Redis with their
-users, PostgreSQL with its role. Only addresses, ports and folders are replaced."""
+"""What stands around the product, started from the very files of deploy/: nginx, two Redis with
+their users, PostgreSQL with its role. Only addresses, ports and folders are replaced."""
 
 import os
 import re
@@ -24,15 +24,15 @@ TIMEOUT_S = 60.0
 def make_secrets(folder: Path, *hosts: str) -> dict[str, str]:
     """What deploy/make-secrets.sh makes for these hosts, by name."""
     script = str(DEPLOY / "make-secrets.sh")
-    subprocess.run([script, str(folder), *hosts], check=True, capture_output=True, timeout=TIMEOUT_S)
+    subprocess.run(
+        [script, str(folder), *hosts], check=True, capture_output=True, timeout=TIMEOUT_S
+    )
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
 def deployed_redis(name: str, acl: Path, *options: str) -> RedisServer:
-    """Redis with deploy/redis/`name`.conf and the users of `acl`; `options` go before the file's."""
-    return RedisServer(
-        str(DEPLOY / "redis" / f"{name}.conf"), "--aclfile", str(acl), *options
-    )
+    """Redis with deploy/redis/`name`.conf and the users of `acl`. `options` win."""
+    return RedisServer(str(DEPLOY / "redis" / f"{name}.conf"), "--aclfile", str(acl), *options)
 
 
 def deployed_postgres(password_file: Path) -> PostgresServer:
@@ -160,4 +160,3 @@ class Nginx:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
             return True
         return False
-
