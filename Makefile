@@ -9,7 +9,7 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev build setup-dev test e2e check lint format types audit bench lock screenshots clean
+.PHONY: help run dev build setup-dev test e2e chaos check lint format types audit bench lock screenshots clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -79,6 +79,9 @@ test: setup-dev build ## all tests, with real PostgreSQL, model and browser
 
 e2e: setup-dev build ## the browser stories only
 	$(BIN)/python -m pytest tests/e2e
+
+chaos: setup-dev build ## break everything while people ask; see docs/operations.md
+	for run in 1 2 3; do $(BIN)/python -m tests.storm || exit 1; done
 
 check: lint types test ## what CI runs
 

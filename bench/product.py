@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bench.measure import Meter, tree
 from bench.model import markdown_pieces
@@ -48,7 +48,7 @@ class Bench:
     def __enter__(self) -> Self:
         with self._stack as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-bench-")))
-            urls = {} if self._sqlite else self._start_databases(stack)
+            urls: dict[str, Any] = {} if self._sqlite else self._start_databases(stack)
             self._start_model(stack)
             self._app = AppProcess(
                 home,

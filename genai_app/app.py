@@ -59,6 +59,7 @@ from genai_app.services.retention import Retention
 from genai_app.services.review import Reviews
 from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
+from genai_app.services.settings_audit import record_settings
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
 from genai_app.services.tokens import Tokens
@@ -218,6 +219,7 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     if settings.local_accounts:
         await announce_first_admin(services)
+    await record_settings(services.db, settings)
     await services.generations.open()
     await services.given.open()
     await services.exports.jobs.open()

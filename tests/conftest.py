@@ -276,7 +276,8 @@ def start_app(
                 name = f"app_{uuid.uuid4().hex}"
                 url = server.create_database(name, template=template)
                 running.callback(server.drop_database, name)
-            process = AppProcess(home, llm_url=llm_url or model.url, database_url=url, **more)
+            options: dict[str, Any] = {"llm_url": llm_url or model.url, "database_url": url, **more}
+            process = AppProcess(home, **options)
             if engine == "sqlite":
                 path: Path = request.getfixturevalue("sqlite_with_cast")
                 shutil.copy(path, process.data_dir / "genai.sqlite3")

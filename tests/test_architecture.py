@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "migrations": set(),
     "build": set(),
     "dev": {"build"},
-    "serve": {"app", "build", "migrations"},
+    "serve": {"app", "build", "migrations", "workers"},
+    "workers": set(),
     "cli": {
         *("services", "models", "db", "migrations", "serve", "build", "dev"),
         *("cli_admin", "cli_audit"),

@@ -113,6 +113,15 @@ class AppProcess:
         """SIGTERM, and wait for the orderly end. Returns the exit code."""
         return self._end(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """SIGSTOP: it takes connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     @property
     def pid(self) -> int:
         assert self._process is not None

@@ -16,7 +16,7 @@ from genai_app.adapters.redis import close_storage, limit_storage
 from genai_app.db import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import AuditEvent, Channel, Message, User
-from genai_app.services import limits as limits_module
+from genai_app.services import answers_at_once
 from genai_app.services.chat import Turn
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Hang, Say
@@ -233,7 +233,7 @@ async def test_third_answer_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """E7: a person is told at once, a program after a wait; others are not held up."""
-    monkeypatch.setattr(limits_module, "SLOT_WAIT_S", 0.05)
+    monkeypatch.setattr(answers_at_once, "SLOT_WAIT_S", 0.05)
     fake.script(Say(("a ",)), Hang())
     talk = await make_talk(rate="30/minute")
     turns: list[Turn] = [await talk.ask(as_alice) for _ in range(2)]
@@ -258,7 +258,7 @@ async def test_third_answer_at_once_over_two_processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """E7: answers of other processes count; a program that waits goes on when one of them ends."""
-    monkeypatch.setattr(limits_module, "ELSEWHERE_S", 0.01)
+    monkeypatch.setattr(answers_at_once, "ELSEWHERE_S", 0.01)
     fake.script(Say(("a ",)), Hang())
     stores = [limit_storage(redis_server.url) for _ in range(2)]
     here, there = [await make_talk(rate="30/minute", storage=one) for one in stores]
@@ -269,7 +269,7 @@ async def test_third_answer_at_once_over_two_processes(
         assert caught.value.code == "too_many_answers"
     waiting = asyncio.create_task(here.ask(_by_program(as_alice)))
     await there.chat.stop(as_alice, turns[1].answer_id)
-    await asyncio.wait_for(waiting, limits_module.SLOT_WAIT_S)
+    await asyncio.wait_for(waiting, answers_at_once.SLOT_WAIT_S)
     for store in stores:
         await close_storage(store)
 
