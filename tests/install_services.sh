@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beyond Python: binaries of PostgreSQL, Redis, nginx, OpenLDAP and Samba,
-# Chromium,
+# What the tests need beyond Python: binaries of PostgreSQL, Redis, nginx, OpenLDAP and Samba, Chromium,
 # fonts. By apt where that may be done, else the packages are named.
 set -euo pipefail
 PATH="$PATH:/usr/sbin" # where servers are, which a user's PATH often lacks
