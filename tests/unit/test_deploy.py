@@ -244,10 +244,11 @@ def test_alerts_and_panels_ask_for_metrics_that_exist() -> None:
     assert asked <= known
 
 
-def test_the_edge_refuses_what_the_product_would() -> None:
-    """E1. One number, in bytes, in three places."""
+def test_the_edge_and_the_product_agree() -> None:
+    """E1. One number, in bytes, in three places; one address, the one that the edge saw."""
     edge = (DEPLOY / "nginx" / "conf.d" / "genai.conf").read_text()
     assert f"client_max_body_size {MAX_BODY_BYTES};" in edge
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in edge  # R10: replaced, not appended
     ingress = next(each for each in OBJECTS if each["kind"] == "Ingress")
     size = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
     assert size == str(MAX_BODY_BYTES)
