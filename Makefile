@@ -93,6 +93,9 @@ audit: ## ask the public advisories about each pinned package; needs the interne
 
 bench: setup-dev build ## measure; see docs/performance.md
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run --workers 2 --only streams,api --dialogs 100,150 --api-streams 150,300 --targets product
+	$(BIN)/python -m bench.run --only idle --idle 0,2000
+	$(BIN)/python -m bench.review
 
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots

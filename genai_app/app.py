@@ -41,6 +41,7 @@ from genai_app.services.audit import Audit
 from genai_app.services.audit_chain import AuditChain
 from genai_app.services.audit_log import AuditLog
 from genai_app.services.auth import Auth
+from genai_app.services.backup_files import watch_backups
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
 from genai_app.services.exports import Exports
@@ -197,6 +198,7 @@ def watch_figures(services: Services) -> None:
         connections_used=lambda: services.db.connections_used,
         connections_most=lambda: services.db.connections_most,
     )
+    watch_backups(services.settings)
 
 
 def settle_garbage_collector() -> None:

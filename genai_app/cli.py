@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from genai_app import cli_admin, cli_audit
+from genai_app import cli_admin, cli_audit, cli_backup, cli_doctor
 from genai_app.errors import AppError, SettingsError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DONE, FAILED, MISUSED = 0, 1, 2
 DEFAULT = "default"
 MAX_WORKERS = 64
-MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
 
@@ -134,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_audit.add_verbs(commands.add_parser("audit", help="the record of who did what"))
 
     cli_admin.add_commands(commands)
+    cli_backup.add_commands(commands)
+    cli_doctor.add_command(commands)
     return parser
 
 
@@ -203,18 +204,13 @@ def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
 def _step_lines(step: Step, locale: str) -> list[str]:
     from genai_app.services.directory_check import facts_of, name_of, sentences_of
 
-    head = f"  {MARKS[step.outcome]:4}  {name_of(step, locale)}"
+    head = f"  {cli_doctor.MARKS[step.outcome]:4}  {name_of(step, locale)}"
     if step.outcome == "skipped":
         return [head]
-    facts = ", ".join(_one_line(fact) for fact in facts_of(step, locale))
+    facts = ", ".join(cli_doctor.one_line(fact) for fact in facts_of(step, locale))
     lines = [f"{head}  {round(step.seconds * 1000)} ms{'  ' if facts else ''}{facts}"]
     lines += [f"        {sentence}" for sentence in sentences_of(step, locale) or ()]
     return lines
-
-
-def _one_line(text: str) -> str:
-    """Nothing that a server wrote moves the cursor."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _user(

@@ -109,6 +109,21 @@ _directory_up = Gauge(
     registry=REGISTRY,
 )
 _directory_up.set(1)
+_backup_age_s = Gauge(
+    "genai_backup_age_seconds",
+    "Age of the newest backup; infinite where there should be one and is none",
+    registry=REGISTRY,
+)
+_drill_age_s = Gauge(
+    "genai_backup_drill_age_seconds",
+    "Since a backup was last restored on trial; infinite: never where there should be backups",
+    registry=REGISTRY,
+)
+_drill_ok = Gauge(
+    "genai_backup_drill_ok",
+    "1: the last backup that was restored on trial was whole; 0: it was not",
+    registry=REGISTRY,
+)
 ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
@@ -212,6 +227,15 @@ def watch(
     _sockets.set_function(sockets)
     _pool.labels("used").set_function(connections_used)
     _pool.labels("most").set_function(connections_most)
+
+
+def watch_backups(
+    *, age: Callable[[], float], drill_age: Callable[[], float], drill_ok: Callable[[], float]
+) -> None:
+    """Where the gauges of backups look; each gives not-a-number for what is not there."""
+    _backup_age_s.set_function(age)
+    _drill_age_s.set_function(drill_age)
+    _drill_ok.set_function(drill_ok)
 
 
 async def measure_loop() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 import structlog
@@ -46,6 +46,29 @@ def is_current(url: str) -> bool:
     return _revisions(url) == {HEAD}
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version can migrate from `revision`."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(Config(str(INI)))
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def state_of(url: str) -> Literal["current", "none", "older", "newer"]:
+    """How the database stands to this version.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    found = _revisions(url)
+    if found == {HEAD}:
+        return "current"
+    if not found:
+        return "none"
+    return "older" if all(is_known(each) for each in found) else "newer"
+
+
 def upgrade(url: str) -> None:
     """Run every migration that is missing. Many starters at once are safe: one works, others wait.
 
@@ -61,12 +84,10 @@ def upgrade(url: str) -> None:
         return
     from alembic import command  # 0.2 s that only a start with something to migrate pays
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config(str(INI))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if not found <= known:
-        raise Conflict(f"unknown revisions {sorted(found - known)}", code="database_newer")
+    if unknown := sorted(each for each in found if not is_known(each)):
+        raise Conflict(f"unknown revisions {unknown}", code="database_newer")
     with locked_connection(url) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

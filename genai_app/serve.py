@@ -51,7 +51,7 @@ def run(settings: Settings, workers: int = 1) -> int:
     _check_port(settings)
     import uvloop
 
-    with _sole_user(settings):
+    with sole_user(settings):
         migrations.upgrade(settings.sqlalchemy_url)
         if workers == 1:
             _prepare_reflex(settings)
@@ -86,7 +86,7 @@ def _check_shared(settings: Settings) -> None:
 
 
 @contextmanager
-def _sole_user(settings: Settings) -> Generator[None]:
+def sole_user(settings: Settings) -> Generator[None]:
     """Without Redis one process is all there may be: limits and live text would be of each alone.
     On SQLite a second one would take the first one's answers for orphans, too."""
     if not settings.embedded:
@@ -99,6 +99,7 @@ def _sole_user(settings: Settings) -> Generator[None]:
                 )
             yield
         return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "genai.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

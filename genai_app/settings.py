@@ -117,6 +117,10 @@ class Settings(BaseSettings):
     verified_days: Annotated[int, Field(ge=1, le=3650)] = 180
     audit_anchor: Path | None = None
 
+    backup_dir: Path | None = None
+    backup_keep: Annotated[int, Field(ge=1, le=10_000)] = 14
+    backup_max_age_h: Annotated[int, Field(ge=0, le=8784)] = 26
+
     locale: Literal["ru", "en"] = "ru"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"
@@ -331,6 +335,16 @@ class Settings(BaseSettings):
         """The file with the signed end of the audit."""
         return self.audit_anchor or self.data_dir / "audit.anchor"
 
+    @property
+    def backup_path(self) -> Path:
+        """Where backups are kept."""
+        return self.backup_dir or self.data_dir / "backups"
+
+    @property
+    def backups_watched(self) -> bool:
+        """Whether a missing backup is an alarm; a laptop's is nobody's business."""
+        return self.backup_max_age_h > 0 and (self.backup_dir is not None or not self.embedded)
+
     @cached_property
     def secret(self) -> bytes:
         """The key that keyed hashes and signatures use. Made once in the data dir when embedded."""
@@ -368,6 +382,12 @@ def load_settings(**overrides: Any) -> Settings:
             text = re.sub(r"^Value error, ", "", item["msg"])
             lines.append(text if text.startswith(PREFIX) else f"{name}: {text}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """What a program that we start sees: all of the environment but our settings, and `more`."""
+    ours = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    return ours | more
 
 
 def unknown_names(settings: Settings) -> list[str]:

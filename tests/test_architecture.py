@@ -33,10 +33,12 @@ ALLOWED: dict[str, set[str]] = {
     "workers": set(),
     "cli": {
         *("services", "models", "db", "migrations", "serve", "build", "dev"),
-        *("cli_admin", "cli_audit"),
+        *("cli_admin", "cli_audit", "cli_backup", "cli_doctor"),
     },
     "cli_audit": {"services", "models", "db", "migrations"},
     "cli_admin": {"services", "models", "db", "migrations"},
+    "cli_backup": {"services", "db", "migrations", "serve"},
+    "cli_doctor": {"services", "build", "migrations"},
     "__main__": {"cli"},
     "settings": {"secret_files"},
     "secret_files": set(),

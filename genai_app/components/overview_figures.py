@@ -192,6 +192,7 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
         ("redis", t("health.redis")),
         ("cache", t("health.cache")),
         ("directory", t("health.directory")),
+        ("backup", t("health.backup")),
     )
     return rx.el.li(
         rx.cond(
@@ -200,12 +201,7 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
             rx.icon("circle-x", size=16, class_name="bad", aria_hidden=True),
         ),
         rx.el.span(rx.match(row.name, *names, row.name)),
-        rx.el.span(
-            rx.cond(
-                row.up, t("health.up", milliseconds=row.milliseconds.to_string()), t("health.down")
-            ),
-            class_name="quiet number",
-        ),
+        rx.el.span(of_locale(row.told), class_name="quiet number"),
         key=row.name,
         class_name="share",
         custom_attrs={"data-testid": "health"},

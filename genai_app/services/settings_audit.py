@@ -20,7 +20,9 @@ from genai_app.settings import PREFIX, Settings
 BY = "settings"
 DEFAULT = "default"
 # of a host or a process, and so no rule of the installation
-OF_HOST = frozenset({"host", "port", "data_dir", "audit_anchor", "log_level", "log_format"})
+OF_HOST = frozenset(
+    {"host", "port", "data_dir", "audit_anchor", "backup_dir", "log_level", "log_format"}
+)
 
 
 async def record_settings(db: Database, settings: Settings) -> list[str]:

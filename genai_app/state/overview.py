@@ -13,7 +13,8 @@ from genai_app.i18n import LOCALES, translate
 from genai_app.models import Source
 from genai_app.services import services
 from genai_app.services.acting import acting
-from genai_app.services.health import check_dependencies
+from genai_app.services.backup_files import BackupState, backup_state
+from genai_app.services.health import Health, check_dependencies
 from genai_app.services.overview import Overview, Period, Point
 from genai_app.state.dates import day_text
 from genai_app.state.presence import Page
@@ -51,9 +52,11 @@ class Share:
 
 @dataclass
 class HealthRow:
+    """One dependency. `told`: how it is, by language."""
+
     name: str
     up: bool
-    milliseconds: int
+    told: dict[str, str]
 
 
 class OverviewState(rx.State):
@@ -100,8 +103,10 @@ class OverviewState(rx.State):
         """Read everything anew every few seconds, as long as the page is there."""
         actor, page = acting(), Page()
         while True:
-            found = await check_dependencies(services())
-            rows = [HealthRow(f.name, f.up, max(1, round(f.seconds * 1000))) for f in found]
+            rows = [health_row(each) for each in await check_dependencies(services())]
+            backups = await asyncio.to_thread(backup_state, services().settings)
+            if backups.watched:
+                rows.append(backup_row(backups))
             async with self:
                 self.health = rows
             await asyncio.sleep(REFRESH_S)
@@ -147,6 +152,30 @@ class OverviewState(rx.State):
         self.last_label = label(found.points[-1].begin, hourly=hourly)
         self.by_department = shares(found.departments)
         self.by_model = shares(found.models)
+
+
+def health_row(found: Health) -> HealthRow:
+    milliseconds = max(1, round(found.seconds * 1000))
+    told = {
+        locale: translate(locale, "health.up", milliseconds=milliseconds)
+        if found.up
+        else translate(locale, "health.down")
+        for locale in LOCALES
+    }
+    return HealthRow(found.name, found.up, told)
+
+
+def backup_row(state: BackupState) -> HealthRow:
+    """The age of the newest backup, or what is wrong."""
+    hours = round((state.age_s or 0) / 3600)
+    if state.age_s is None:
+        key = "health.backup_none"
+    elif state.overdue:
+        key = "health.backup_overdue"
+    else:
+        key = "health.backup_age" if state.well else "health.drill_failed"
+    told = {locale: translate(locale, key, hours=hours) for locale in LOCALES}
+    return HealthRow("backup", state.well, told)
 
 
 def bar(place: int, point: Point, highest: int, *, hourly: bool) -> Bar:

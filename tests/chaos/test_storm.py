@@ -1,5 +1,5 @@
-"""N1 to N7 while two processes, Redis and PostgreSQL break under people who ask. `make chaos` is the
-long form of it."""
+"""N1 to N7 while processes, Redis and PostgreSQL break under people who ask; `make chaos` is the
+long form."""
 
 import pytest
 

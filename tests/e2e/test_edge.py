@@ -4,6 +4,7 @@ two Redis, each with the configuration that is shipped. One of each for all test
 import asyncio
 import json
 import ssl
+import sys
 import uuid
 import warnings
 from collections.abc import Generator
@@ -25,6 +26,7 @@ from tests.e2e.chromium import E2E
 from tests.e2e.conftest import TIMEOUT_MS, Watch, log_in
 from tests.e2e.tab import Tab
 from tests.fakes.app_process import AppProcess, poll
+from tests.fakes.child import search_path
 from tests.fakes.edge import Nginx, deployed_postgres, deployed_redis, make_secrets
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
@@ -446,6 +448,25 @@ async def test_postgresql_lets_in_by_password_and_logs_no_text(edge: Edge) -> No
     assert told["log_statement"] == "none"
     assert told["log_min_error_statement"] == "panic"
     assert told["log_error_verbosity"] == "terse"
+
+
+async def test_a_backup_is_made_and_restored_on_trial(edge: Edge, tmp_path: Path) -> None:
+    """The role may make the drill's database, and PostgreSQL's doors let it in there."""
+    product = edge.products[0]
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "genai_app", "backup", "--drill"),
+        cwd=tmp_path,
+        env={
+            "PATH": search_path(),
+            "PYTHONPATH": str(product.root),
+            **{f"GENAI_{name.upper()}": value for name, value in product.settings.items()},
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await done.communicate()
+    assert done.returncode == 0, told.decode()
+    assert list((product.data_dir / "backups").glob("*.zip"))
 
 
 async def test_metrics_of_each_replica_by_token_and_never_by_the_edge(edge: Edge) -> None:

@@ -14,6 +14,7 @@ import psycopg2
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
+WARY = "wary"  # the one role that PostgreSQL asks for a password, if a test makes it
 
 
 def free_port() -> int:
@@ -45,6 +46,8 @@ class PostgresServer:
                 *("-D", str(self._root / "data"), "-U", "postgres", "-A", "trust"),
                 *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
             )
+            rules = self._root / "data" / "pg_hba.conf"
+            rules.write_text(f"host all {WARY} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
         except BaseException:
             shutil.rmtree(self._root)
             raise
