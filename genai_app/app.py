@@ -112,7 +112,10 @@ def build_services(
         db, counters, settings.rates, max_parallel=settings.max_parallel_answers, owner=owner
     )
     redis = Entries(redis_url) if redis_url else None
-    cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
+    cache_redis = Entries(settings.cache_url or "") if settings.cache_redis_url else None
+    cache = AnswerCache(
+        cache_redis or redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s
+    )
     generations = Generations(
         db,
         llm,
@@ -172,6 +175,7 @@ def build_services(
         retention=Retention(db, settings),
         rechecks=rechecks,
         redis=redis,
+        cache_redis=cache_redis,
     )
 
 
@@ -247,8 +251,9 @@ async def running_services() -> AsyncGenerator[None]:
         await services.keys.close()
         await services.login_limits.close()
         await services.db.close()
-        if services.redis:
-            await services.redis.aclose()
+        for each in (services.redis, services.cache_redis):
+            if each:
+                await each.aclose()
         if demo:
             await demo.stop()
         use(None)

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
+    cache_redis_url: SecretStr | None = None
 
     llm_base_url: Annotated[tuple[str, ...], NoDecode] = ()
     llm_api_key: SecretStr | None = None
@@ -209,7 +210,7 @@ class Settings(BaseSettings):
             parse_limit(value)
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "cache_redis_url")
     @classmethod
     def _check_redis_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and urlsplit(value.get_secret_value()).scheme not in (
@@ -322,6 +323,12 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return f"sqlite:///{self.data_dir.absolute() / 'genai.sqlite3'}"
         return self.database_url.get_secret_value()
+
+    @property
+    def cache_url(self) -> str | None:
+        """The Redis that keeps answers: one of its own, which may evict, or that of everything."""
+        chosen = self.cache_redis_url or self.redis_url
+        return chosen.get_secret_value() if chosen else None
 
     @property
     def anchor_path(self) -> Path:

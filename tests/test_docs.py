@@ -19,7 +19,9 @@ from genai_app.services.review_list import CHOICES
 from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted(
+    path for top in ("*", "docs/**/*", "deploy/*") for path in ROOT.glob(f"{top}.md")
+)
 NAMES = {PREFIX + name.upper() for name in Settings.model_fields}
 FILES = {f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS}
 

@@ -190,6 +190,7 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
         ("database", t("health.database")),
         ("model", t("health.model")),
         ("redis", t("health.redis")),
+        ("cache", t("health.cache")),
         ("directory", t("health.directory")),
         ("backup", t("health.backup")),
     )

@@ -28,6 +28,8 @@ async def check_dependencies(services: Services) -> list[Health]:
     }
     if services.redis is not None:
         asked["redis"] = services.redis.check()
+    if services.cache_redis is not None:
+        asked["cache"] = services.cache_redis.check()
     if services.rechecks is not None:
         asked["directory"] = services.rechecks.check()
     return list(await asyncio.gather(*(_ask(name, check) for name, check in asked.items())))

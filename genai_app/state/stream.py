@@ -31,13 +31,17 @@ _followers = 0
 class StreamState(rx.State):
     """Slots of the growing answer (see live_text.py); their values never rest on the server."""
 
+    _answer_id: str = ""  # whose text is in them, whole or in part
+
     @rx.event(background=True, supersedes=True)
     async def follow(self, message_id: str):
         """Show an answer from its first word until it ends, then hand it to the dialog."""
         global _followers
         _followers += 1
         try:
-            await _show_growing(message_id)
+            async with self:
+                again, self._answer_id = self._answer_id == message_id, message_id
+            await _show_growing(message_id, again)
             await self._hand_over(message_id)
         except NotFound:
             return
@@ -75,12 +79,16 @@ for _name in slot_names():
 _STATE = StreamState.get_full_name()
 
 
-async def _show_growing(message_id: str) -> None:
+async def _show_growing(message_id: str, again: bool) -> None:
     """Write increments to the page until the answer ends; none to a page that took its place, which
-    is written by its own event."""
+    is written by its own event.
+
+    Args:
+        again: what is on the page is of this answer, and stays until more of it comes.
+    """
     live, seen = LiveText(), 0
     context, page = EventContext.get(), Page()
-    if page.is_there:
+    if page.is_there and not again:
         await _emit(context, live)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)

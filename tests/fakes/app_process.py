@@ -55,6 +55,7 @@ class AppProcess:
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
         self._program = program
+        self.root = ROOT  # the folder with the package, its build and its migrations
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
             "port": self.port,
@@ -78,7 +79,8 @@ class AppProcess:
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            **({} if self._program else {"PYTHONPATH": str(ROOT)}),
+            **({} if self._program else {"PYTHONPATH": str(self.root)}),
+            "PYTHONDONTWRITEBYTECODE": "1" if self.root != ROOT else "",
             **{f"GENAI_{name.upper()}": value for name, value in self.settings.items()},
         }
         genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]

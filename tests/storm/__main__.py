@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from genai_app import migrations
 from genai_app.db import Database
@@ -46,7 +47,7 @@ def run(people: int, seconds: float, seed: int) -> int:
         url = postgres.create_database("storm")
         migrations.upgrade(url)
         public = f"http://127.0.0.1:{free_port()}"
-        same = {"database_url": url, "redis_url": redis.url, "public_url": public}
+        same: dict[str, Any] = {"database_url": url, "redis_url": redis.url, "public_url": public}
         same |= {"secret_key": random.Random(seed).randbytes(32).hex()}
         apps: list[AppProcess] = []
         for number in range(2):
