@@ -9,7 +9,7 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev build setup-dev test e2e check lint format types bench lock screenshots clean
+.PHONY: help run dev build bundle setup-dev test e2e chaos check lint format types audit bench lock screenshots clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,12 +54,22 @@ run: $(if $(LLM),,$(BIN)/.demo) build ## install, build and serve the whole prod
 dev: $(BIN)/.buildable $(if $(LLM),,$(BIN)/.demo) ## serve and start again whenever a source changes
 	@exec $(BIN)/python -m genai_app.dev
 
+bundle: build ## pack all that an installation without a network needs (PYTHON_VERSION=, PLATFORM=, DEMO=1)
+	@$(BIN)/python -m bundle $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) \
+		$(if $(PLATFORM),--platform $(PLATFORM)) $(if $(DEMO),--demo)
+
 # --- checking -----------------------------------------------------------------------------------
 
-lint: $(BIN)/.dev ## ruff, codespell
+lint: $(BIN)/.dev ## ruff, codespell, hadolint, a search for secrets that were written down
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/hadolint Dockerfile
+	@# of the tests' many made-up secrets only what has the form of a real service's
+	git ls-files -z | grep -zvE '^(tests|bench)/|^requirements|^reflex.lock/|\.(ttf|png|svg)$$' | xargs -0 \
+		$(BIN)/detect-secrets-hook --no-verify --disable-plugin KeywordDetector --exclude-secrets '^(password|pw|change-me|%s)$$'
+	git ls-files -z tests bench | xargs -0 $(BIN)/detect-secrets-hook --no-verify --disable-plugin KeywordDetector \
+		--disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString --disable-plugin BasicAuthDetector
 
 format: $(BIN)/.dev ## let ruff write what it can
 	$(BIN)/ruff check --fix .
@@ -74,10 +84,22 @@ test: setup-dev build ## all tests, with real PostgreSQL, model and browser
 e2e: setup-dev build ## the browser stories only
 	$(BIN)/python -m pytest tests/e2e
 
+chaos: setup-dev build ## break everything while people ask; see docs/operations.md
+	for run in 1 2 3; do $(BIN)/python -m tests.storm || exit 1; done
+
 check: lint types test ## what CI runs
+
+audit: ## ask the public advisories about each pinned package; needs the internet, see docs/security.md
+	rm -rf .audit && $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet pip-audit==2.10.1
+	@# python-jose's pure-Python backend, which is not used: docs/security.md
+	.audit/bin/pip-audit --disable-pip --requirement requirements.txt --ignore-vuln GHSA-wj6h-64fc-37mp
+	rm -rf .audit
 
 bench: setup-dev build ## measure; see docs/performance.md
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run --workers 2 --only streams,api --dialogs 100,150 --api-streams 150,300 --targets product
+	$(BIN)/python -m bench.run --only idle --idle 0,2000
+	$(BIN)/python -m bench.review
 
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots

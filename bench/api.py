@@ -41,6 +41,7 @@ MOST_FIRST_TOKEN_MS = 10.0  # over the model's own
 MOST_CPU_S = 0.20  # for 1,000 tokens; the thin proxy's own when that is more
 CPU_AT = 100
 MOST_P99_MS = 100.0
+TOLD_LATE_S = 1.5  # what PostgreSQL counts
 HELD = 150
 WARM_UP = 20
 FEW_TOKENS = 8
@@ -230,15 +231,20 @@ async def requests(
     async with _clients(target, connections) as clients:
         await all_until(loop.time() + min(1.0, window_s))
         times.clear()
+        before = await bench.operations()
         meter = bench.meter(target.pid)
         await all_until(loop.time() + window_s)
         cost = meter.read()
+        await asyncio.sleep(TOLD_LATE_S)
+        after = await bench.operations()
     done = max(1, len(times))
     return {
         "connections": connections,
         "requests_per_s": round(len(times) / cost.wall_s, 1),
         "cpu_ms": round(cost.product_s * 1000 / done, 2),
         "database_cpu_ms": round(cost.database_s * 1000 / done, 2),
+        "redis_commands": round((after[0] - before[0]) / done, 1),
+        "transactions": round((after[1] - before[1]) / done, 1),
         "ms": quantiles(times),
         "rss_mb": round(rss_mb(tree(target.pid))),
         "failures": len(failures),

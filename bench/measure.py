@@ -1,11 +1,15 @@
 """What processes cost, read from /proc, and what a list of delays comes to."""
 
 import os
+import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -104,3 +108,21 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+async def loop_lags(url: str) -> Counter[float]:
+    """How often the product's event loop was at most so many seconds late, by its own metrics."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        text = await answer.text()
+    found: Counter[float] = Counter()
+    pattern = r'genai_event_loop_lag_seconds_bucket\{.*?le="([^"]+)".*?\} (\S+)'
+    for bound, count in re.findall(pattern, text):
+        found[float(bound)] += int(float(count))
+    return found
+
+
+def lag_p99_ms(before: Counter[float], after: Counter[float]) -> float:
+    """The bound that 99 of 100 of the times between stayed under, in milliseconds."""
+    times = {bound: after[bound] - before[bound] for bound in after}
+    most = max(times.values())
+    return next(bound * 1000 for bound in sorted(times) if times[bound] >= 0.99 * most)

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.measure import Cost, quantiles, rss_mb, tree
+from bench.measure import Cost, lag_p99_ms, loop_lags, quantiles, rss_mb, tree
 from bench.model import STAMP, STAMP_BYTES, WRAP_US, Plan, now_us
 from bench.product import PASSWORD, Bench
 
@@ -311,9 +311,11 @@ async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
     async with open_pages(bench, count) as pages:
         readers = [asyncio.create_task(page.idle()) for page in pages]
         await asyncio.sleep(SETTLE_S)
+        before = await loop_lags(bench.url)
         meter = bench.meter()
         await asyncio.sleep(window_s)
         cost = meter.read()
+        lag_ms = lag_p99_ms(before, await loop_lags(bench.url))
         memory = rss_mb(tree(bench.product_pid))
         lost = sum(reader.done() for reader in readers)
         for reader in readers:
@@ -324,6 +326,7 @@ async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
         "pages": count,
         "rss_mb": round(memory),
         "cpu_percent": round(100 * cost.product_s / cost.wall_s, 2),
+        "loop_lag_ms_p99": lag_ms,
         "lost": lost,
         **asdict(cost),
     }

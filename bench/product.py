@@ -1,5 +1,6 @@
 """The product under measurement and what it needs: database, paced model, users, a dialog."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import sqlalchemy as sa
 
 from bench.measure import Meter, tree
 from bench.model import markdown_pieces
@@ -34,9 +37,11 @@ class Bench:
 
     Args:
         sqlite: the embedded database and no Redis, in place of PostgreSQL and Redis.
+        workers: processes of the product.
     """
 
-    def __init__(self, *, sqlite: bool = False) -> None:
+    def __init__(self, *, sqlite: bool = False, workers: int = 1) -> None:
+        self.workers = workers
         self.database = "sqlite" if sqlite else "postgresql"
         self.model_port = free_port()
         self._sqlite = sqlite
@@ -44,16 +49,18 @@ class Bench:
         self._users: dict[str, uuid.UUID] = {}
         self._keys: list[str] = []
         self._database_pids: list[int] = []
+        self._redis: RedisServer | None = None
 
     def __enter__(self) -> Self:
         with self._stack as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-bench-")))
-            urls = {} if self._sqlite else self._start_databases(stack)
+            urls: dict[str, Any] = {} if self._sqlite else self._start_databases(stack)
             self._start_model(stack)
             self._app = AppProcess(
                 home,
                 llm_url=f"http://127.0.0.1:{self.model_port}",
                 llm_model="bench",
+                workers=self.workers,
                 rate_limit=NO_LIMIT,
                 llm_max_concurrency=100_000,  # the line is not what is measured
                 log_level="WARNING",
@@ -87,6 +94,19 @@ class Bench:
         if pid in (0, self.product_pid):
             return Meter(self.product_pid, *self._database_pids)
         return Meter(pid)
+
+    async def operations(self) -> tuple[int, int]:
+        """Commands that Redis has done, and transactions that PostgreSQL has ended, so far; zeros
+        without them. PostgreSQL tells a second late."""
+        if self._redis is None:
+            return 0, 0
+        told = await asyncio.to_thread(self._redis.command, "INFO", "stats")
+        commands = int(told.partition("total_commands_processed:")[2].split()[0])
+        async with self._db.read() as session:
+            query = (
+                "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'bench'"
+            )
+            return commands, await session.scalar(sa.text(query)) or 0
 
     def start_thin(self) -> tuple[int, int]:
         """The thin proxy before the same model. Returns its port and process."""
@@ -166,7 +186,7 @@ class Bench:
         """Their addresses, as settings."""
         postgres = PostgresServer()
         stack.callback(postgres.remove)
-        redis = RedisServer()
+        redis = self._redis = RedisServer()
         stack.callback(redis.remove)
         self._database_pids = [_started(postgres.start), _started(redis.start)]
         return {"database_url": postgres.create_database("bench"), "redis_url": redis.url}

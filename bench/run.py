@@ -49,7 +49,7 @@ COLUMNS = {
         *("first_token_ms.p99", "delivered", "bytes_per_token", "bytes_per_token_live"),
         *("cpu_s_per_1k", "database_cpu_s_per_1k", "rss_mb", "failures", "other_cores"),
     ),
-    "idle": ("rss_mb", "cpu_percent", "lost", "other_cores"),
+    "idle": ("rss_mb", "cpu_percent", "loop_lag_ms_p99", "lost", "other_cores"),
     "start": ("start_s",),
     "api idle": ("first_token_ms.p50", "first_token_ms.p95", "rss_mb", "failures"),
     "api streams": (
@@ -57,7 +57,8 @@ COLUMNS = {
         *("cpu_s_per_1k", "database_cpu_s_per_1k", "rss_mb", "failures", "other_cores"),
     ),
     "api requests": (
-        *("requests_per_s", "cpu_ms", "database_cpu_ms", "ms.p50", "ms.p99"),
+        *("requests_per_s", "cpu_ms", "database_cpu_ms", "redis_commands", "transactions"),
+        *("ms.p50", "ms.p99"),
         *("failures", "other_cores"),
     ),
     "browser": (
@@ -70,10 +71,10 @@ COLUMNS = {
 def main() -> int:
     """Exit code 1 when an answer was not whole; a missed target is only marked."""
     options = _options()
-    about = _about(options.sqlite)
+    about = {**_about(options.sqlite), "workers": options.workers}
     RESULTS.parent.mkdir(exist_ok=True)
     results: list[dict[str, Any]] = []
-    with Bench(sqlite=options.sqlite) as bench, RESULTS.open("a") as lines:
+    with Bench(sqlite=options.sqlite, workers=options.workers) as bench, RESULTS.open("a") as lines:
         print(f"product: process {bench.product_pid} at {bench.url}", flush=True)
 
         async def measure() -> None:
@@ -152,6 +153,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=100, help="requests to the idle API")
     parser.add_argument("--one-key", action="store_true", help="one user asks all of the API")
     parser.add_argument("--sqlite", action="store_true", help="in place of PostgreSQL and Redis")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the product")
     parser.add_argument("--shots", type=Path, help="a directory for pictures of the page")
     parser.add_argument("--quick", action="store_true", help="all parts, small, under a minute")
     options = parser.parse_args()
@@ -198,7 +200,8 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _about_line(about: dict[str, Any]) -> str:
-    return f"{about['database']}, {about['cpus']} CPUs, commit {about['commit']}, {about['at']}"
+    names = ("database", "workers", "cpus", "commit", "at")
+    return ", ".join(f"{name} {about[name]}" for name in names)
 
 
 def _table(results: list[dict[str, Any]]) -> str:

@@ -5,6 +5,9 @@
 
 import asyncio
 import gc
+import os
+import socket
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from genai_app import metrics
+from genai_app.adapters.bus import Bus
 from genai_app.adapters.demo_model import DemoModel
 from genai_app.adapters.directory import Directory
 from genai_app.adapters.llm import LlmClient
@@ -37,6 +41,7 @@ from genai_app.services.audit import Audit
 from genai_app.services.audit_chain import AuditChain
 from genai_app.services.audit_log import AuditLog
 from genai_app.services.auth import Auth
+from genai_app.services.backup_files import watch_backups
 from genai_app.services.cache import AnswerCache
 from genai_app.services.chat import Chat
 from genai_app.services.exports import Exports
@@ -55,6 +60,7 @@ from genai_app.services.retention import Retention
 from genai_app.services.review import Reviews
 from genai_app.services.search import Search
 from genai_app.services.sessions import Sessions
+from genai_app.services.settings_audit import record_settings
 from genai_app.services.slots import ModelSlots
 from genai_app.services.staff import Staff
 from genai_app.services.staff_login import StaffLogin
@@ -72,6 +78,7 @@ from genai_app.state.people import PeopleState
 from genai_app.state.review_dialog import ReviewDialogState
 from genai_app.state.session import LoginState
 from genai_app.state.settings import SettingsState
+from genai_app.state.ui import UiState
 from genai_app.state.verified import VerifiedState
 from genai_app.web.binding import EventDoor, open_sockets
 from genai_app.web.body_limit import BodyLimit
@@ -99,18 +106,32 @@ def build_services(
     audit = Audit(db)
     sessions = Sessions(db, settings.secret, settings.session_ttl_s)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     counters = limit_storage(redis_url)
     login_limits = LoginLimits(db, counters)
-    limits = Limits(db, counters, settings.rates, max_parallel=settings.max_parallel_answers)
+    limits = Limits(
+        db, counters, settings.rates, max_parallel=settings.max_parallel_answers, owner=owner
+    )
     redis = Entries(redis_url) if redis_url else None
-    cache = AnswerCache(redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
+    cache_redis = Entries(settings.cache_url or "") if settings.cache_redis_url else None
+    cache = AnswerCache(
+        cache_redis or redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s
+    )
     slots = ModelSlots(
         llm.endpoints,
         redis_url,
         most=settings.llm_max_concurrency,
         timeout_s=settings.llm_queue_timeout_s,
     )
-    generations = Generations(db, llm, cache, slots, sole_process=settings.embedded)
+    generations = Generations(
+        db,
+        llm,
+        cache,
+        slots,
+        owner=owner,
+        sole_process=settings.embedded,
+        bus=Bus(redis_url, owner) if redis_url else None,
+    )
     keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     verified = Verified(db, days=settings.verified_days)
@@ -163,6 +184,7 @@ def build_services(
         retention=Retention(db, settings),
         rechecks=rechecks,
         redis=redis,
+        cache_redis=cache_redis,
     )
 
 
@@ -187,6 +209,7 @@ def watch_figures(services: Services) -> None:
         connections_most=lambda: services.db.connections_most,
     )
     services.slots.watch()
+    watch_backups(services.settings)
 
 
 def settle_garbage_collector() -> None:
@@ -209,6 +232,7 @@ async def running_services() -> AsyncGenerator[None]:
     use(services)
     if settings.local_accounts:
         await announce_first_admin(services)
+    await record_settings(services.db, settings)
     await services.slots.open()
     await services.generations.open()
     await services.given.open()
@@ -239,8 +263,9 @@ async def running_services() -> AsyncGenerator[None]:
         await services.keys.close()
         await services.login_limits.close()
         await services.db.close()
-        if services.redis:
-            await services.redis.aclose()
+        for each in (services.redis, services.cache_redis):
+            if each:
+                await each.aclose()
         if demo:
             await demo.stop()
         use(None)
@@ -288,7 +313,7 @@ app.add_page(people, route="/admin/users", title="GenAI", on_load=PeopleState.op
 app.add_page(verified_page, route="/admin/verified", title="GenAI", on_load=VerifiedState.open)
 app.add_page(review, route="/admin/dialogs", title="GenAI", on_load=ReviewDialogState.open)
 app.add_page(admin_exports, route="/admin/exports", title="GenAI", on_load=ExportsState.open)
-app.add_page(not_found, route="404", title="GenAI")
+app.add_page(not_found, route="404", title="GenAI", on_load=UiState.open)
 
 
 def server() -> ASGIApp:

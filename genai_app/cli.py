@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from genai_app import cli_admin, cli_audit
+from genai_app import cli_admin, cli_audit, cli_backup, cli_doctor
 from genai_app.errors import AppError, SettingsError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISUSED = 0, 1, 2
 DEFAULT = "default"
-MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
+MAX_WORKERS = 64
 ROLES = ("user", "reviewer", "admin")  # models.Role; a test compares
 
 
@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve web and API on one port")
+    serve.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; needs PostgreSQL and Redis"
+    )
+    serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # what a parent tells its own
     serve.set_defaults(run=_serve)
     build = commands.add_parser("build", help="build the front end, once (needs bun)")
     build.add_argument("--check", action="store_true", help="build nothing; exit 1 if it is due")
@@ -129,13 +133,19 @@ def _parser() -> argparse.ArgumentParser:
     cli_audit.add_verbs(commands.add_parser("audit", help="the record of who did what"))
 
     cli_admin.add_commands(commands)
+    cli_backup.add_commands(commands)
+    cli_doctor.add_command(commands)
     return parser
 
 
-def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app import serve
 
-    return serve.run(settings)
+    if arguments.worker is not None:
+        return serve.run_worker(settings, arguments.worker)
+    if not 1 <= arguments.workers <= MAX_WORKERS:
+        raise SettingsError(f"--workers: a number from 1 to {MAX_WORKERS}")
+    return serve.run(settings, arguments.workers)
 
 
 def _build(_settings: Settings, arguments: argparse.Namespace) -> int:
@@ -194,18 +204,13 @@ def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
 def _step_lines(step: Step, locale: str) -> list[str]:
     from genai_app.services.directory_check import facts_of, name_of, sentences_of
 
-    head = f"  {MARKS[step.outcome]:4}  {name_of(step, locale)}"
+    head = f"  {cli_doctor.MARKS[step.outcome]:4}  {name_of(step, locale)}"
     if step.outcome == "skipped":
         return [head]
-    facts = ", ".join(_one_line(fact) for fact in facts_of(step, locale))
+    facts = ", ".join(cli_doctor.one_line(fact) for fact in facts_of(step, locale))
     lines = [f"{head}  {round(step.seconds * 1000)} ms{'  ' if facts else ''}{facts}"]
     lines += [f"        {sentence}" for sentence in sentences_of(step, locale) or ()]
     return lines
-
-
-def _one_line(text: str) -> str:
-    """Nothing that a server wrote moves the cursor."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _user(

@@ -6,7 +6,7 @@ once: a lookup costs more than the count itself.
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
@@ -135,6 +135,21 @@ _directory_up = Gauge(
     registry=REGISTRY,
 )
 _directory_up.set(1)
+_backup_age_s = Gauge(
+    "genai_backup_age_seconds",
+    "Age of the newest backup; infinite where there should be one and is none",
+    registry=REGISTRY,
+)
+_drill_age_s = Gauge(
+    "genai_backup_drill_age_seconds",
+    "Since a backup was last restored on trial; infinite: never where there should be backups",
+    registry=REGISTRY,
+)
+_drill_ok = Gauge(
+    "genai_backup_drill_ok",
+    "1: the last backup that was restored on trial was whole; 0: it was not",
+    registry=REGISTRY,
+)
 ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
@@ -147,6 +162,20 @@ _prompt_tokens, _completion_tokens = _tokens.labels("prompt"), _tokens.labels("c
 def render() -> bytes:
     """All of it in Prometheus' text format."""
     return generate_latest(REGISTRY)
+
+
+_of_all: Callable[[], Awaitable[bytes]] | None = None
+
+
+def ask_all_by(gather: Callable[[], Awaitable[bytes]]) -> None:
+    """This process is one of several at one port: `gather` brings the metrics of all."""
+    global _of_all
+    _of_all = gather
+
+
+async def render_all() -> bytes:
+    """What is told at this port: of this process, or of all workers that share it."""
+    return await _of_all() if _of_all else render()
 
 
 def request_ended(*, route: str, method: str, status: int, total_s: float) -> None:
@@ -248,6 +277,15 @@ def watch_endpoint(
     _slots.labels(name, "used").set_function(used)
     _slots.labels(name, "most").set(most)
     _breaker.labels(name).set_function(breaker)
+
+
+def watch_backups(
+    *, age: Callable[[], float], drill_age: Callable[[], float], drill_ok: Callable[[], float]
+) -> None:
+    """Where the gauges of backups look; each gives not-a-number for what is not there."""
+    _backup_age_s.set_function(age)
+    _drill_age_s.set_function(drill_age)
+    _drill_ok.set_function(drill_ok)
 
 
 async def measure_loop() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 import structlog
@@ -20,7 +20,10 @@ INI = Path(__file__).parent.parent / "alembic.ini"
 # what the models do not have: SQLite's full text tables, PostgreSQL's index over the words
 BESIDE_MODELS = ("message_words", "ix_message_search_words")
 LOCK_KEY = 0x67656E6169  # "genai": one number for all starters of one database
+SERVING_KEY = LOCK_KEY + 1
 LOCK_TIMEOUT_S = 600
+HELD_TIMEOUT_S = 30
+LOCK_NOT_AVAILABLE = "55P03"
 CONNECT_TIMEOUT_S = 5
 
 
@@ -43,6 +46,29 @@ def is_current(url: str) -> bool:
     return _revisions(url) == {HEAD}
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version can migrate from `revision`."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(Config(str(INI)))
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def state_of(url: str) -> Literal["current", "none", "older", "newer"]:
+    """How the database stands to this version.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    found = _revisions(url)
+    if found == {HEAD}:
+        return "current"
+    if not found:
+        return "none"
+    return "older" if all(is_known(each) for each in found) else "newer"
+
+
 def upgrade(url: str) -> None:
     """Run every migration that is missing. Many starters at once are safe: one works, others wait.
 
@@ -58,12 +84,10 @@ def upgrade(url: str) -> None:
         return
     from alembic import command  # 0.2 s that only a start with something to migrate pays
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config(str(INI))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if not found <= known:
-        raise Conflict(f"unknown revisions {sorted(found - known)}", code="database_newer")
+    if unknown := sorted(each for each in found if not is_known(each)):
+        raise Conflict(f"unknown revisions {unknown}", code="database_newer")
     with locked_connection(url) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -90,6 +114,27 @@ def locked_connection(url: str) -> Generator[sa.Connection]:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK_KEY})")
             connection.commit()
             yield connection  # closing the connection frees the lock
+
+
+@contextmanager
+def database_held(url: str, *, shared: bool) -> Generator[bool]:
+    """Keep others off a PostgreSQL database while the block lasts, as long as the connection does:
+    all others, or those who want it alone. What is about to end is waited for.
+
+    Gives whether it is held; False when others have it.
+    """
+    kind = "_shared" if shared else ""
+    with _engine(url) as engine, engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql(f"SET lock_timeout = '{HELD_TIMEOUT_S}s'")
+        try:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock{kind}({SERVING_KEY})")
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                raise
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

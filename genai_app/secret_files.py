@@ -11,8 +11,8 @@ from genai_app.errors import SettingsError
 PREFIX = "GENAI_"
 SECRET_FIELDS = frozenset(
     {
-        *("secret_key", "database_url", "redis_url", "llm_api_key", "ldap_bind_password"),
-        *("admin_password", "metrics_token"),
+        *("secret_key", "database_url", "redis_url", "cache_redis_url", "llm_api_key"),
+        *("ldap_bind_password", "admin_password", "metrics_token"),
     }
 )
 

@@ -1,4 +1,4 @@
-"""`genai serve`: one process, one port, until SIGTERM or Ctrl-C."""
+"""`genai serve`: one port, one process or several, until SIGTERM or Ctrl-C."""
 
 import asyncio
 import fcntl
@@ -7,14 +7,17 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 
 import structlog
 import uvicorn
 
 from genai_app import build, log, migrations
 from genai_app.errors import SettingsError
+from genai_app.migrations import database_held
 from genai_app.settings import Settings, unknown_names
+from genai_app.workers import Link, Workers, command, listening_socket
 
 logger = structlog.get_logger()
 
@@ -24,9 +27,15 @@ MAX_FRAME_BYTES = 1_000_000
 READY_POLL_S = 0.02
 
 
-def run(settings: Settings) -> int:
-    """Migrate, then serve web, API and socket on one port. Returns the exit code."""
+def run(settings: Settings, workers: int = 1) -> int:
+    """Migrate, then serve web, API and socket on one port. Returns the exit code.
+
+    Args:
+        workers: processes; more than one need PostgreSQL and Redis.
+    """
     log.configure(settings)
+    if workers > 1:
+        _check_shared(settings)
     for name in unknown_names(settings):
         logger.warning("settings.unknown", name=name)
     if not settings.public_url and settings.host not in LOOPBACK:
@@ -40,20 +49,57 @@ def run(settings: Settings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     _ = settings.secret  # made now, by one process, before anything can need it
     _check_port(settings)
-    with _sole_user(settings):
-        migrations.upgrade(settings.sqlalchemy_url)
-        _prepare_reflex(settings)
-        import uvloop
+    import uvloop
 
-        return uvloop.run(_serve(settings))
+    with sole_user(settings):
+        migrations.upgrade(settings.sqlalchemy_url)
+        if workers == 1:
+            _prepare_reflex(settings)
+            return uvloop.run(_serve(settings))
+        with listening_socket(settings.host, settings.port):  # so that no other takes the port
+            return uvloop.run(_supervise(settings, workers))
+
+
+def run_worker(settings: Settings, link: int) -> int:
+    """Serve as one of several; the parent has checked and migrated. Returns the exit code.
+
+    Args:
+        link: the file number of this process' end of the link to the parent.
+    """
+    log.configure(settings)
+    _prepare_reflex(settings)
+    import uvloop
+
+    return uvloop.run(_serve(settings, Link(link)))
+
+
+async def _supervise(settings: Settings, count: int) -> int:
+    return await Workers(command(), count, lambda: _say_where(settings)).run()
+
+
+def _check_shared(settings: Settings) -> None:
+    """Several processes share limits, cache and live text through Redis."""
+    if settings.embedded:
+        raise SettingsError("--workers: SQLite is for one process; set GENAI_DATABASE_URL")
+    if settings.redis_url is None:
+        raise SettingsError("--workers: several processes need GENAI_REDIS_URL")
 
 
 @contextmanager
-def _sole_user(settings: Settings) -> Generator[None]:
-    """SQLite is for one process: a second one would take the first one's answers for orphans."""
+def sole_user(settings: Settings) -> Generator[None]:
+    """Without Redis one process is all there may be: limits and live text would be of each alone.
+    On SQLite a second one would take the first one's answers for orphans, too."""
     if not settings.embedded:
-        yield
+        shared = settings.redis_url is not None
+        with database_held(settings.sqlalchemy_url, shared=shared) as held:
+            if not held:
+                raise SettingsError(
+                    "GENAI_REDIS_URL: another process serves this database; several need Redis,"
+                    " each of them"
+                )
+            yield
         return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "genai.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +155,7 @@ class Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, link: Link | None = None) -> int:
     from genai_app.app import server as whole_product
 
     config = uvicorn.Config(
@@ -130,16 +176,28 @@ async def _serve(settings: Settings) -> int:
         timeout_graceful_shutdown=SOCKETS_CLOSE_S,
     )
     server = Server(config)
-    announcing = asyncio.create_task(_announce(settings, server))
-    await server.serve()
-    announcing.cancel()
-    with suppress(asyncio.CancelledError):
-        await announcing
+    beside = [asyncio.create_task(_announce(settings, server, link))]
+    sockets = None
+    if link is not None:
+        sockets = [listening_socket(settings.host, settings.port)]
+        orphaned = partial(server.handle_exit, signal.SIGTERM, None)
+        beside.append(asyncio.create_task(link.listen(orphaned)))
+    await server.serve(sockets)
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
     return 0 if server.started else 1
 
 
-async def _announce(settings: Settings, server: Server) -> None:
-    """Say where to go once the port answers."""
+async def _announce(settings: Settings, server: Server, link: Link | None) -> None:
+    """Say where to go once the port answers; a worker tells its parent."""
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(READY_POLL_S)
+    if link is None:
+        _say_where(settings)
+    else:
+        link.serving()
+
+
+def _say_where(settings: Settings) -> None:
     print(f"\n  {settings.url}\n", flush=True)

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
+    cache_redis_url: SecretStr | None = None
 
     llm_base_url: Annotated[tuple[str, ...], NoDecode] = ()
     llm_api_key: SecretStr | None = None
@@ -117,6 +118,10 @@ class Settings(BaseSettings):
     export_days: Annotated[int, Field(ge=1, le=366)] = 7
     verified_days: Annotated[int, Field(ge=1, le=3650)] = 180
     audit_anchor: Path | None = None
+
+    backup_dir: Path | None = None
+    backup_keep: Annotated[int, Field(ge=1, le=10_000)] = 14
+    backup_max_age_h: Annotated[int, Field(ge=0, le=8784)] = 26
 
     locale: Literal["ru", "en"] = "ru"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -207,7 +212,7 @@ class Settings(BaseSettings):
             parse_limit(value)
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "cache_redis_url")
     @classmethod
     def _check_redis_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and urlsplit(value.get_secret_value()).scheme not in (
@@ -322,9 +327,25 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value()
 
     @property
+    def cache_url(self) -> str | None:
+        """The Redis that keeps answers: one of its own, which may evict, or that of everything."""
+        chosen = self.cache_redis_url or self.redis_url
+        return chosen.get_secret_value() if chosen else None
+
+    @property
     def anchor_path(self) -> Path:
         """The file with the signed end of the audit."""
         return self.audit_anchor or self.data_dir / "audit.anchor"
+
+    @property
+    def backup_path(self) -> Path:
+        """Where backups are kept."""
+        return self.backup_dir or self.data_dir / "backups"
+
+    @property
+    def backups_watched(self) -> bool:
+        """Whether a missing backup is an alarm; a laptop's is nobody's business."""
+        return self.backup_max_age_h > 0 and (self.backup_dir is not None or not self.embedded)
 
     @cached_property
     def secret(self) -> bytes:
@@ -363,6 +384,12 @@ def load_settings(**overrides: Any) -> Settings:
             text = re.sub(r"^Value error, ", "", item["msg"])
             lines.append(text if text.startswith(PREFIX) else f"{name}: {text}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """What a program that we start sees: all of the environment but our settings, and `more`."""
+    ours = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    return ours | more
 
 
 def unknown_names(settings: Settings) -> list[str]:

@@ -209,7 +209,7 @@ async def _put_cast(url: str) -> None:
     await database.close()
 
 
-def _put_cast_now(url: str) -> None:
+def put_cast(url: str) -> None:
     """In a thread: the caller may have an event loop that runs."""
     with ThreadPoolExecutor(1) as threads:
         threads.submit(lambda: asyncio.run(_put_cast(url))).result()
@@ -220,14 +220,14 @@ def sqlite_with_cast(sqlite_template: Path, tmp_path_factory: pytest.TempPathFac
     """An SQLite file with the cast in it, to be copied."""
     path = tmp_path_factory.mktemp("cast") / "genai.sqlite3"
     shutil.copy(sqlite_template, path)
-    _put_cast_now(f"sqlite:///{path}")
+    put_cast(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture(scope="session")
 def postgres_with_cast(postgres: PostgresServer, postgres_template: str) -> str:
     """Name of a database with the cast in it, to be cloned."""
-    _put_cast_now(postgres.create_database("genai_cast", template=postgres_template))
+    put_cast(postgres.create_database("genai_cast", template=postgres_template))
     return "genai_cast"
 
 
@@ -276,7 +276,8 @@ def start_app(
                 name = f"app_{uuid.uuid4().hex}"
                 url = server.create_database(name, template=template)
                 running.callback(server.drop_database, name)
-            process = AppProcess(home, llm_url=llm_url or model.url, database_url=url, **more)
+            options: dict[str, Any] = {"llm_url": llm_url or model.url, "database_url": url, **more}
+            process = AppProcess(home, **options)
             if engine == "sqlite":
                 path: Path = request.getfixturevalue("sqlite_with_cast")
                 shutil.copy(path, process.data_dir / "genai.sqlite3")

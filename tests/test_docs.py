@@ -13,11 +13,15 @@ from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Action, Outcome
 from genai_app.services.audit_chain import Break
+from genai_app.services.doctor_findings import Cause as DoctorCause
+from genai_app.services.doctor_findings import CheckName, FactName, Skip
 from genai_app.services.review_list import CHOICES
 from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted(
+    path for top in ("*", "docs/**/*", "deploy/*") for path in ROOT.glob(f"{top}.md")
+)
 NAMES = {PREFIX + name.upper() for name in Settings.model_fields}
 FILES = {f"{PREFIX}{name.upper()}_FILE" for name in SECRET_FIELDS}
 
@@ -128,6 +132,13 @@ def words_of_the_check() -> set[str]:
     return {f"ldap.{kind}.{word}" for kind, words in sets.items() for word in words}
 
 
+def words_of_the_doctor() -> set[str]:
+    """The same of `genai doctor`."""
+    sets = {"check": CheckName, "fact": FactName, "skip": Skip}
+    sets |= {"cause": DoctorCause, "remedy": DoctorCause}
+    return {f"doctor.{kind}.{word}" for kind, words in sets.items() for word in words}
+
+
 def words_of_review(source: str) -> set[str]:
     """Keys that the review page puts together: of its filters' values, and by names in its code."""
     values = {f"review.{kind}_{each}" for kind, known in CHOICES.items() for each in known}
@@ -140,8 +151,9 @@ def test_every_value_of_a_filter_has_its_words() -> None:
 
 
 def test_every_step_and_cause_has_its_words() -> None:
-    """Whatever `genai ldap check` finds, it says what is wrong and how to mend it."""
-    assert words_of_the_check() <= set(catalogue("en"))
+    """Whatever `genai ldap check` or `genai doctor` finds, it says what is wrong and how to mend
+    it."""
+    assert words_of_the_check() | words_of_the_doctor() <= set(catalogue("en"))
 
 
 def words_of_the_audit() -> set[str]:
@@ -159,7 +171,7 @@ def test_every_sentence_is_used() -> None:
         for key in catalogue("en")
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
-        and key not in words_of_the_check() | words_of_the_audit()
+        and key not in words_of_the_check() | words_of_the_audit() | words_of_the_doctor()
         and key not in of_review
         and not key.startswith(("period.", "error."))
     ]

@@ -24,7 +24,7 @@ from genai_app.adapters.directory_steps import Cause, Fact, FactValue, Fault, Se
 SOON_DAYS = 30
 
 # X509_V_ERR_... of OpenSSL
-_CERTIFICATES = {
+CERTIFICATE_CAUSES = {
     2: Cause.AUTHORITY_UNKNOWN,
     9: Cause.CERTIFICATE_EARLY,
     10: Cause.CERTIFICATE_EXPIRED,
@@ -84,7 +84,7 @@ def encrypted(controller: Controller, tls: ssl.SSLContext, limit: TimeLimit) -> 
     try:
         link = Link(controller, tls, limit, ANSWER_TIMEOUT_S)
     except CertificateRefused as error:
-        cause = _CERTIFICATES.get(error.verify_code, Cause.CERTIFICATE_REFUSED)
+        cause = CERTIFICATE_CAUSES.get(error.verify_code, Cause.CERTIFICATE_REFUSED)
         facts = _unverified(controller, limit)
         raise Fault(cause, facts | {Fact.DETAIL: error.cause}) from None
     except StartTlsRefused as error:
@@ -102,7 +102,7 @@ def encrypted(controller: Controller, tls: ssl.SSLContext, limit: TimeLimit) -> 
     if link.encryption is None:
         return link, Seen(cause=Cause.CLEAR_TEXT)
     version, der = link.encryption
-    facts = _certificate(der)
+    facts = certificate_facts(der)
     days = facts.get(Fact.DAYS_LEFT)
     soon = isinstance(days, int) and days < SOON_DAYS
     return link, Seen(
@@ -133,11 +133,12 @@ def _unverified(controller: Controller, limit: TimeLimit) -> dict[Fact, FactValu
         contextlib.suppress(ControllerFailed, TimeIsUp),
         Link(controller, context, limit, ANSWER_TIMEOUT_S) as link,
     ):
-        return _certificate(link.encryption[1]) if link.encryption else {}
+        return certificate_facts(link.encryption[1]) if link.encryption else {}
     return {}
 
 
-def _certificate(der: bytes) -> dict[Fact, FactValue]:
+def certificate_facts(der: bytes) -> dict[Fact, FactValue]:
+    """What a certificate says of itself."""
     facts: dict[Fact, FactValue] = {}
     # TLS took it; what cannot be shown is left out
     with contextlib.suppress(ValueError, x509.ExtensionNotFound):

@@ -17,6 +17,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -39,13 +40,21 @@ from genai_app.adapters.llm_run import NETWORK_ERRORS, Clock, Run, Unreachable, 
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings import Settings
 
-__all__ = ["ChatTurn", "Finish", "LlmClient", "Piece"]
+__all__ = ["ChatTurn", "Finish", "LlmClient", "Piece", "Served"]
 
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
 KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one model server says of itself. `date`: the header of its answer, "" without one."""
+
+    models: tuple[str, ...]
+    date: str
 
 
 class _ModelId(msgspec.Struct):
@@ -180,6 +189,11 @@ class LlmClient:
         own = [self._settings.llm_model] if self._settings.llm_model else []
         return list(dict.fromkeys([*own, *names]))
 
+    async def ask_each(self) -> list[Served | AppError]:
+        """What each endpoint says of itself, in their order, or why it does not."""
+        asked = (self._ask(each, self._settings.llm_connect_timeout_s) for each in self.endpoints)
+        return list(await asyncio.gather(*asked))
+
     async def check(self) -> None:
         """
         Raises:
@@ -230,6 +244,10 @@ class LlmClient:
         return list(await asyncio.gather(*asked))
 
     async def _ask_name(self, endpoint: Endpoint, timeout_s: float) -> str | AppError:
+        served = await self._ask(endpoint, timeout_s)
+        return served.models[0] if isinstance(served, Served) else served
+
+    async def _ask(self, endpoint: Endpoint, timeout_s: float) -> Served | AppError:
         path = "/info" if self._tgi else "/v1/models"
         try:
             async with asyncio.timeout(timeout_s):
@@ -237,12 +255,17 @@ class LlmClient:
             if response.status_code != 200:
                 retry_after = response.headers.get("retry-after")
                 return http_error(response.status_code, response.content, retry_after=retry_after)
+            date = response.headers.get("date", "")
             if self._tgi:
-                return msgspec.json.decode(response.content, type=_TgiInfo).model_id
-            return msgspec.json.decode(response.content, type=_ModelList).data[0].id
+                info = msgspec.json.decode(response.content, type=_TgiInfo)
+                return Served((info.model_id,), date)
+            named = msgspec.json.decode(response.content, type=_ModelList).data
+            if not named:
+                return ModelUnavailable(f"no model named in {path}")
+            return Served(tuple(each.id for each in named), date)
         except NETWORK_ERRORS as error:
             return ModelUnavailable(told(error))
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             return ModelUnavailable(f"no model named in {path}: {type(error).__name__}")
 
 

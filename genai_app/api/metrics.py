@@ -28,7 +28,7 @@ async def read_metrics(request: Request) -> Response:
             raise NotAuthenticated
     elif not _is_local(request):
         raise NotFound
-    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+    return Response(await metrics.render_all(), media_type=metrics.CONTENT_TYPE)
 
 
 def _bears(request: Request, token: str) -> bool:

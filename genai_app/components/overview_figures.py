@@ -190,7 +190,9 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
         ("database", t("health.database")),
         ("model", t("health.model")),
         ("redis", t("health.redis")),
+        ("cache", t("health.cache")),
         ("directory", t("health.directory")),
+        ("backup", t("health.backup")),
     )
     return rx.el.li(
         rx.cond(
@@ -200,25 +202,9 @@ def _health(row: rx.Var[HealthRow]) -> rx.Component:
         ),
         rx.el.span(
             rx.match(row.name, *names, row.name),
-            rx.cond(
-                row.endpoint != "",
-                rx.el.span(
-                    f" {row.endpoint} · ",
-                    rx.cond(
-                        row.paused,
-                        t("health.paused"),
-                        t("health.slots", used=row.used, most=row.most),
-                    ),
-                    class_name="quiet",
-                ),
-            ),
+            rx.cond(row.endpoint != "", rx.el.span(f" {row.endpoint}", class_name="quiet")),
         ),
-        rx.el.span(
-            rx.cond(
-                row.up, t("health.up", milliseconds=row.milliseconds.to_string()), t("health.down")
-            ),
-            class_name="quiet number",
-        ),
+        rx.el.span(of_locale(row.told), class_name="quiet number"),
         key=row.name + row.endpoint,
         class_name="share",
         custom_attrs={"data-testid": "health"},

@@ -134,6 +134,9 @@ class Action(StrEnum):
     RETENTION = "retention"
     ERASE = "erase"
     SETTING_CHANGE = "setting_change"
+    BACKUP = "backup"
+    DRILL = "drill"  # a backup was restored on trial
+    RESTORE = "restore"
     AUDIT_ACCEPT = "audit_accept"  # the end of the chain as it is, by an administrator's word
 
 

@@ -76,6 +76,7 @@ class Services:
     retention: "Retention"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
+    cache_redis: "Entries | None" = None  # None unless GENAI_CACHE_REDIS_URL sets it apart
 
 
 _current: Services | None = None

@@ -76,9 +76,11 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
-    """An answer as the database has it. `abandoned`: it runs, but its owner's lease ran out."""
+    """An answer as the database has it. `owner`: the process that makes it. `abandoned`: it runs,
+    but its owner's lease ran out."""
 
     text: str
+    owner: str
     abandoned: bool
     end: End | None
 
@@ -127,7 +129,7 @@ class Answers:
 
     async def read(self, message_id: uuid.UUID) -> SavedAnswer | None:
         query = (
-            sa.select(Message, col(Generation.lease_until))
+            sa.select(Message, col(Generation.lease_until), col(Generation.owner))
             .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
             .where(col(Message.id) == message_id)
         )
@@ -135,11 +137,11 @@ class Answers:
             row = (await session.execute(query)).one_or_none()
         if row is None:
             return None
-        message, lease_until = row
+        message, lease_until, owner = row
         if message.status == Status.RUNNING:
             abandoned = (lease_until or clock.now()) <= clock.now()
-            return SavedAnswer(message.text, abandoned=abandoned, end=None)
-        return SavedAnswer(message.text, abandoned=False, end=end_of(message))
+            return SavedAnswer(message.text, owner or "", abandoned=abandoned, end=None)
+        return SavedAnswer(message.text, "", abandoned=False, end=end_of(message))
 
     async def checkpoint(
         self, running: Collection[uuid.UUID], grown: Sequence[Growth]

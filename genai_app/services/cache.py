@@ -141,8 +141,7 @@ class AnswerCache:
 @asynccontextmanager
 async def answer_cache(settings: Settings) -> AsyncGenerator[AnswerCache]:
     """The cache of the product, for a command line beside it. Closed when the block ends."""
-    url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    entries = Entries(url) if url else None
+    entries = Entries(settings.cache_url) if settings.cache_url else None
     try:
         yield AnswerCache(entries, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s)
     finally:

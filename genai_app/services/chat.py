@@ -28,11 +28,12 @@ from genai_app.models import (
     new_id,
 )
 from genai_app.services.answers import End, GivenAnswer
+from genai_app.services.answers_at_once import Slot
 from genai_app.services.context import with_system_prompt
 from genai_app.services.flight import Request
 from genai_app.services.generation import Generations, Increment
 from genai_app.services.given import Given
-from genai_app.services.limits import Budget, CountMessages, Limits, Slot, Taken
+from genai_app.services.limits import Budget, CountMessages, Limits, Taken
 from genai_app.services.new_dialog import commit_new_dialog
 from genai_app.services.place import (
     Moved,
@@ -186,7 +187,7 @@ class Chat:
             raise
 
     async def _take_and_answer(self, actor: Actor, sent: Sent) -> Turn:
-        async with self._limits.slot(actor) as slot:
+        async with self._limits.at_once.slot(actor) as slot:
             taken = await self._limits.take(actor)
             try:
                 turn = await self._place_and_commit(actor, sent, taken, slot)
@@ -253,7 +254,7 @@ class Chat:
             request,
             flight,
             context=place.context,
-            ended=lambda: self._limits.leave(actor.user_id),
+            ended=lambda: self._limits.at_once.leave(actor.user_id),
         )
         return turn
 

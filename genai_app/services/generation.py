@@ -1,19 +1,20 @@
 """Model runs. A run belongs to this service, never to a handler, a request or a websocket.
 
 Its text grows in memory, is checkpointed twice a second together with the lease, and is read by
-`follow()` from wherever somebody asks: this process reads memory, another one the checkpoints.
+`follow()` from wherever somebody asks: this process reads memory, another one what the relay brings
+and, without it, the checkpoints.
 """
 
 import asyncio
-import os
-import socket
 import uuid
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import structlog
 
 from genai_app import clock, metrics
+from genai_app.adapters.bus import Bus
 from genai_app.adapters.llm import ChatTurn, LlmClient
 from genai_app.db import Database, Row
 from genai_app.errors import AppError, ModelFailed, StorageUnavailable
@@ -23,6 +24,7 @@ from genai_app.services.cache import AnswerCache, CachedAnswer, Key
 from genai_app.services.context import digest
 from genai_app.services.flight import Flight, LiveAnswer, Request
 from genai_app.services.loops import every
+from genai_app.services.relay import FarAnswer, Relay
 from genai_app.services.slots import ModelSlots
 
 log = structlog.get_logger()
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 CHECKPOINT_S = 0.5
 REAP_S = 2.0
 REMOTE_POLL_S = 0.5
+HEARD_POLL_S = 2.0  # the owner tells us what grows; this only watches its lease
 SAVE_RETRY_S = 1.0
 NAME_TIMEOUT_S = 0.5
 DRAIN_S = 20.0
@@ -47,6 +50,22 @@ class Increment:
     place: int = 0
 
 
+async def _grown(far: FarAnswer, seen: int, pause_s: float) -> AsyncGenerator[str]:
+    """What comes of an answer made elsewhere, until the database should be looked at again."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + (HEARD_POLL_S if far.is_heard else max(pause_s, REMOTE_POLL_S))
+    while True:
+        if text := far.text[seen:]:
+            seen += len(text)
+            yield text
+            if pause_s:
+                await asyncio.sleep(pause_s)
+        elif far.ended or loop.time() >= until:
+            return
+        else:
+            await far.changed(until - loop.time())
+
+
 def _nothing() -> None:
     """Nobody wants to know."""
 
@@ -57,7 +76,9 @@ class Generations:
     Args:
         cache: keeps complete answers of runs that have a key.
         slots: what a run waits for before it calls the model.
+        owner: names this process in the leases, and to `bus`.
         sole_process: no other process uses this database, so runs found at the start are orphans.
+        bus: to the other processes; None when there are none.
     """
 
     def __init__(
@@ -67,17 +88,18 @@ class Generations:
         cache: AnswerCache,
         slots: ModelSlots,
         *,
+        owner: str,
         sole_process: bool,
+        bus: Bus | None = None,
     ) -> None:
-        self._answers = Answers(
-            db, owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        )
+        self._answers = Answers(db, owner)
         self._llm = llm
         self._cache = cache
         self._slots = slots
         self._flights: dict[Key, Flight] = {}
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
+        self._relay = Relay(bus, self._live.get)
         self._runs: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -87,6 +109,7 @@ class Generations:
         """Mark what a dead process left behind and begin the background loops."""
         if self._sole_process:
             self._report(await self._answers.interrupt(spare=(), whatever_lease=True))
+        self._relay.open()
         self._loops = [
             asyncio.create_task(every(CHECKPOINT_S, self._checkpoint), name="checkpoints"),
             asyncio.create_task(every(REAP_S, self._reap), name="lease reaper"),
@@ -105,6 +128,7 @@ class Generations:
         for task in [*self._loops, *self._runs]:
             task.cancel()
         await asyncio.gather(*self._loops, *self._runs, return_exceptions=True)
+        await self._relay.close()
 
     # --- starting, stopping -------------------------------------------------
 
@@ -223,18 +247,22 @@ class Generations:
     async def _follow_saved(
         self, message_id: uuid.UUID, seen: int, pause_s: float
     ) -> AsyncGenerator[Increment]:
-        while (answer := await self._answers.read(message_id)) is not None:
-            if answer.abandoned:
-                self._report(await self._answers.interrupt(spare=self._live, only=message_id))
-                continue
-            text = answer.text[seen:]
-            status = answer.end.status if answer.end else Status.RUNNING
-            if text or answer.end:
-                seen += len(text)
-                yield Increment(text, status, answer.end)
-            if answer.end:
-                return
-            await asyncio.sleep(max(pause_s, REMOTE_POLL_S))
+        """The same for an answer that this process does not make."""
+        async with self._relay.reading(message_id) as far:
+            while (answer := await self._answers.read(message_id)) is not None:
+                if answer.abandoned:
+                    self._report(await self._answers.interrupt(spare=self._live, only=message_id))
+                    continue
+                if answer.end:
+                    yield Increment(answer.text[seen:], answer.end.status, answer.end)
+                    return
+                far.learn(answer.text, answer.owner)
+                if not far.is_heard:
+                    await self._relay.ask(far)
+                async with aclosing(_grown(far, seen, pause_s)) as pieces:
+                    async for text in pieces:
+                        seen += len(text)
+                        yield Increment(text, Status.RUNNING)
 
     # --- one run ------------------------------------------------------------
 

@@ -38,6 +38,8 @@ async def check_dependencies(services: Services) -> list[Health]:
     asked += [_ask_model(services, number) for number in range(len(services.llm.endpoints))]
     if services.redis is not None:
         asked.append(_ask("redis", services.redis.check()))
+    if services.cache_redis is not None:
+        asked.append(_ask("cache", services.cache_redis.check()))
     if services.rechecks is not None:
         asked.append(_ask("directory", services.rechecks.check()))
     return list(await asyncio.gather(*asked))

@@ -13,10 +13,7 @@ is worth nothing by then: it is looked at again in the transaction that commits 
 import asyncio
 import math
 import time
-import uuid
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,17 +31,15 @@ from genai_app.access import Actor
 from genai_app.adapters.redis import LimitStorage, RedisError, give_back, is_shared
 from genai_app.db import Database, Link, Statement
 from genai_app.errors import NotAuthenticated, RateLimited
-from genai_app.models import Channel, Message, User
+from genai_app.models import Message, User
 from genai_app.notations import parse_limit
+from genai_app.services.answers_at_once import AnswersAtOnce
 from genai_app.services.audit import Action, Audit, Outcome, event
 
 log = structlog.stdlib.get_logger(__name__)
 
 CLOCK_SLACK = timedelta(milliseconds=50)
 REST_S = 5.0  # how long counters that failed are not asked again
-SLOT_WAIT_S = 10.0  # a program may wait for its own earlier answers; a person is told at once
-MIN_PARALLEL = 2
-PARALLEL_SHARE_S = 4.0  # of a minute's questions, as many may run at once as come in this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +90,13 @@ def granted(rows: Sequence[Any], taken: Taken, now: datetime) -> Budget | None:
 
 
 class Limits:
-    """Takes units and slots.
+    """Takes units, and slots of answers at once (see answers_at_once.py).
 
     Args:
         storage: the counters; shared by all processes when it is Redis.
         rates: per role; a user's own limit comes before.
-        max_parallel: answers that run for one user at once; 0 follows the rate.
+        max_parallel: answers that run for one user at once, in all processes; 0 follows the rate.
+        owner: names this process in the leases of its answers.
     """
 
     def __init__(
@@ -110,16 +106,17 @@ class Limits:
         rates: Mapping[str, RateLimitItem],
         *,
         max_parallel: int = 0,
+        owner: str = "",
     ) -> None:
         self._db = db
         self._storage = storage
         self._limiter = MovingWindowRateLimiter(storage)
         self._rates = rates
-        self._max_parallel = max_parallel
+        self.at_once = AnswersAtOnce(
+            db, self.rate, max_parallel, owner=owner if is_shared(storage) else ""
+        )
         self._down_until = 0.0
         self._audit = Audit(db)
-        self._slots: Counter[uuid.UUID] = Counter()
-        self._waiting: defaultdict[uuid.UUID, deque[asyncio.Future[None]]] = defaultdict(deque)
 
     def rate(self, actor: Actor) -> RateLimitItem:
         """The limit that holds for this user."""
@@ -233,66 +230,6 @@ class Limits:
             )
         )
 
-    # --- slots --------------------------------------------------------------
-
-    def max_parallel(self, actor: Actor) -> int:
-        """Answers that may run for this user at once."""
-        if self._max_parallel:
-            return self._max_parallel
-        rate = self.rate(actor)
-        return max(MIN_PARALLEL, int(rate.amount / rate.get_expiry() * PARALLEL_SHARE_S))
-
-    async def enter(self, actor: Actor) -> None:
-        """Take a slot for one answer; `leave` gives it back.
-
-        Raises:
-            RateLimited: too_many_answers, at once for a person, after a wait for a program.
-        """
-        user_id, most = actor.user_id, self.max_parallel(actor)
-        if self._slots[user_id] >= most:
-            if actor.channel is not Channel.API:
-                raise _crowded(most, retry_after_s=1)
-            await self._wait(user_id, most)
-        self._slots[user_id] += 1
-
-    def leave(self, user_id: uuid.UUID) -> None:
-        """Give a slot back, to whoever has waited longest."""
-        self._slots[user_id] -= 1
-        if self._slots[user_id] <= 0:
-            del self._slots[user_id]
-        waiting = self._waiting.get(user_id)
-        while waiting:
-            waiter = waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
-
-    @asynccontextmanager
-    async def slot(self, actor: Actor) -> AsyncGenerator["Slot"]:
-        """A slot for the block, and beyond it if the block keeps it for an answer that runs."""
-        await self.enter(actor)
-        slot = Slot()
-        try:
-            yield slot
-        finally:
-            if not slot.kept:
-                self.leave(actor.user_id)
-
-    async def _wait(self, user_id: uuid.UUID, most: int) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + SLOT_WAIT_S
-        while self._slots[user_id] >= most:
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiting[user_id].append(waiter)
-            try:
-                async with asyncio.timeout_at(until):
-                    await waiter
-            except TimeoutError:
-                raise _crowded(most, retry_after_s=5) from None
-            finally:
-                if not self._waiting[user_id]:
-                    del self._waiting[user_id]
-
     # --- counting -----------------------------------------------------------
 
     async def _budget(self, rate: RateLimitItem, key: str) -> Budget:
@@ -350,23 +287,7 @@ class Limits:
         self._down_until = asyncio.get_running_loop().time() + REST_S
 
 
-class Slot:
-    """Whether an answer goes on in the slot."""
-
-    def __init__(self) -> None:
-        self.kept = False
-
-    def keep(self) -> None:
-        """Whoever ends the answer calls `Limits.leave`."""
-        self.kept = True
-
-
 def refused(budget: Budget) -> RateLimited:
     """What is raised when no unit is left."""
     metrics.limit_hit("rate")
     return RateLimited(retry_after_s=max(math.ceil(budget.reset_s), 1), budget=budget)
-
-
-def _crowded(most: int, *, retry_after_s: int) -> RateLimited:
-    metrics.limit_hit("parallel")
-    return RateLimited(code="too_many_answers", retry_after_s=retry_after_s, limit=most)

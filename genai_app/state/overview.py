@@ -13,6 +13,7 @@ from genai_app.i18n import LOCALES, translate
 from genai_app.models import Source
 from genai_app.services import services
 from genai_app.services.acting import acting
+from genai_app.services.backup_files import BackupState, backup_state
 from genai_app.services.health import Health, check_dependencies
 from genai_app.services.overview import Overview, Period, Point
 from genai_app.state.dates import day_text
@@ -51,15 +52,12 @@ class Share:
 
 @dataclass
 class HealthRow:
-    """`endpoint`, `used`, `most`, `paused`: of a model server, else empty."""
+    """One dependency. `told`: how it is, by language. `endpoint`: the host of a model server."""
 
     name: str
     up: bool
-    milliseconds: int
+    told: dict[str, str]
     endpoint: str = ""
-    used: int = 0
-    most: int = 0
-    paused: bool = False
 
 
 class OverviewState(rx.State):
@@ -106,8 +104,10 @@ class OverviewState(rx.State):
         """Read everything anew every few seconds, as long as the page is there."""
         actor, page = acting(), Page()
         while True:
-            found = await check_dependencies(services())
-            rows = [health_row(each) for each in found]
+            rows = [health_row(each) for each in await check_dependencies(services())]
+            backups = await asyncio.to_thread(backup_state, services().settings)
+            if backups.watched:
+                rows.append(backup_row(backups))
             async with self:
                 self.health = rows
             await asyncio.sleep(REFRESH_S)
@@ -156,10 +156,30 @@ class OverviewState(rx.State):
 
 
 def health_row(found: Health) -> HealthRow:
-    row = HealthRow(found.name, found.up, max(1, round(found.seconds * 1000)), found.endpoint)
-    if found.load is not None:
-        row.used, row.most, row.paused = found.load.used, found.load.most, found.load.paused
-    return row
+    milliseconds = max(1, round(found.seconds * 1000))
+    told: dict[str, str] = {}
+    for locale in LOCALES:
+        if found.up:
+            told[locale] = translate(locale, "health.up", milliseconds=milliseconds)
+        else:
+            told[locale] = translate(locale, "health.down")
+        if (load := found.load) is not None:
+            key = "health.paused" if load.paused else "health.slots"
+            told[locale] += " · " + translate(locale, key, used=load.used, most=load.most)
+    return HealthRow(found.name, found.up, told, found.endpoint)
+
+
+def backup_row(state: BackupState) -> HealthRow:
+    """The age of the newest backup, or what is wrong."""
+    hours = round((state.age_s or 0) / 3600)
+    if state.age_s is None:
+        key = "health.backup_none"
+    elif state.overdue:
+        key = "health.backup_overdue"
+    else:
+        key = "health.backup_age" if state.well else "health.drill_failed"
+    told = {locale: translate(locale, key, hours=hours) for locale in LOCALES}
+    return HealthRow("backup", state.well, told)
 
 
 def bar(place: int, point: Point, highest: int, *, hourly: bool) -> Bar:

@@ -31,13 +31,17 @@ _followers = 0
 class StreamState(rx.State):
     """Slots of the growing answer (see live_text.py); their values never rest on the server."""
 
+    _answer_id: str = ""  # whose text is in them, whole or in part
+
     @rx.event(background=True, supersedes=True)
     async def follow(self, message_id: str):
         """Show an answer from its first word until it ends, then hand it to the dialog."""
         global _followers
         _followers += 1
         try:
-            await _show_growing(message_id)
+            async with self:
+                again, self._answer_id = self._answer_id == message_id, message_id
+            await _show_growing(message_id, again)
             await self._hand_over(message_id)
         except NotFound:
             return
@@ -76,13 +80,17 @@ StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does no
 _STATE = StreamState.get_full_name()
 
 
-async def _show_growing(message_id: str) -> None:
+async def _show_growing(message_id: str, again: bool) -> None:
     """Write increments to the page until the answer ends; none to a page that took its place, which
-    is written by its own event."""
+    is written by its own event.
+
+    Args:
+        again: what is on the page is of this answer, and stays until more of it comes.
+    """
     live, seen, place = LiveText(), 0, 0
     context, page = EventContext.get(), Page()
     if page.is_there:
-        await _emit(context, live, 0)
+        await _emit(context, None if again else live, 0)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
         increments = services().chat.follow(
@@ -102,11 +110,10 @@ async def _show_growing(message_id: str) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-async def _emit(context: EventContext, live: LiveText, place: int | None) -> None:
-    """Send what changed. `place`: None where it did not."""
-    changed: dict[str, str | int] = {
-        name + FIELD_MARKER: value for name, value in live.changes().items()
-    }
+async def _emit(context: EventContext, live: LiveText | None, place: int | None) -> None:
+    """Send what changed. None for what did not."""
+    texts = live.changes() if live is not None else {}
+    changed: dict[str, str | int] = {name + FIELD_MARKER: text for name, text in texts.items()}
     if place is not None:
         changed["place" + FIELD_MARKER] = place
     await context.emit_delta({_STATE: changed})

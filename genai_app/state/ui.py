@@ -22,6 +22,11 @@ class UiState(rx.State):
         self.locale = chosen if chosen in LOCALES else services().settings.locale
 
     @rx.event
+    def open(self):
+        """A page opens that shows words only."""
+        self._settle()
+
+    @rx.event
     def choose_locale(self, locale: str):
         if locale in LOCALES:
             self.locale_cookie = locale

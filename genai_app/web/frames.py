@@ -79,7 +79,8 @@ def _is_router_data(data: object) -> bool:
         isinstance(data.get("pathname", ""), str)
         and isinstance(data.get("asPath", ""), str)
         and _is_record(query)
-        and all(isinstance(value, str) for value in query.values())
+        and _are_strings(query.get("splat"))  # an address of no page, in its parts
+        and all(isinstance(value, str) for key, value in query.items() if key != "splat")
     )
 
 

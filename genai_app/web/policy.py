@@ -17,7 +17,7 @@ from genai_app.web.cookies import session_token
 
 log = structlog.get_logger()
 
-# What Reflex itself needs to open a page, and what the login page shows.
+# What Reflex itself needs to open a page, and what the login and the lost page show.
 PUBLIC = frozenset(
     {
         "state.hydrate",
@@ -29,6 +29,7 @@ PUBLIC = frozenset(
         "frontend_event_exception_state.handle_frontend_exception",
         "login_state.load",
         "ui_state.choose_locale",
+        "ui_state.open",
     }
 )
 

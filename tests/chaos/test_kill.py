@@ -16,7 +16,7 @@ from tests.fakes.model_steps import End, Say
 from tests.fakes.page_client import PageClient
 from tests.fakes.questions import asked, question
 from tests.fakes.rows import list_questions, message_row
-from tests.fakes.services import PostgresServer
+from tests.fakes.services import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.fault
 
@@ -88,13 +88,14 @@ async def test_kill_right_after_the_send_keeps_the_question(
 
 
 async def test_another_process_takes_over_after_the_lease(
-    start_app: StartApp, open_page: OpenPage, model: ModelServer
+    start_app: StartApp, open_page: OpenPage, model: ModelServer, redis_server: RedisServer
 ) -> None:
     """G35, G36, N3. Two processes on one database: what the dead one wrote is read, ended and
     continued on the other."""
-    first = start_app("postgresql")
+    first = start_app("postgresql", redis_url=redis_server.url)
     second = start_app(
         "postgresql",
+        redis_url=redis_server.url,
         database_url=first.settings["database_url"],
         secret_key=first.settings["secret_key"],
     )
@@ -117,12 +118,13 @@ async def test_another_process_takes_over_after_the_lease(
 
 
 async def test_stop_lands_on_the_other_process(
-    start_app: StartApp, open_page: OpenPage, model: ModelServer
+    start_app: StartApp, open_page: OpenPage, model: ModelServer, redis_server: RedisServer
 ) -> None:
     """G35, G22. Stop on a replica that does not own the answer ends the model call within 2 s."""
-    first = start_app("postgresql")
+    first = start_app("postgresql", redis_url=redis_server.url)
     second = start_app(
         "postgresql",
+        redis_url=redis_server.url,
         database_url=first.settings["database_url"],
         secret_key=first.settings["secret_key"],
     )

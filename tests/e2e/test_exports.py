@@ -101,8 +101,9 @@ async def test_a_reviewer_exports_everybodys(
 
 
 @pytest.mark.parametrize("locale", ["ru", "en"])
-async def test_every_sentence_is_of_one_language(locale: str, browse: Browse):
-    page = await (await browse("carol", locale=locale)).new_page()
+async def test_every_sentence_is_of_one_language(locale: str, start_app: StartApp, browse: Browse):
+    app = start_app()  # with no exports of other tests, whose titles are of no language
+    page = await (await browse("carol", at=app, locale=locale)).new_page()
     await page.goto("/admin/exports")
     await Tab(page).ready()
     words = "Выгрузить" if locale == "ru" else "Export"

@@ -30,12 +30,22 @@ class AppProcess:
         home: an empty directory for the data, the log and the process's working directory.
         llm_url: the model server; "" starts the demo model.
         database_url: PostgreSQL; "" means SQLite in `home`.
+        workers: as `serve --workers` takes it.
+        program: another installation's `genai`, in place of this source tree's.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
 
     def __init__(
-        self, home: Path, *, llm_url: str, database_url: str = "", **settings: object
+        self,
+        home: Path,
+        *,
+        llm_url: str,
+        database_url: str = "",
+        workers: int = 1,
+        program: Path | None = None,
+        **settings: object,
     ) -> None:
+        self._arguments = ["--workers", str(workers)] if workers > 1 else []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = home / "data"
@@ -44,6 +54,8 @@ class AppProcess:
         # as SQLAlchemy and genai_app.db.Database take it
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
+        self._program = program
+        self.root = ROOT  # the folder with the package, its build and its migrations
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
             "port": self.port,
@@ -67,12 +79,14 @@ class AppProcess:
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "PYTHONPATH": str(ROOT),
+            **({} if self._program else {"PYTHONPATH": str(self.root)}),
+            "PYTHONDONTWRITEBYTECODE": "1" if self.root != ROOT else "",
             **{f"GENAI_{name.upper()}": value for name, value in self.settings.items()},
         }
+        genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, sys.executable, "-m", "genai_app", "serve"],
+                [*dies_with_us, *genai, "serve", *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -102,6 +116,20 @@ class AppProcess:
     def stop(self) -> int:
         """SIGTERM, and wait for the orderly end. Returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it takes connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def terminate(self) -> None:
         """SIGTERM without waiting."""

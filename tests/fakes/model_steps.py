@@ -3,6 +3,7 @@
 Directive: `fake:key=value,key=value` anywhere in the last user message, up to the next white space.
 
     tokens=N        say N tokens "w0 ", "w1 ", ... (default 8), so that a loss or a double shows
+    mark=WORD       say "WORD0 ", "WORD1 ", ... instead
     delay=S         seconds before each token but the first
     first=S         seconds before the first token
     text=NAME       say instead: `echo` (the user's message), or each sample of the corpus file
@@ -117,7 +118,8 @@ def steps_of(directive: str, *, user_text: str = "") -> list[Step]:
     """
     pairs = (pair.partition("=") for pair in directive.split(","))
     told = {key: value for key, _, value in pairs}
-    tokens = _tokens(told.pop("text", ""), int(told.pop("tokens", "8")), user_text)
+    count, mark = int(told.pop("tokens", "8")), told.pop("mark", "w")
+    tokens = _tokens(told.pop("text", ""), count, user_text, mark)
     delay_s = float(told.pop("delay", "0"))
     first_s = float(told.pop("first", "0"))
     reason = told.pop("reason", "stop")
@@ -142,9 +144,9 @@ def steps_of(directive: str, *, user_text: str = "") -> list[Step]:
     return [*steps, Say(tokens, delay_s), End(reason)]
 
 
-def _tokens(name: str, count: int, user_text: str) -> list[str]:
+def _tokens(name: str, count: int, user_text: str, mark: str) -> list[str]:
     if not name:
-        return [f"w{number} " for number in range(count)]
+        return [f"{mark}{number} " for number in range(count)]
     if name == "echo":
         return list(_pieces(user_text, 4))
     return corpora.load("unicode" if name == "corpus" else name)

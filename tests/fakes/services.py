@@ -14,6 +14,7 @@ import psycopg2
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
+WARY = "wary"  # the one role that PostgreSQL asks for a password, if a test makes it
 
 
 def free_port() -> int:
@@ -36,6 +37,7 @@ class PostgresServer:
         self._root = Path(tempfile.mkdtemp(prefix="genai-postgres-"))
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []
+        self.options: dict[str, str] = {}  # more of them, at the next start
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self._root, "postgres", "postgres")
         try:
@@ -44,9 +46,16 @@ class PostgresServer:
                 *("-D", str(self._root / "data"), "-U", "postgres", "-A", "trust"),
                 *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
             )
+            rules = self._root / "data" / "pg_hba.conf"
+            rules.write_text(f"host all {WARY} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
         except BaseException:
             shutil.rmtree(self._root)
             raise
+
+    @property
+    def folder(self) -> Path:
+        """Its own, beside the data; the server's user may read it."""
+        return self._root
 
     def url(self, database: str = "postgres") -> str:
         """The address as GENAI_DATABASE_URL takes it."""
@@ -64,6 +73,7 @@ class PostgresServer:
             "full_page_writes": "off",
             "shared_buffers": "32MB",
             "lc_messages": "C",
+            **self.options,
         }
         self._process = subprocess.Popen(
             [
@@ -148,18 +158,19 @@ class PostgresServer:
 
 class RedisServer:
     """A throwaway Redis without persistence; the same port over stop and start, empty after each.
+    `arguments`: a configuration file and options, before our own.
 
     Raises:
         RuntimeError: Redis is not installed, or does not start; the text says which.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         found = shutil.which("redis-server")
         if found is None:
             raise RuntimeError("the tests need Redis 6.2 or later: apt-get install redis-server")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._program = found
+        self._command = [found, *arguments]
         self._root = Path(tempfile.mkdtemp(prefix="genai-redis-"))
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []
@@ -172,7 +183,7 @@ class RedisServer:
         options = {"bind": "127.0.0.1", "port": self.port, "save": "", "appendonly": "no"}
         self._process = subprocess.Popen(
             [
-                *(*dies_with_us, self._program),
+                *(*dies_with_us, *self._command),
                 *(part for name, value in options.items() for part in (f"--{name}", str(value))),
             ],
             cwd=self._root,

@@ -1,6 +1,7 @@
 """Every way an answer may end, as the page shows it: cases G13 to G22."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -162,13 +163,15 @@ async def test_a_broken_answer_says_why_and_keeps_what_came(
 async def test_a_refused_model_is_asked_once_more_and_no_storm(
     open_page: OpenPage, model: ModelServer
 ) -> None:
-    """G13, G14. 503: one more try. 429: none, the user decides."""
+    """G13, G14. One more try; after a 429 when the model server says."""
     page = await open_page("alice")
-    busy, away = question("status=429"), question("status=503")
-    await page.ask(busy)
-    await page.open("/")  # a dialog of its own: unanswered questions are asked together
+    busy, away = question("status=429,retry_after=1"), question("status=503")
     await page.ask(away)
-    assert (len(asked(model, busy)), len(asked(model, away))) == (1, 2)
+    await page.open("/")  # a dialog of its own: unanswered questions are asked together
+    begun_at = time.monotonic()
+    await page.ask(busy)
+    assert time.monotonic() - begun_at >= 1
+    assert (len(asked(model, busy)), len(asked(model, away))) == (2, 2)
 
 
 async def test_no_model_server_at_all(

@@ -345,7 +345,9 @@ async def test_frames_that_no_page_sends_are_survived(
     for packet in packets:
         await page.send_raw(packet)
         await settled(page)
-    for router in (None, 5, {"pathname": 5}, {"pathname": "/", "asPath": ["a"]}, {"query": 5}):
+    routers = [None, 5, {"pathname": 5}, {"pathname": "/", "asPath": ["a"]}, {"query": 5}]
+    routers += [{"query": {"splat": each}} for each in (5, "a", [5], {"a": "b"})]
+    for router in routers:
         await page.emit(handlers.full_name("chat_state.open"), {}, router_data=router)
         await settled(page)
     assert log.bugs() == []

@@ -2,12 +2,14 @@
 `pytest_plugins = ("tests.unit.talk_fixtures",)`.
 """
 
+import uuid
 from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
+from genai_app.adapters.bus import Bus
 from genai_app.adapters.llm import LlmClient
 from genai_app.adapters.redis import LimitStorage, limit_storage
 from genai_app.db import Database
@@ -73,23 +75,33 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         max_parallel: int = 0,
         storage: LimitStorage | None = None,
         llm: LlmClient | None = None,
-        redis_url: str | None = None,
+        redis_url: str = "",
         slots: int = 1000,
         queue_timeout_s: float = 60,
     ) -> Talk:
         database = at or db
         cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
+        owner = uuid.uuid4().hex
         limits = Limits(
             database,
             storage or limit_storage(None),
             dict.fromkeys(("user", "reviewer", "admin"), parse_limit(rate)),
             max_parallel=max_parallel,
+            owner=owner,
         )
         llm = llm or make_llm()
         line = ModelSlots(llm.endpoints, redis_url, most=slots, timeout_s=queue_timeout_s)
         await line.open()
         lines.append(line)
-        generations = Generations(database, llm, cache, line, sole_process=sole_process)
+        generations = Generations(
+            database,
+            llm,
+            cache,
+            line,
+            owner=owner,
+            sole_process=sole_process,
+            bus=Bus(redis_url, owner) if redis_url else None,
+        )
         made.append(generations)
         if opened:
             await generations.open()

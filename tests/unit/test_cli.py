@@ -52,6 +52,10 @@ def test_roles_are_the_models() -> None:
         ("hold", "user"),
         ("hold", "dialog"),
         ("erase",),
+        ("backup",),
+        ("drill",),
+        ("restore",),
+        ("doctor",),
         *[
             ("user", verb)
             for verb in ("add", "password", "role", "disable", "enable", "limit", "list")
@@ -86,6 +90,11 @@ def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> N
         "hold everybody x",
         "erase",
         "erase alice",
+        "restore",
+        "restore a b",
+        "drill a b",
+        "backup now",
+        "doctor me",
     ],
 )
 def test_misuse(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from genai_app.adapters.redis import close_storage, limit_storage
 from genai_app.db import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import AuditEvent, Channel, Message, User
-from genai_app.services import limits as limits_module
+from genai_app.services import answers_at_once
 from genai_app.services.chat import Turn
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Hang, Say
@@ -233,7 +233,7 @@ async def test_third_answer_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """E7: a person is told at once, a program after a wait; others are not held up."""
-    monkeypatch.setattr(limits_module, "SLOT_WAIT_S", 0.05)
+    monkeypatch.setattr(answers_at_once, "SLOT_WAIT_S", 0.05)
     fake.script(Say(("a ",)), Hang())
     talk = await make_talk(rate="30/minute")
     turns: list[Turn] = [await talk.ask(as_alice) for _ in range(2)]
@@ -248,6 +248,30 @@ async def test_third_answer_at_once(
     await talk.chat.stop(as_alice, turns[0].answer_id)
     await read(talk.generations.follow(turns[0].answer_id))
     await talk.ask(_by_program(as_alice))
+
+
+async def test_third_answer_at_once_over_two_processes(
+    fake: ModelServer,
+    make_talk: MakeTalk,
+    as_alice: Actor,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """E7: answers of other processes count; a program that waits goes on when one of them ends."""
+    monkeypatch.setattr(answers_at_once, "ELSEWHERE_S", 0.01)
+    fake.script(Say(("a ",)), Hang())
+    stores = [limit_storage(redis_server.url) for _ in range(2)]
+    here, there = [await make_talk(rate="30/minute", storage=one) for one in stores]
+    turns: list[Turn] = [await talk.ask(as_alice) for talk in (here, there)]
+    for talk in (here, there):
+        with pytest.raises(RateLimited) as caught:
+            await talk.ask(as_alice)
+        assert caught.value.code == "too_many_answers"
+    waiting = asyncio.create_task(here.ask(_by_program(as_alice)))
+    await there.chat.stop(as_alice, turns[1].answer_id)
+    await asyncio.wait_for(waiting, answers_at_once.SLOT_WAIT_S)
+    for store in stores:
+        await close_storage(store)
 
 
 async def test_limit_hits_are_audited_once_a_minute(make_talk: MakeTalk, db: Database) -> None:

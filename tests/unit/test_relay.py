@@ -1,0 +1,160 @@
+"""Live text between processes: over Redis as it grows, and whole without it."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+import pytest
+import pytest_asyncio
+
+from genai_app.access import Actor
+from genai_app.adapters.bus import CHANNEL, Bus
+from genai_app.db import Database
+from genai_app.models import Status
+from genai_app.services import generation, relay
+from tests.fakes.model_server import ModelServer
+from tests.fakes.model_steps import End, Hold, Say
+from tests.fakes.services import RedisServer
+from tests.unit.talk import MakeTalk, Talk, read, read_until, saved
+
+pytest_plugins = ("tests.unit.talk_fixtures",)
+
+TOKENS = [f"слово{n} " for n in range(300)]
+TEXT = "".join(TOKENS)
+Two = Callable[[], Awaitable[tuple[Talk, Talk]]]
+
+
+@pytest_asyncio.fixture
+async def two(
+    database_url: str, make_talk: MakeTalk, redis_server: RedisServer
+) -> AsyncGenerator[Two]:
+    """Makes two processes over one database and one Redis."""
+    databases: list[Database] = []
+    talks: list[Talk] = []
+
+    async def make() -> tuple[Talk, Talk]:
+        for _ in range(2):
+            databases.append(Database(database_url))
+            talks.append(await make_talk(at=databases[-1], redis_url=redis_server.url))
+        return talks[0], talks[1]
+
+    yield make
+    for talk in talks:
+        await talk.generations.close()
+    for database in databases:
+        await database.close()
+
+
+async def test_text_comes_before_the_database_has_it(
+    fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "CHECKPOINT_S", 60)
+    here, elsewhere = await two()
+    fake.script(Say(TOKENS[:100]), Hold("go"), Say(TOKENS[100:]), End())
+    turn = await here.ask(as_alice)
+
+    follower = elsewhere.generations.follow(turn.answer_id)
+    begun = await asyncio.wait_for(read_until(follower, TOKENS[99]), 10)
+    assert (await saved(here.db, turn.answer_id)).text == ""
+    fake.release("go")
+    text, status = await read(follower)
+    assert (begun + text, status) == (TEXT, Status.COMPLETE)
+
+
+async def _cut_reader(talk: Talk, answer_id: object, actor: Actor, seed: int) -> str:
+    random_ = random.Random(seed)
+    text, status = "", Status.RUNNING
+    while status is Status.RUNNING:
+        left = random_.randrange(1, 10)
+        pause_s = random_.choice([0.0, 0.001, 0.05])
+        follower = talk.chat.follow(actor, answer_id, from_length=len(text), pause_s=pause_s)
+        async with aclosing(follower) as increments:
+            async for increment in increments:
+                text, status = text + increment.text, increment.status
+                left -= 1
+                if not left:
+                    break
+    assert status is Status.COMPLETE
+    return text
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_lost_messages_lose_no_text(
+    fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """N5. A third of the messages never arrives, and readers break off again and again."""
+    random_ = random.Random(seed)
+    send = Bus.send
+
+    async def lossy(bus: Bus, address: str, message: bytes) -> bool:
+        return random_.random() < 0.33 or await send(bus, address, message)
+
+    monkeypatch.setattr(Bus, "send", lossy)
+    for name in ("SEND_S", "ASK_S"):
+        monkeypatch.setattr(relay, name, 0.01)
+    here, elsewhere = await two()
+    fake.script(Say(TOKENS, delay_s=0.003), End())
+    turn = await here.ask(as_alice)
+    readers = (_cut_reader(elsewhere, turn.answer_id, as_alice, seed * 9 + n) for n in range(6))
+    assert await asyncio.gather(*readers) == [TEXT] * 6
+    assert len(fake.answers) == 1
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze", "empty"])
+async def test_redis_may_vanish(
+    fake: ModelServer, two: Two, as_alice: Actor, redis_server: RedisServer, fault: str
+) -> None:
+    """G2, G3. The reader goes on from the database, and hears again when Redis is back."""
+    here, elsewhere = await two()
+    fake.script(
+        Say(TOKENS[:50]), Hold("a"), Say(TOKENS[50:200]), Hold("b"), Say(TOKENS[200:]), End()
+    )
+    turn = await here.ask(as_alice)
+    follower = elsewhere.generations.follow(turn.answer_id)
+    text = await read_until(follower, TOKENS[49])
+    if fault == "kill":
+        redis_server.kill()
+    elif fault == "freeze":
+        redis_server.freeze()
+    else:
+        redis_server.command("FLUSHALL")
+    fake.release("a")
+    text += await asyncio.wait_for(read_until(follower, TOKENS[199]), 20)
+    if fault == "kill":
+        redis_server.start()
+    redis_server.thaw()
+    fake.release("b")
+    rest, status = await asyncio.wait_for(read(follower), 20)
+    assert (text + rest, status) == (TEXT, Status.COMPLETE)
+
+
+async def test_who_reads_where_it_is_made_costs_redis_nothing(
+    fake: ModelServer, two: Two, as_alice: Actor, redis_server: RedisServer
+) -> None:
+    here, _ = await two()
+    redis_server.command("CONFIG", "RESETSTAT")
+    fake.script(Say(TOKENS, delay_s=0.001), End())
+    turn = await here.ask(as_alice)
+    await read(here.generations.follow(turn.answer_id))
+    assert "cmdstat_publish" not in redis_server.command("INFO", "commandstats")
+
+
+async def test_junk_in_the_letter_box(
+    fake: ModelServer, two: Two, as_alice: Actor, redis_server: RedisServer
+) -> None:
+    """What another version, or anybody, puts there is ignored."""
+    here, elsewhere = await two()
+    fake.script(Say(TOKENS[:50]), Hold("go"), Say(TOKENS[50:]), End())
+    turn = await here.ask(as_alice)
+    follower = elsewhere.generations.follow(turn.answer_id)
+    text = await read_until(follower, TOKENS[49])
+    told = redis_server.command("PUBSUB", "CHANNELS", f"{CHANNEL}*").split()
+    channels = [line for line in told if line.startswith(CHANNEL)]
+    assert len(channels) == 2
+    for channel in channels:
+        for junk in ("", "x", "\u00ff\u0000", "[]", "a" * 100_000):
+            redis_server.command("PUBLISH", channel, junk)
+    fake.release("go")
+    rest, status = await read(follower)
+    assert (text + rest, status) == (TEXT, Status.COMPLETE)
