@@ -118,7 +118,12 @@ class Database:
                 max_overflow=0,
                 pool_timeout=POOL_TIMEOUT_S,
                 hide_parameters=True,  # errors are logged; prompts and hashes must not be
-                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+                connect_args={
+                    "timeout": CONNECT_TIMEOUT_S,
+                    "command_timeout": COMMAND_TIMEOUT_S,
+                    # to compile a query takes 0.2 s, and pays in no query of ours
+                    "server_settings": {"jit": "off"},
+                },
             )
             _ping_after_a_rest(self._writer)
             # the same pool. At READ COMMITTED each query has a snapshot of its own anyway, so the
@@ -126,14 +131,22 @@ class Database:
             self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncSession]:
+    async def read(self, *, planned_anew: bool = False) -> AsyncGenerator[AsyncSession]:
         """A session for queries.
+
+        Args:
+            planned_anew: for each, PostgreSQL makes a plan for its very values. The one plan for
+                all that it keeps after a few times is a thousand times slower for some searches.
 
         Raises:
             StorageUnavailable: the database cannot be reached or does not answer in time.
         """
+        anew = planned_anew and not self.is_sqlite
+        engine = self._writer if anew else self._reader  # a setting needs a transaction to end with
         with _translated():
-            async with AsyncSession(self._reader, expire_on_commit=False) as session:
+            async with AsyncSession(engine, expire_on_commit=False) as session:
+                if anew:
+                    await session.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
                 yield session
 
     @asynccontextmanager

@@ -116,7 +116,7 @@ class Reviews:
         if cursor is None:
             used = ",".join(filters.names())
             await self._write(event(Action.DIALOG_LIST, by=actor, target="dialogs", filters=used))
-        async with self._db.read() as session:
+        async with self._db.read(planned_anew=True) as session:
             if filters.query:
                 sqlite = self._db.is_sqlite
                 return await search_page(

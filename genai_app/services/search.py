@@ -77,7 +77,7 @@ class Search:
                 sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(*parse_cursor(cursor))
             )
         titled = col(Dialog.title).ilike(f"%{_literal(query)}%", escape=ESCAPE)
-        async with self._db.read() as session:
+        async with self._db.read(planned_anew=True) as session:
             said = sa.false() if words is None else await self._said(session, actor, words)
             found = list(await session.scalars(rows.where(sa.or_(titled, said))))
             items = found[:limit]
