@@ -3,6 +3,7 @@
 import json
 import uuid
 from dataclasses import replace
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -111,9 +112,10 @@ async def _guessed_rows(session: AsyncSession, word: str) -> int:
     """How many messages have a whole word, by PostgreSQL's statistics."""
     # inlined: an EXPLAIN sees no value of a parameter
     asked = sa.bindparam("asked", word, sa.Text, literal_execute=True)
-    told = await session.scalar(_GUESS.bindparams(asked))
-    plan = told if isinstance(told, list) else json.loads(str(told))
-    return plan[0]["Plan"]["Plan Rows"]
+    told: object = await session.scalar(_GUESS.bindparams(asked))
+    if isinstance(told, str):
+        told = json.loads(told)
+    return cast("list[dict[str, dict[str, int]]]", told)[0]["Plan"]["Plan Rows"]
 
 
 def _hits(
