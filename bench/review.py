@@ -37,7 +37,7 @@ from genai_app.services.users import Users
 from tests.fakes.services import PostgresServer
 
 REPEATS = 7
-SECRET = b"bench-bench-bench-bench-bench-00"
+SECRET = os.urandom(32).hex().encode()
 WORDS = (
     "договор отпуск сервер отчёт письмо клиент счёт оплата проект сотрудник приказ график доступ"
     " пароль принтер почта заявка поставка склад закупка смета акт проверка журнал резерв база"
@@ -169,7 +169,11 @@ async def _lists(db: Database, admin: Actor) -> None:
         "a rare word": Filters(query="regulation invoice сеть"),
         "no such word": Filters(query="бегемот"),
         "a common word of a user": Filters(query="договор", user="user7"),
+        "a common word of some users": Filters(query="договор", user="user77"),
         "a common word with a verdict": Filters(query="договор", verdict="wrong"),
+        "a common word, end state": Filters(query="договор", status="failed"),
+        "a common word, department": Filters(query="договор", department="Department 7"),
+        "no such word, department": Filters(query="бегемот", department="Department 7"),
     }
     print(f"\n{'list of 50':34} {'median':>8} {'worst':>8} ms")
     for name, each in filters.items():
