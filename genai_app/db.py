@@ -45,11 +45,17 @@ CLOSE_TIMEOUT_S = 5.0
 # SQLSTATE classes: connection, authorization, no such database, deadlock, out of resources, in use,
 # shutting down or starting up, system error. asyncpg's own have no class of their own in SQLAlchemy
 UNAVAILABLE_STATES = ("08", "28", "3D", "40", "53", "55", "57", "58")
+UNDONE_STATES = ("40001", "40P01")  # serialization failure, deadlock
 
 _POSTGRESQL = postgresql()
 
 
 Row = dict[str, Any]
+
+
+class Undone(StorageUnavailable):
+    """Rolled back in favour of another transaction: nothing of it is there, and the same again may
+    succeed at once."""
 
 
 class Statement:
@@ -154,6 +160,7 @@ class Database:
         """A session inside one transaction: committed when the block ends, rolled back on an error.
 
         Raises:
+            Undone: another transaction stood in the way; begin again.
             StorageUnavailable: the database cannot be reached or does not answer in time.
         """
         with _translated():
@@ -170,6 +177,7 @@ class Database:
 
         Raises:
             IntegrityError: a unique key is taken.
+            Undone: another transaction stood in the way; begin again.
             StorageUnavailable: the database cannot be reached or does not answer in time.
         """
         with _translated():
@@ -254,6 +262,8 @@ class _translated:
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, asyncpg.UniqueViolationError):
             raise IntegrityError(None, None, error) from error
+        if _sqlstate(getattr(error, "orig", error)) in UNDONE_STATES:
+            raise Undone(str(error)[:300]) from error
         lost = isinstance(
             error, OperationalError | InterfaceError | PoolTimeout | OSError
         ) or _says_lost(error)
@@ -289,15 +299,15 @@ def _pool(engine: AsyncEngine) -> sa.pool.QueuePool:
 
 def _says_lost(error: object) -> bool:
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or _sqlstate(error.orig) in UNAVAILABLE_STATES
+        return error.connection_invalidated or _sqlstate(error.orig)[:2] in UNAVAILABLE_STATES
     if isinstance(error, asyncpg.InterfaceError):  # of the driver itself: closed, or not yet open
         return not isinstance(error, asyncpg.DataError)
-    return isinstance(error, asyncpg.PostgresError) and _sqlstate(error) in UNAVAILABLE_STATES
+    return isinstance(error, asyncpg.PostgresError) and _sqlstate(error)[:2] in UNAVAILABLE_STATES
 
 
 def _sqlstate(error: object) -> str:
-    """The class of an error, its first two characters."""
-    return str(getattr(error, "sqlstate", None) or "")[:2]
+    """PostgreSQL's code of an error, "" where it has none; the first two characters are a class."""
+    return str(getattr(error, "sqlstate", None) or "")
 
 
 def _lower(value: object) -> object:

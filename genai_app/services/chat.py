@@ -14,7 +14,7 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.adapters.llm import ChatTurn
-from genai_app.db import Database, Link, Row, new_row
+from genai_app.db import Database, Link, Row, Undone, new_row
 from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
@@ -212,6 +212,9 @@ class Chat:
             except Moved:
                 if not tries_left:
                     raise Conflict(code="answer_running") from None
+            except Undone:
+                if not tries_left:
+                    raise
             except IntegrityError:
                 # the same client_id was committed a moment ago by another request
                 if (turn := await self._find_repeated(actor, sent)) is None:

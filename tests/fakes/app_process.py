@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +32,7 @@ class AppProcess:
         database_url: PostgreSQL; "" means SQLite in `home`.
         workers: as `serve --workers` takes it.
         program: another installation's `genai`, in place of this source tree's.
+        within: a command that runs the product, as its last step by exec; see small_disk.py.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
 
@@ -43,6 +44,7 @@ class AppProcess:
         database_url: str = "",
         workers: int = 1,
         program: Path | None = None,
+        within: Sequence[str] = (),
         **settings: object,
     ) -> None:
         self._arguments = ["--workers", str(workers)] if workers > 1 else []
@@ -55,6 +57,7 @@ class AppProcess:
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
         self._program = program
+        self._within = within
         self.root = ROOT  # the folder with the package, its build and its migrations
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
@@ -86,7 +89,7 @@ class AppProcess:
         genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, *genai, "serve", *self._arguments],
+                [*dies_with_us, *self._within, *genai, "serve", *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
