@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db import Database, Statement, Undone
 from genai_app.errors import StorageUnavailable
 from genai_app.models import User, new_id
 from genai_app.services.users import Users
@@ -189,6 +189,41 @@ async def test_server_killed_in_a_transaction(
     server.start()
     async with database.read() as session:
         assert (await session.scalars(sa.select(User))).all() == []
+
+
+async def test_a_conflict_of_transactions_is_undone(
+    on_postgres: tuple[PostgresServer, Database],
+) -> None:
+    """G10. Who loses is told to begin again, whichever way it came; the winner's change stays."""
+    _, database = on_postgres
+    change = sa.update(User).values(full_name="changed")
+    snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+
+    async def by_session() -> None:
+        async with database.write() as session:
+            await session.execute(sa.text(snapshot))
+            await session.scalar(sa.select(sa.func.count()).select_from(User))
+            async with database.write() as other:
+                await other.execute(change)
+            await session.execute(change)
+
+    async def by_link() -> None:
+        async with database.look() as link:
+            await link.fetch(Statement(sa.select(sa.text("undo()"))))
+
+    async with database.write() as session:
+        session.add(User(username="eve"))
+        await session.execute(
+            sa.text(
+                "CREATE FUNCTION undo() RETURNS int LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$"
+            )
+        )
+    for way in (by_session, by_link):
+        with pytest.raises(Undone):
+            await way()
+    async with database.read() as session:
+        assert await session.scalar(sa.select(col(User.full_name))) == "changed"
 
 
 async def test_killed_at_commit(on_postgres: tuple[PostgresServer, Database]) -> None:
