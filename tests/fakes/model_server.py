@@ -17,6 +17,7 @@ model_steps.py), else `script`. It answers /v1/chat/completions (stream or not),
 import argparse
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections import defaultdict, deque
@@ -25,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.fakes.certificates import Certificate
 from tests.fakes.model_records import Journal, RequestRecord
 from tests.fakes.model_reply import Reply, json_response
 from tests.fakes.model_steps import DEFAULT_SCRIPT, Step, find_directive, steps_of
@@ -44,10 +46,22 @@ class ModelServer:
         port: 0 takes a free one.
         log: file for JSON lines, see `Journal`.
         default: a directive in place of the default script.
+        certificate: then it speaks TLS, to those who call it localhost.
     """
 
-    def __init__(self, *, port: int = 0, log: Path | None = None, default: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        log: Path | None = None,
+        default: str = "",
+        certificate: Certificate | None = None,
+    ) -> None:
         self.port = port
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate.cert, certificate.key)
         self.requests: list[RequestRecord] = []
         self.connections = 0
         self.journal = Journal(log)
@@ -63,6 +77,8 @@ class ModelServer:
 
     @property
     def url(self) -> str:
+        if self._tls is not None:
+            return f"https://localhost:{self.port}"
         return f"http://127.0.0.1:{self.port}"
 
     def script(self, *steps: Step) -> None:
@@ -110,7 +126,7 @@ class ModelServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         server = await self._loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", self.port, backlog=1024
+            lambda: _Connection(self), "127.0.0.1", self.port, backlog=1024, ssl=self._tls
         )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()

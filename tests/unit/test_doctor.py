@@ -269,6 +269,26 @@ def test_the_model_does_not_answer(
     assert ends(found, "model") == [("failed", cause)]
 
 
+def test_no_way_to_the_model(
+    examine: Examine, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G46. The cause that all have, and in its detail which it is."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    for certificate, why in (
+        (authority.issue("localhost", starts=-2 * DAY, ends=-DAY), "certificate has expired"),
+        (authority.issue("other.example"), "localhost"),
+        (authority.issue("localhost", self_signed=True), "self-signed"),
+    ):
+        with ModelServer(certificate=certificate) as model:
+            found = examine(llm_base_url=model.url)
+        assert ends(found, "model") == [("failed", "model_gone")]
+        assert why in found["model"][0]["facts"]["detail"]
+        assert "certificate" in found["model"][0]["remedy"]
+    found = examine(llm_base_url="http://no-such-host.invalid")
+    assert ends(found, "model") == [("failed", "model_gone")]
+    assert "no-such-host.invalid" in found["model"][0]["facts"]["detail"]
+
+
 def test_each_endpoint_is_asked(examine: Examine, fake: ModelServer) -> None:
     """One that is dead is not hidden behind one that lives."""
     dead = f"http://127.0.0.1:{free_port()}"
