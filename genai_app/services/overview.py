@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,6 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from cachetools import TTLCache
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
@@ -71,6 +74,12 @@ class Point:
     @property
     def answers(self) -> int:
         return sum(self.by_source.values()) + self.failed
+
+    def add(self, source: str, status: str, answers: int) -> None:
+        if status in FAILED:
+            self.failed += answers
+        else:
+            self.by_source[source] += answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,39 +165,83 @@ class Overviews:
         self, begin: datetime, step: timedelta, chosen: dict[str, str], live: list[Hour]
     ) -> Overview:
         points = _points(begin, step)
-        last = next(reversed(points.values()))  # of what a faster clock put behind now
+        begins = [point.begin for point in points]
         sums: dict[tuple[str, ...], Sums] = defaultdict(Sums)
         latency: Counter[tuple[str, int]] = Counter()
-        people: dict[datetime, set[uuid.UUID]] = defaultdict(set)
-
-        def point_of(hour: datetime) -> Point:
-            local = hour.astimezone()
-            place = _naive(local if step == HOUR else local.replace(hour=0, minute=0))
-            return points.get(place) or last
-
-        async with self._db.read() as session:
-            for row in await session.execute(_hours_query(begin, chosen)):
-                _count(point_of(row.hour), sums, row, row)
+        async with self._db.read(planned_anew=True) as session:
+            for place, source, status, answers in await session.execute(
+                self._points_query(begins, chosen)
+            ):
+                points[_index(begins, place)].add(source, status, answers)
+            for row in await session.execute(_sums_query(begin, chosen)):
+                sums[row.department, row.model, row.source, row.status].add(row)
             for kind, place, count in await session.execute(_latency_query(begin, chosen)):
                 latency[kind, place] += count
-            for hour, user_id in await session.execute(_people_query(begin, chosen)):
-                people[point_of(hour).begin].add(user_id)
+            users = await self._count_people(session, points, chosen, live)
             limits_hit = await session.scalar(_limits_query(begin))
         for hour in live:
-            point = point_of(hour.hour)
-            for key, counted in hour.sums.items():
-                if _fits(key[0], key[1], chosen):
-                    _count(point, sums, _Key(*key), counted)
+            point = points[_index(begins, hour.hour)]
+            for (department, model, _, source, status), counted in hour.sums.items():
+                if _fits(department, model, chosen):
+                    point.add(source, status, counted.answers)
+                    sums[department, model, source, status].add(counted)
             for (department, model, kind, place), count in hour.latency.items():
                 if _fits(department, model, chosen):
                     latency[kind, place] += count
-            if "model" not in chosen:
-                for user_id, department in hour.people:
-                    if _fits(department, "", chosen):
-                        people[point.begin].add(user_id)
-        for point in points.values():
-            point.users = len(people.get(point.begin, ()))
-        return _overview(begin, list(points.values()), sums, latency, people, limits_hit or 0)
+        return _overview(begin, points, sums, latency, users, limits_hit or 0)
+
+    async def _count_people(
+        self,
+        session: AsyncSession,
+        points: list[Point],
+        chosen: Mapping[str, str],
+        live: Sequence[Hour],
+    ) -> int:
+        """Who asked, at each point and in all. Whom a model answered is not kept: with one chosen
+        nobody is counted."""
+        if "model" in chosen:
+            return 0
+        begins = [point.begin for point in points]
+        people: dict[int, set[uuid.UUID]] = defaultdict(set)
+        for hour in live:
+            for user_id, department in hour.people:
+                if _fits(department, "", chosen):
+                    people[_index(begins, hour.hour)].add(user_id)
+        # of points that go on, everybody is looked at; of those that are over, as many as there are
+        first = 0 if self._db.is_sqlite else min(people, default=len(points))
+        if first < len(points):
+            still = _narrowed(
+                sa.select(_PEOPLE.c.hour, _PEOPLE.c.user_id), _PEOPLE, begins[first], chosen
+            )
+            for hour, user_id in await session.execute(still):
+                people[_index(begins, hour)].add(user_id)
+        if first > 0:
+            place = self._place(_PEOPLE, begins).label("place")
+            each = _narrowed(sa.select(place, _PEOPLE.c.user_id), _PEOPLE, begins[0], chosen)
+            if first < len(points):
+                each = each.where(_PEOPLE.c.hour < begins[first])
+            once = each.distinct().subquery()
+            counted = sa.select(once.c.place, sa.func.count()).group_by(once.c.place)
+            for number, count in await session.execute(counted):
+                points[_index(begins, number)].users = count
+        for number, users in people.items():
+            points[number].users = len(users)
+        everybody = _narrowed(sa.select(_PEOPLE.c.user_id), _PEOPLE, begins[0], chosen)
+        known = set(await session.scalars(everybody.distinct()))
+        return len(known.union(*people.values()))
+
+    def _place(self, table: sa.Table, begins: Sequence[datetime]) -> sa.ColumnElement[Any]:
+        """Where an hour belongs, as `_index` takes it: the number of its point, from 1."""
+        if self._db.is_sqlite:
+            return table.c.hour
+        return sa.func.width_bucket(table.c.hour, postgresql.array(begins))
+
+    def _points_query(self, begins: Sequence[datetime], chosen: Mapping[str, str]) -> _Query:
+        place = self._place(_HOURS, begins).label("place")
+        keys = (place, _HOURS.c.source, _HOURS.c.status)
+        answers = sa.cast(sa.func.sum(_HOURS.c.answers), sa.BigInteger)
+        query = sa.select(*keys, answers).group_by(*(sa.text(str(n)) for n in (1, 2, 3)))
+        return _narrowed(query, _HOURS, begins[0], chosen)
 
     async def list_departments(self) -> list[str]:
         """All that were ever counted, and those of this moment."""
@@ -204,25 +257,11 @@ class Overviews:
         return sorted(kept | {key[1] for hour in await self._open_hours() for key in hour.sums})
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    department: str
-    model: str
-    channel: str
-    source: str
-    status: str
-
-
-def _count(point: Point, sums: dict[tuple[str, ...], Sums], key: Any, counted: Any) -> None:
-    if key.status in FAILED:
-        point.failed += counted.answers
-    else:
-        point.by_source[key.source] += counted.answers
-    into = sums[key.department, key.model, key.source, key.status]
-    into.answers += counted.answers
-    into.prompt_tokens += counted.prompt_tokens
-    into.completion_tokens += counted.completion_tokens
-    into.total_ms += counted.total_ms
+def _index(begins: Sequence[datetime], place: int | datetime) -> int:
+    """The number of the point; of what a faster clock put behind now, the last one."""
+    if isinstance(place, int):
+        return place - 1
+    return max(bisect_right(begins, place) - 1, 0)
 
 
 def _overview(
@@ -230,7 +269,7 @@ def _overview(
     points: list[Point],
     sums: Mapping[tuple[str, ...], Sums],
     latency: Counter[tuple[str, int]],
-    people: Mapping[datetime, set[uuid.UUID]],
+    users: int,
     limits_hit: int,
 ) -> Overview:
     by_source: Counter[str] = Counter()
@@ -250,13 +289,12 @@ def _overview(
         elif source == Source.CACHE:
             given_tokens += each.completion_tokens
     saved = model_ms * given_tokens / model_tokens if model_tokens else 0
-    everybody = set[uuid.UUID]().union(*people.values())
     return Overview(
         begin=begin,
         points=points,
         answers=by_source.total(),
         failed=failed,
-        users=len(everybody),
+        users=users,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         by_source=by_source,
@@ -296,7 +334,7 @@ def _begin(period: Period) -> tuple[datetime, timedelta]:
     return first.astimezone(), timedelta(days=1)
 
 
-def _points(begin: datetime, step: timedelta) -> dict[datetime, Point]:
+def _points(begin: datetime, step: timedelta) -> list[Point]:
     """By the wall clock, so that days of 23 and 25 hours are days."""
     points: dict[datetime, Point] = {}
     now = clock.now()
@@ -305,12 +343,12 @@ def _points(begin: datetime, step: timedelta) -> dict[datetime, Point]:
         while moment <= now:
             points.setdefault(_naive(moment.astimezone()), Point(moment))
             moment += HOUR
-        return points
+        return list(points.values())
     day = _naive(begin.astimezone())
     while day.astimezone() <= now:
         points[day] = Point(day.astimezone())
         day += timedelta(days=1)
-    return points
+    return list(points.values())
 
 
 def _naive(moment: datetime) -> datetime:
@@ -331,8 +369,8 @@ def _narrowed(query: _Query, table: sa.Table, begin: datetime, chosen: Mapping[s
     return query
 
 
-def _hours_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
-    keys = [_HOURS.c[name] for name in ("hour", "department", "model", "source", "status")]
+def _sums_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
+    keys = [_HOURS.c[name] for name in ("department", "model", "source", "status")]
     names = ("answers", "prompt_tokens", "completion_tokens", "total_ms")
     added = [sa.cast(sa.func.sum(_HOURS.c[name]), sa.BigInteger).label(name) for name in names]
     return _narrowed(sa.select(*keys, *added).group_by(*keys), _HOURS, begin, chosen)
@@ -342,12 +380,6 @@ def _latency_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
     count = sa.cast(sa.func.sum(_LATENCY.c.answers), sa.BigInteger)
     query = sa.select(_LATENCY.c.kind, _LATENCY.c.bucket, count)
     return _narrowed(query.group_by(_LATENCY.c.kind, _LATENCY.c.bucket), _LATENCY, begin, chosen)
-
-
-def _people_query(begin: datetime, chosen: Mapping[str, str]) -> _Query:
-    """By hour. Whom a model answered is not kept: with one chosen nobody is counted."""
-    query = _narrowed(sa.select(_PEOPLE.c.hour, _PEOPLE.c.user_id), _PEOPLE, begin, chosen)
-    return query.where(sa.false()) if "model" in chosen else query
 
 
 def _limits_query(begin: datetime) -> _Query:

@@ -294,7 +294,7 @@ class ModelSlots:
     ) -> bool:
         """Ask Redis whose turn it is among `runs`. Returns whether it answered."""
         assert self._shared
-        offers = [each.offer() if runs else 0 for each in self._endpoints]
+        offers = self._offers() if runs else [0] * len(self._endpoints)
         for run in runs:
             run.asking = True
         try:
@@ -350,6 +350,12 @@ class ModelSlots:
             log.warning("slots.redis_away", detail=error.detail, slots_here=self._share())
         self._wake.set()
 
+    def _offers(self) -> list[int]:
+        """How many runs each endpoint may begin now. One that failed just now is offered to nobody
+        while another lives: to wait for that one is better than to fail here."""
+        another = any(each.takes and not each.rests for each in self._endpoints)
+        return [0 if another and each.rests else each.offer() for each in self._endpoints]
+
     def _take_back(self, offers: Sequence[int], granted: Sequence[int | None]) -> None:
         """Probes that were offered and that nobody got."""
         for number, offer in enumerate(offers):
@@ -381,7 +387,7 @@ class ModelSlots:
     def _serve_here(self) -> None:
         """Give free slots to the first in line, and tell the others their place."""
         share, here = self._share(), self._here()
-        offers = [each.offer() if self._line else 0 for each in self._endpoints]
+        offers = self._offers() if self._line else [0] * len(self._endpoints)
         room = [min(offer, share - here[number]) for number, offer in enumerate(offers)]
         granted: list[int] = []
 

@@ -67,6 +67,13 @@ class Sums:
     completion_tokens: int = 0
     total_ms: int = 0
 
+    def add(self, other: Any) -> None:
+        """Add other sums, or a row that has them."""
+        self.answers += other.answers
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.total_ms += other.total_ms
+
 
 @dataclass(slots=True)
 class Hour:

@@ -62,9 +62,7 @@ class Edge:
         return self.nginx.url
 
     def client(self) -> httpx.AsyncClient:
-        """Trusts the authority that signed the edge's certificate, and no other."""
-        trust = ssl.create_default_context(cafile=str(self.nginx.ca_file))
-        return httpx.AsyncClient(base_url=self.url, verify=trust, timeout=TIMEOUT_S)
+        return httpx.AsyncClient(base_url=self.url, verify=self.nginx.trust, timeout=TIMEOUT_S)
 
     def logs(self) -> str:
         return self.nginx.logs() + "".join(each.log_text() for each in self.products)

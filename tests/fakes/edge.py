@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -122,6 +123,11 @@ class Nginx:
         places = re.compile("|".join(map(re.escape, self._places)))
         for path in self.home.rglob("*.conf"):
             path.write_text(places.sub(lambda found: self._places[found[0]], path.read_text()))
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Returns when it listens."""
         user = " user root;" if os.geteuid() == 0 else ""  # who owns this folder
         self._process = subprocess.Popen(
             [
@@ -135,9 +141,14 @@ class Nginx:
             stderr=subprocess.DEVNULL,
         )
         if not poll(self._listens, TIMEOUT_S):
-            self.__exit__(None, None, None)
+            self.stop()
             raise RuntimeError(f"nginx did not start:\n{self.logs()}")
-        return self
+
+    def stop(self) -> None:
+        """Every connection is cut."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(TIMEOUT_S)
 
     def __exit__(
         self,
@@ -145,9 +156,12 @@ class Nginx:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(TIMEOUT_S)
+        self.stop()
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Trusts the authority that signed its certificate, and no other."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
 
     def logs(self) -> str:
         """All that it wrote, in whatever file."""

@@ -9,6 +9,7 @@ async with PageClient(app.url) as page:
 import asyncio
 import json
 import re
+import ssl
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,6 +52,7 @@ class PageClient:
         url: the product's address; also the Origin, unless `origin` is given ("" sends none).
         jar: cookies shared with another tab of the same browser.
         redirected: whether the page goes where the server sends it.
+        trust: for https, whose certificates are good.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class PageClient:
         origin: str | None = None,
         jar: aiohttp.CookieJar | None = None,
         redirected: bool = True,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
         self.redirected = redirected
@@ -75,7 +78,9 @@ class PageClient:
         self.closed = True
         self.close_code: int | None = None
         self._kept_send_id = ""
-        self._http = aiohttp.ClientSession(cookie_jar=self.jar)
+        self._http = aiohttp.ClientSession(
+            cookie_jar=self.jar, connector=aiohttp.TCPConnector(ssl=trust or True)
+        )
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()

@@ -15,6 +15,7 @@ from genai_app import migrations
 from genai_app.db import Database
 from genai_app.services.users import Users
 from tests.fakes.app_process import AppProcess, eventually
+from tests.fakes.edge import Nginx
 from tests.fakes.model_server import ModelServer
 from tests.fakes.services import PostgresServer, RedisServer, free_port
 from tests.storm.check import broken_promises, broken_views, read_rows
@@ -46,15 +47,21 @@ def run(people: int, seconds: float, seed: int) -> int:
         model = stack.enter_context(ModelServer())
         url = postgres.create_database("storm")
         migrations.upgrade(url)
-        public = f"http://127.0.0.1:{free_port()}"
-        same: dict[str, Any] = {"database_url": url, "redis_url": redis.url, "public_url": public}
+        port = free_port()
+        same: dict[str, Any] = {
+            "database_url": url,
+            "redis_url": redis.url,
+            "public_url": f"https://127.0.0.1:{port}",
+            "trusted_proxy_hops": 1,
+        }
         same |= {"secret_key": random.Random(seed).randbytes(32).hex()}
         apps: list[AppProcess] = []
         for number in range(2):
             app = AppProcess(home / str(number), llm_url=model.url, **same)
             apps.append(stack.enter_context(app))
-        storm = Storm(apps, postgres, redis, random.Random(seed))
-        broken = asyncio.run(_storm(storm, url, public, model, people, seconds, seed))
+        nginx = stack.enter_context(Nginx(home / "edge", port, apps[0].port, apps[1].port))
+        storm = Storm(apps, postgres, redis, nginx, random.Random(seed))
+        broken = asyncio.run(_storm(storm, url, model, people, seconds, seed))
         bugs = [line for app in apps for line in app.log_text().splitlines() if "bug" in line]
     for line in [*broken, *bugs]:
         print(f"  BROKEN {line[:600]}", flush=True)
@@ -62,17 +69,17 @@ def run(people: int, seconds: float, seed: int) -> int:
 
 
 async def _storm(
-    storm: Storm, url: str, public: str, model: ModelServer, count: int, seconds: float, seed: int
+    storm: Storm, url: str, model: ModelServer, count: int, seconds: float, seed: int
 ) -> list[str]:
     db = Database(url)
     users = Users(db)
     people: list[Person] = []
+    trust = storm.nginx.trust
     for number in range(count):
         name = f"storm{number}"
         await users.add(name, PASSWORD)
-        urls = [app.url for app in storm.apps]
         dice = random.Random(f"{seed} {number}")
-        people.append(Person(number, name, PASSWORD, urls, public, dice))
+        people.append(Person(number, name, PASSWORD, storm.nginx.url, trust, dice))
     pages, programs = people[: count * 2 // 3], people[count * 2 // 3 :]
     until = asyncio.get_running_loop().time() + seconds
     await asyncio.gather(

@@ -108,7 +108,7 @@ async def broken_views(people: Sequence[Person], messages: Sequence[Message]) ->
     wrong: list[str] = []
     for person in people:
         jar = aiohttp.CookieJar(unsafe=True)
-        async with PageClient(person.urls[0], origin=person.origin, jar=jar) as page:
+        async with PageClient(person.url, jar=jar, trust=person.trust) as page:
             await page.log_in(person.username, person.password)
             for dialog in sorted(person.dialogs):
                 await page.open(f"/c/{dialog}")

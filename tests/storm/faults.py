@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.fakes.app_process import AppProcess
+from tests.fakes.edge import Nginx
 from tests.fakes.services import PostgresServer, RedisServer
 
 PAUSE_S = (1.5, 4.0)
@@ -19,6 +20,7 @@ class Storm:
     apps: Sequence[AppProcess]
     postgres: PostgresServer
     redis: RedisServer
+    nginx: Nginx
     random: random.Random
     log: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
 
@@ -28,6 +30,7 @@ class Storm:
         faults: list[Callable[[], Awaitable[None]]] = [
             *(self.kill, self.kill, self.freeze, self.restart),
             *(self.kill_redis, self.freeze_redis, self.empty_redis, self.restart_postgres),
+            self.restart_nginx,
         ]
         while faults and loop.time() < until:
             await asyncio.sleep(self.random.uniform(*PAUSE_S))
@@ -72,6 +75,11 @@ class Storm:
 
     async def empty_redis(self) -> None:
         await asyncio.to_thread(self.redis.command, "FLUSHALL")
+
+    async def restart_nginx(self) -> None:
+        """All sockets are cut."""
+        await asyncio.to_thread(self.nginx.stop)
+        await asyncio.to_thread(self.nginx.start)
 
     async def restart_postgres(self) -> None:
         await asyncio.to_thread(self.postgres.stop)

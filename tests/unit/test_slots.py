@@ -274,6 +274,26 @@ async def test_the_server_with_the_most_free_slots(make: Make, store: str | None
         await run.end()
 
 
+async def test_the_living_server_is_waited_for(make: Make, store: str | None) -> None:
+    """G13. It is full, and the other one has just failed: a run is better off in line."""
+    process = await make(store, most=1, endpoints=2)
+    dead, alive = process.slots._endpoints
+    dead.failed()
+    runs = [process.run() for _ in range(2)]
+    for run in runs:
+        await run.begins()
+        assert run.at is alive
+        if run is runs[0]:
+            await runs[1].stands_at(1)
+        await run.end()
+    dead.answered()
+    both = [process.run() for _ in range(2)]
+    for run in both:
+        await run.begins()
+    for run in both:
+        await run.end()
+
+
 # --- processes and Redis that die ---------------------------------------------------------------
 
 
