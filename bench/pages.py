@@ -152,8 +152,10 @@ async def log_in(http: aiohttp.ClientSession, url: str, username: str) -> str:
 
 
 @asynccontextmanager
-async def open_pages(bench: Bench, count: int) -> AsyncGenerator[list[Page]]:
-    """`count` drawn pages, each of another user."""
+async def open_pages(
+    bench: Bench, count: int, opened: Callable[[Page], object] = lambda _: None
+) -> AsyncGenerator[list[Page]]:
+    """`count` drawn pages, each of another user. `opened` is told of each, while others wait."""
     users = await bench.users(count)
     async with AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(limit=0)
@@ -170,6 +172,7 @@ async def open_pages(bench: Bench, count: int) -> AsyncGenerator[list[Page]]:
             stack.push_async_callback(socket.close)
             page = Page(socket)
             await page.hydrate()
+            opened(page)
             return page
 
         pages: list[Page] = []
@@ -308,8 +311,12 @@ def _read_model(port: int) -> Ask:
 
 async def idle(bench: Bench, count: int, *, window_s: float) -> dict[str, Any]:
     """Memory and CPU of the process with `count` pages open and nobody doing anything."""
-    async with open_pages(bench, count) as pages:
-        readers = [asyncio.create_task(page.idle()) for page in pages]
+    readers: list[asyncio.Task[None]] = []
+
+    def read(page: Page) -> None:
+        readers.append(asyncio.create_task(page.idle()))
+
+    async with open_pages(bench, count, read):
         await asyncio.sleep(SETTLE_S)
         before = await loop_lags(bench.url)
         meter = bench.meter()

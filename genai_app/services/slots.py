@@ -389,14 +389,9 @@ class ModelSlots:
         share, here = self._share(), self._here()
         offers = self._offers() if self._line else [0] * len(self._endpoints)
         room = [min(offer, share - here[number]) for number, offer in enumerate(offers)]
-        granted: list[int] = []
-
-        def grant(run: Run, number: int) -> None:
-            granted.append(number)
-            self._grant(run, number)
-
-        share_out(self._line, room, here, self._endpoints, grant)
-        self._take_back(offers, granted)
+        runs = list(self._line)
+        share_out(runs, room, here, self._endpoints, self._grant)
+        self._take_back(offers, [run.endpoint for run in runs])
 
 
 def _busy(detail: str) -> ModelUnavailable:
