@@ -225,10 +225,14 @@ def test_pods_are_locked_down() -> None:
     assert probes["livenessProbe"]["httpGet"]["path"] == "/healthz"
 
 
+def alerts() -> list[dict[str, Any]]:
+    told = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())
+    return [rule for group in told["groups"] for rule in group["rules"]]
+
+
 def expressions() -> list[str]:
-    alerts = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())
     board = json.loads((DEPLOY / "monitoring" / "grafana" / "genai.json").read_text())
-    found = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    found = [rule["expr"] for rule in alerts()]
     return found + [target["expr"] for panel in board["panels"] for target in panel["targets"]]
 
 
@@ -242,6 +246,17 @@ def test_alerts_and_panels_ask_for_metrics_that_exist() -> None:
     }
     assert asked
     assert asked <= known
+
+
+def test_every_alert_says_what_to_do() -> None:
+    """Its link leads to a section of its own in the runbook, and no section is of an alert that is
+    gone."""
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    sections = re.findall(r"^### (Genai\w+)\n\n\S", runbook, re.M)
+    assert sections == [rule["alert"] for rule in alerts()]
+    for rule in alerts():
+        anchor = rule["alert"].lower()
+        assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{anchor}"
 
 
 def test_the_edge_and_the_product_agree() -> None:
