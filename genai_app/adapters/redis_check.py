@@ -33,13 +33,16 @@ class RedisFault:
     detail: str
 
 
-async def examine(url: str) -> RedisFacts | RedisFault:
-    """Write and read one key, then ask. Each step has the deadline of redis.py."""
+async def examine(url: str, *, channels: bool) -> RedisFacts | RedisFault:
+    """Write and delete one key, publish if `channels` are used, then ask. Each step has the
+    deadline of redis.py."""
     # redis-py types its two kinds of client as one
     client: Any = redis_client(url)
     try:
         await client.set(KEY, b"1", ex=KEY_S)
         await client.delete(KEY)
+        if channels:
+            await client.publish(KEY, b"")
         told: dict[str, object] = {}
         with suppress(NoPermissionError):  # a right that the product itself has no need of
             for part in ("server", "memory"):

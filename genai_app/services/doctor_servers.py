@@ -152,24 +152,31 @@ def check_migrations(settings: Settings, installation: Installation) -> list[Fin
 
 
 async def check_redis(settings: Settings) -> list[Finding]:
-    check = CheckName.REDIS
     if settings.redis_url is None:
-        return [skipped(check, Skip.NOT_SET)]
-    url = settings.redis_url.get_secret_value()
-    parts = urlsplit(url)
-    told = await examine_redis(url)
+        return [skipped(CheckName.REDIS, Skip.NOT_SET)]
+    looked = [_check_redis(settings.redis_url.get_secret_value())]
+    if settings.cache_redis_url is not None:
+        looked.append(_check_redis(settings.cache_redis_url.get_secret_value(), "cache"))
+    return [finding for found in await asyncio.gather(*looked) for finding in found]
+
+
+async def _check_redis(url: str, place: str = "") -> list[Finding]:
+    """`place`: "cache" is one that has nothing but answers and may throw them away."""
+    check, parts = CheckName.REDIS, urlsplit(url)
+    told = await examine_redis(url, channels=not place)
     if isinstance(told, RedisFault):
-        return [failed(check, _REDIS_CAUSES[told.what], facts={FactName.DETAIL: told.detail})]
+        facts: dict[FactName, FactValue] = {FactName.DETAIL: told.detail}
+        return [failed(check, _REDIS_CAUSES[told.what], place, facts)]
     facts = {FactName.VERSION: told.version, FactName.POLICY: told.policy}
     found: list[Finding] = []
     numbers = tuple(int(each) for each in told.version.split(".")[:2] if each.isdigit())
     if numbers and numbers < OLDEST_REDIS:
-        found.append(failed(check, Cause.REDIS_OLD, facts=facts))
-    if told.policy not in ("", "noeviction"):
-        found.append(warned(check, Cause.REDIS_EVICTS, facts=facts))
+        found.append(failed(check, Cause.REDIS_OLD, place, facts))
+    if told.policy not in ("", "noeviction") and not place:
+        found.append(warned(check, Cause.REDIS_EVICTS, place, facts))
     if parts.scheme != "unix" and parts.hostname not in LOOPBACK and not parts.password:
-        found.append(warned(check, Cause.REDIS_OPEN, facts=facts))
-    return found or [well(check, facts=facts)]
+        found.append(warned(check, Cause.REDIS_OPEN, place, facts))
+    return found or [well(check, place, facts)]
 
 
 async def check_directory(settings: Settings) -> list[Finding]:

@@ -206,6 +206,25 @@ def test_redis_is_gone(examine: Examine) -> None:
     assert ends(found, "redis") == [("failed", "redis_gone")]
 
 
+def test_a_redis_for_the_cache_alone(examine: Examine, own_redis: RedisServer) -> None:
+    """It may throw answers away; where it is gone, that is said of it and not of the other one."""
+    own_redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    urls = {"redis_url": own_redis.url, "cache_redis_url": own_redis.url}
+    assert ends(examine(**urls), "redis") == [("ok", None), ("ok", None)]
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    found = examine(redis_url=own_redis.url, cache_redis_url=gone)
+    assert ends(found, "redis") == [("ok", None), ("failed", "redis_gone")]
+
+
+def test_a_redis_user_without_channels(examine: Examine, own_redis: RedisServer) -> None:
+    """Live text between processes goes through them."""
+    own_redis.command(
+        *("ACL", "SETUSER", "keys", "on", ">canary", "~genai:*", "resetchannels", "+@all")
+    )
+    url = own_redis.url.replace("://", "://keys:canary@")
+    assert ends(examine(redis_url=url), "redis") == [("failed", "redis_rights")]
+
+
 def test_redis_is_frozen(examine: Examine, redis_server: RedisServer) -> None:
     redis_server.freeze()
     try:
@@ -236,7 +255,8 @@ def test_redis_is_set_up_badly(
     own_redis.command("ACL", "SETUSER", "poor", "on", ">canary-poor", "~*", "+get")
     poor = own_redis.url.replace("//", "//poor:canary-poor@")
     assert ends(examine(redis_url=poor), "redis") == [("failed", "redis_rights")]
-    own_redis.command("ACL", "SETUSER", "poor", "+set", "+del")  # and no INFO
+    # and no INFO
+    own_redis.command("ACL", "SETUSER", "poor", "+set", "+del", "+publish", "&genai:*")
     assert ends(examine(redis_url=poor), "redis") == [("ok", None)]
     own_redis.command("CONFIG", "SET", "requirepass", "canary-right")
     for given in ("//", "//:canary-wrong@"):
