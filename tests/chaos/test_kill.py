@@ -108,11 +108,16 @@ async def test_another_process_takes_over_after_the_lease(
     other.cookie = page.cookie
     await other.open(f"/c/{page.dialog_id}")
     assert other.messages()[-1]["status"] == "running"
-    await other.wait_for(lambda: len(other.live_text()) > 400)
+    await other.wait_for(lambda: len(other.live_text()) > 800)
+    killed_at = time.monotonic()
     first.kill()
     await other.wait_for(lambda: not other.running, REAP_S)
     assert other.messages()[-1]["status"] == "interrupted"
-    assert other.messages()[-1]["text"].startswith(other.live_text()[:400])
+    kept, record = other.messages()[-1]["text"], record_of(model, text)
+    owed = "".join(sent.text for sent in record.sent if sent.mono < killed_at - LOSS_S)
+    assert kept.startswith(owed)
+    assert record.sent_text.startswith(kept)
+    assert len(owed) > 100
     await other.send_event("chat_state.regenerate", answer_id=answer["id"])
     await other.wait_for(lambda: other.messages()[-1]["status"] == "complete")
 
