@@ -139,8 +139,9 @@ async def test_stop_lands_on_the_other_process(
     other = await open_page(path="", at=second)
     other.cookie = page.cookie
     await other.open(f"/c/{page.dialog_id}")
+    record = record_of(model, text)  # it has waited for its slot
     await other.send_event("chat_state.stop", answer_id=answer["id"])
-    assert await asyncio.to_thread(record_of(model, text).wait_aborted, 2.0)
+    assert await asyncio.to_thread(record.wait_aborted, 2.0)
     for each in (page, other):
         await each.wait_for(lambda e=each: not e.running)
         assert each.messages()[-1]["status"] == "stopped"

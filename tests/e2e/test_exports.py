@@ -69,7 +69,7 @@ async def test_a_reviewer_exports_everybodys(
     """The story: choose, watch the bar, cancel one, download the other."""
     app = start_app()
     database = Database(app.database_url)
-    await put_history(database, "alice", [("canary-question", "ответ " * 100)] * 8000)
+    await put_history(database, "alice", [("canary-question", "ответ " * 100)] * 20_000)
     await database.close()
     page = await (await browse("carol", at=app, color_scheme=theme)).new_page()
     await page.goto("/admin/exports")
@@ -96,7 +96,7 @@ async def test_a_reviewer_exports_everybodys(
     await expect(rows).to_have_count(2)
     await expect(rows.first).to_have_attribute("data-state", "done", timeout=60_000)
     path = await saved(page, "export-download", tmp_path)
-    assert path.read_text(encoding="utf-8-sig").count("canary-question") == 8000
+    assert path.read_text(encoding="utf-8-sig").count("canary-question") == 20_000
     await assert_accessible(page)
 
 
