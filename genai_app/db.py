@@ -19,6 +19,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import sqlalchemy as sa
 from pydantic_core import PydanticUndefined
 from sqlalchemy import event
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql
 from sqlalchemy.exc import (
     DBAPIError,
@@ -302,7 +303,9 @@ def _says_lost(error: object) -> bool:
         return error.connection_invalidated or _sqlstate(error.orig)[:2] in UNAVAILABLE_STATES
     if isinstance(error, asyncpg.InterfaceError):  # of the driver itself: closed, or not yet open
         return not isinstance(error, asyncpg.DataError)
-    return isinstance(error, asyncpg.PostgresError) and _sqlstate(error)[:2] in UNAVAILABLE_STATES
+    # the last as the dialect words it, for a connection that is taken without SQLAlchemy's engine
+    told = isinstance(error, asyncpg.PostgresError | AsyncAdapt_asyncpg_dbapi.Error)
+    return told and _sqlstate(error)[:2] in UNAVAILABLE_STATES
 
 
 def _sqlstate(error: object) -> str:

@@ -64,7 +64,7 @@ def run(people: int, seconds: float, seed: int) -> int:
         broken = asyncio.run(_storm(storm, url, model, people, seconds, seed))
         bugs = [line for app in apps for line in app.log_text().splitlines() if "bug" in line]
     for line in [*broken, *bugs]:
-        print(f"  BROKEN {line[:600]}", flush=True)
+        print(f"  BROKEN {line[:200]} ... {line[-1200:]}", flush=True)
     return len(broken) + len(bugs)
 
 

@@ -251,6 +251,9 @@ async def test_database_that_takes_nobody(on_postgres: tuple[PostgresServer, Dat
         database = Database(url)
         with pytest.raises(StorageUnavailable):
             await database.check()
+        with pytest.raises(StorageUnavailable):
+            async with database.look():
+                raise AssertionError("it let us in")
         await database.close()
 
 
