@@ -24,7 +24,7 @@ from genai_app.services.cache import AnswerCache, CachedAnswer, Key
 from genai_app.services.context import digest
 from genai_app.services.flight import Flight, LiveAnswer, Request
 from genai_app.services.loops import every
-from genai_app.services.relay import FarAnswer, Relay
+from genai_app.services.relay import Relay, grown
 from genai_app.services.slots import ModelSlots
 
 log = structlog.get_logger()
@@ -32,7 +32,6 @@ log = structlog.get_logger()
 CHECKPOINT_S = 0.5
 REAP_S = 2.0
 REMOTE_POLL_S = 0.5
-HEARD_POLL_S = 2.0  # the owner tells us what grows; this only watches its lease
 SAVE_RETRY_S = 1.0
 NAME_TIMEOUT_S = 0.5
 DRAIN_S = 20.0
@@ -48,22 +47,6 @@ class Increment:
     status: Status
     end: End | None = None
     place: int = 0
-
-
-async def _grown(far: FarAnswer, seen: int, pause_s: float) -> AsyncGenerator[str]:
-    """What comes of an answer made elsewhere, until the database should be looked at again."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + (HEARD_POLL_S if far.is_heard else max(pause_s, REMOTE_POLL_S))
-    while True:
-        if text := far.text[seen:]:
-            seen += len(text)
-            yield text
-            if pause_s:
-                await asyncio.sleep(pause_s)
-        elif far.ended or loop.time() >= until:
-            return
-        else:
-            await far.changed(until - loop.time())
 
 
 def _nothing() -> None:
@@ -249,17 +232,29 @@ class Generations:
     ) -> AsyncGenerator[Increment]:
         """The same for an answer that this process does not make."""
         async with self._relay.reading(message_id) as far:
-            while (answer := await self._answers.read(message_id)) is not None:
-                if answer.abandoned:
-                    self._report(await self._answers.interrupt(spare=self._live, only=message_id))
+            known = False
+            while True:
+                try:
+                    answer = await self._answers.read(message_id)
+                    if answer is not None and answer.abandoned:
+                        lost = await self._answers.interrupt(spare=self._live, only=message_id)
+                        self._report(lost)
+                        continue
+                except StorageUnavailable:
+                    if not known:
+                        raise
+                    await asyncio.sleep(SAVE_RETRY_S)  # who reads already waits with the answer
                     continue
+                if answer is None:
+                    return
+                known = True
                 if answer.end:
                     yield Increment(answer.text[seen:], answer.end.status, answer.end)
                     return
                 far.learn(answer.text, answer.owner)
                 if not far.is_heard:
                     await self._relay.ask(far)
-                async with aclosing(_grown(far, seen, pause_s)) as pieces:
+                async with aclosing(grown(far, seen, pause_s, REMOTE_POLL_S)) as pieces:
                     async for text in pieces:
                         seen += len(text)
                         yield Increment(text, Status.RUNNING)

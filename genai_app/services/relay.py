@@ -26,6 +26,7 @@ SEND_S = 0.1
 ASK_S = 2.0
 WANTED_S = 6.0  # who has not asked again by then reads no more
 MAX_PIECE_CHARS = 100_000
+HEARD_LOOK_S = 2.0  # it only watches the lease then
 
 
 class _Ask(msgspec.Struct, tag="ask"):
@@ -104,6 +105,23 @@ class FarAnswer:
                 await self._news.wait()
         except TimeoutError:
             return
+
+
+async def grown(far: FarAnswer, seen: int, pause_s: float, look_s: float) -> AsyncGenerator[str]:
+    """What comes of an answer made elsewhere, from `seen` characters on, until the database should
+    be looked at again: after `look_s`, or HEARD_LOOK_S while its owner tells what grows."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + (HEARD_LOOK_S if far.is_heard else max(pause_s, look_s))
+    while True:
+        if text := far.text[seen:]:
+            seen += len(text)
+            yield text
+            if pause_s:
+                await asyncio.sleep(pause_s)
+        elif far.ended or loop.time() >= until:
+            return
+        else:
+            await far.changed(until - loop.time())
 
 
 class Relay:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -11,8 +12,10 @@ import pytest_asyncio
 from genai_app.access import Actor
 from genai_app.adapters.bus import CHANNEL, Bus
 from genai_app.db import Database
+from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
 from genai_app.services import generation, relay
+from genai_app.services.answers import SavedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.services import RedisServer
@@ -126,6 +129,35 @@ async def test_redis_may_vanish(
     redis_server.thaw()
     fake.release("b")
     rest, status = await asyncio.wait_for(read(follower), 20)
+    assert (text + rest, status) == (TEXT, Status.COMPLETE)
+
+
+async def test_a_reader_outlives_a_database_that_is_away(
+    fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G6, G8. What has begun is waited for; who comes while the database is away is told so."""
+    here, elsewhere = await two()
+    fake.script(Say(TOKENS[:50]), Hold("go"), Say(TOKENS[50:]), End())
+    turn = await here.ask(as_alice)
+    follower = elsewhere.generations.follow(turn.answer_id)
+    text = await read_until(follower, TOKENS[49])
+    away = True
+    answers = elsewhere.generations._answers
+    read_it = answers.read
+
+    async def read_if_there(message_id: uuid.UUID) -> SavedAnswer | None:
+        if away:
+            raise StorageUnavailable
+        return await read_it(message_id)
+
+    monkeypatch.setattr(answers, "read", read_if_there)
+    reading = asyncio.create_task(read(follower))
+    with pytest.raises(StorageUnavailable):
+        await read(elsewhere.generations.follow(turn.answer_id))
+    fake.release("go")
+    await read(here.generations.follow(turn.answer_id))
+    away = False
+    rest, status = await asyncio.wait_for(reading, 20)
     assert (text + rest, status) == (TEXT, Status.COMPLETE)
 
 
