@@ -194,10 +194,14 @@ class Database:
         """A connection of the pool as the driver knows it."""
         pooled = await self._writer.raw_connection()
         driver: Any = pooled.driver_connection
+        cut = False
         try:
             yield driver
+        except asyncio.CancelledError:
+            cut = True  # the driver may still be at it, and nobody else may come upon that
+            raise
         finally:
-            if driver.is_closed():
+            if cut or driver.is_closed():
                 pooled.invalidate()
             pooled.close()
 

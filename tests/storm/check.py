@@ -74,7 +74,8 @@ def broken_promises(
         for text in person.shown - questions.keys():
             yield f"N6: {person.username} was shown as saved what is not: {text}"
         everything = "\n".join(person.seen)
-        others = set(re.findall(r"\bu\d+x", everything)) - {person.mark}
+        # a mark with what follows it in a text: the names of sockets are any letters
+        others = set(re.findall(r"\b(u\d+x)\d* ", everything)) - {person.mark}
         if others:
             yield f"N7: {person.username} was told of {sorted(others)}"
 

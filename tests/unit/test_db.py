@@ -257,6 +257,27 @@ async def test_database_that_takes_nobody(on_postgres: tuple[PostgresServer, Dat
         await database.close()
 
 
+async def test_nobody_gets_a_connection_that_is_still_at_work(
+    on_postgres: tuple[PostgresServer, Database],
+) -> None:
+    """A query that is cancelled takes its connection with it."""
+    _, database = on_postgres
+    slow, quick = (Statement(sa.select(sa.text(each))) for each in ("pg_sleep(30)", "7"))
+
+    async def ask(statement: Statement) -> object:
+        async with database.look() as link:
+            return [tuple(row) for row in await link.fetch(statement)]
+
+    for wait_s in (0.0, 0.001, 0.005, 0.02) * 5:
+        asking = asyncio.create_task(ask(slow))
+        await asyncio.sleep(wait_s)
+        asking.cancel()
+        answers = await asyncio.gather(*(ask(quick) for _ in range(5)))
+        assert answers == [[(7,)]] * 5
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 def test_time_is_utc() -> None:
     assert User(username="eve").created_at.tzinfo is UTC
 
