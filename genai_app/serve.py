@@ -15,9 +15,8 @@ import uvicorn
 
 from genai_app import build, log, migrations
 from genai_app.errors import SettingsError
-from genai_app.migrations import database_held
 from genai_app.settings import Settings, unknown_names
-from genai_app.workers import Link, Workers, command, listening_socket
+from genai_app.workers import Link, Workers, listening_socket
 
 logger = structlog.get_logger()
 
@@ -74,7 +73,7 @@ def run_worker(settings: Settings, link: int) -> int:
 
 
 async def _supervise(settings: Settings, count: int) -> int:
-    return await Workers(command(), count, lambda: _say_where(settings)).run()
+    return await Workers(count, lambda: _say_where(settings)).run()
 
 
 def _check_shared(settings: Settings) -> None:
@@ -91,7 +90,7 @@ def sole_user(settings: Settings) -> Generator[None]:
     On SQLite a second one would take the first one's answers for orphans, too."""
     if not settings.embedded:
         shared = settings.redis_url is not None
-        with database_held(settings.sqlalchemy_url, shared=shared) as held:
+        with migrations.database_held(settings.sqlalchemy_url, shared=shared) as held:
             if not held:
                 raise SettingsError(
                     "GENAI_REDIS_URL: another process serves this database; several need Redis,"

@@ -30,6 +30,8 @@ SERVED_S = 60.0  # who served that long may begin anew at once
 GATHER_S = 2.0
 LINE_BYTES = 64 * 1024 * 1024
 
+COMMAND = (sys.executable, "-m", "genai_app", "serve", "--worker")
+
 Said = dict[str, str]
 
 
@@ -51,12 +53,10 @@ class Workers:
     """Starts workers, starts again what died, ends all in order.
 
     Args:
-        command: of one worker; the number of its end of the link is added.
         on_serving: called once, when all of them serve.
     """
 
-    def __init__(self, command: list[str], count: int, on_serving: Callable[[], None]) -> None:
-        self._command = command
+    def __init__(self, count: int, on_serving: Callable[[], None]) -> None:
         self._count = count
         self._on_serving = on_serving
         self._links: dict[int, asyncio.StreamWriter] = {}
@@ -102,7 +102,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *self._command, str(theirs.fileno()), pass_fds=(theirs.fileno(),)
+                *COMMAND, str(theirs.fileno()), pass_fds=(theirs.fileno(),)
             )
         self._processes[number] = process
         if self._stopping.is_set():
@@ -236,8 +236,3 @@ class Link:
 
 def _say(writer: asyncio.StreamWriter, said: Said) -> None:
     writer.write(json.dumps(said).encode() + b"\n")
-
-
-def command() -> list[str]:
-    """How a worker is started, but for its end of the link."""
-    return [sys.executable, "-m", "genai_app", "serve", "--worker"]

@@ -13,7 +13,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from genai_app.adapters.redis import REST_S, SOCKET_TIMEOUT_S, redis_client
+from genai_app.adapters.redis import REST_S, SOCKET_TIMEOUT_S, Entries
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,10 +30,9 @@ class Bus:
 
     def __init__(self, url: str, address: str) -> None:
         self.address = address
-        self._client = redis_client(url)
+        self._entries = Entries(url)
         self._url = url
         self._listening: asyncio.Task[None] | None = None
-        self._rest_until = 0.0
 
     def open(self, receive: Callable[[bytes], None]) -> None:
         """Begin to listen; `receive` is called with each message and must not raise."""
@@ -43,21 +42,12 @@ class Bus:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-        await self._client.aclose()
+        await self._entries.aclose()
 
     async def send(self, address: str, message: bytes) -> bool:
         """Whether Redis took it for a process that listens. Never raises, never takes longer than
         a second; after a failure nothing is tried for a moment."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._rest_until:
-            return False
-        client: Any = self._client  # redis-py types its two kinds of client as one
-        try:
-            async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                return bool(await client.publish(CHANNEL + address, message))
-        except (RedisError, TimeoutError, OSError):
-            self._rest_until = loop.time() + REST_S
-            return False
+        return await self._entries.publish(CHANNEL + address, message)
 
     async def _listen(self, receive: Callable[[bytes], None]) -> None:
         while True:

@@ -116,6 +116,11 @@ class Entries:
             pipe.sadd(listed_in, key).expire(listed_in, ttl_s)
         await self._bounded(pipe.execute)
 
+    async def publish(self, channel: str, message: bytes) -> bool:
+        """Whether somebody listens there and was told."""
+        client: Any = self._client  # redis-py types its two kinds of client as one
+        return bool(await self._bounded(lambda: client.publish(channel, message)))
+
     async def forget_listed(self, listed_in: str) -> None:
         """Take away all entries of a list, and the list."""
 

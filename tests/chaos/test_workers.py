@@ -22,12 +22,6 @@ from tests.fakes.services import RedisServer
 pytestmark = pytest.mark.fault
 
 
-def workers_of(app: AppProcess) -> list[int]:
-    """Process ids of the workers."""
-    told = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text()
-    return [int(pid) for pid in told.split()]
-
-
 def served_by(app: AppProcess) -> set[str]:
     """The workers in the metrics; asked on a connection of its own each time."""
     return set(
@@ -54,7 +48,7 @@ async def test_two_workers(
     whichever takes them; the parent ends both in order."""
     app = start_app("postgresql", workers=2, redis_url=redis_server.url)
     assert poll(lambda: served_by(app) == {"0", "1"})
-    first, second = workers_of(app)
+    first, second = app.workers
 
     pages: list[PageClient] = []
     for number in range(4):
@@ -63,14 +57,14 @@ async def test_two_workers(
         assert page.messages()[-1]["status"] == "complete"
         pages.append(page)
     os.kill(first, signal.SIGKILL)
-    assert poll(lambda: len(workers_of(app)) == 2 and first not in workers_of(app), 30)
-    assert second in workers_of(app)
+    assert poll(lambda: len(app.workers) == 2 and first not in app.workers, 30)
+    assert second in app.workers
     assert poll(lambda: served_by(app) == {"0", "1"}, 30)
     for page in pages:
         await page.open(f"/c/{page.dialog_id}")
         assert [row["status"] for row in page.messages()] == ["complete", "complete"]
 
-    pids = [app.pid, *workers_of(app)]
+    pids = [app.pid, *app.workers]
     assert app.stop() == 0
     assert all_gone(pids)
     assert app.log_text().count('"worker.ended"') == 1
@@ -80,7 +74,7 @@ async def test_workers_end_when_their_parent_is_killed(
     start_app: StartApp, redis_server: RedisServer
 ) -> None:
     app = start_app("postgresql", workers=2, redis_url=redis_server.url)
-    pids = workers_of(app)
+    pids = app.workers
     app.kill()
     assert poll(lambda: all_gone(pids), 30)
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-from pathlib import Path
 
 import httpx
 from playwright.async_api import expect
@@ -25,8 +24,7 @@ def workers_with_a_page(app: AppProcess) -> list[int]:
     """The processes that have a socket. Workers are numbered as they were started."""
     told = httpx.get(f"{app.url}/metrics").text
     numbers = re.findall(r'genai_event_sockets\{worker="(\d)"\} [1-9]', told)
-    children = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text().split()
-    return [int(children[int(number)]) for number in numbers]
+    return [app.workers[int(number)] for number in numbers]
 
 
 async def test_the_page_goes_on_at_another_process(

@@ -134,6 +134,12 @@ class AppProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of what `serve --workers` started, in that order."""
+        told = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in told.split()]
+
     def terminate(self) -> None:
         """SIGTERM without waiting."""
         assert self._process is not None

@@ -1,9 +1,10 @@
 """Asking and reading in tests of the chat services: over a real database and the scripted model."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -81,6 +82,27 @@ async def read_until(increments: AsyncIterable[Increment], words: str) -> str:
         if words in text:
             return text
     raise AssertionError(f"{words!r} never came, but {text!r}")
+
+
+async def read_in_parts(
+    talk: Talk, actor: Actor, answer_id: object, seed: int, *, most: int, pauses: Sequence[float]
+) -> str:
+    """All of an answer, by a reader that breaks off after `most` increments or fewer, again and
+    again, with another of the `pauses` each time."""
+    random_ = random.Random(seed)
+    text, status = "", Status.RUNNING
+    while status is Status.RUNNING:
+        pause_s = random_.choice(pauses)
+        left = random_.randint(1, most)
+        follower = talk.chat.follow(actor, answer_id, from_length=len(text), pause_s=pause_s)
+        async with aclosing(follower) as increments:
+            async for increment in increments:
+                text, status = text + increment.text, increment.status
+                left -= 1
+                if not left:
+                    break
+    assert status is Status.COMPLETE
+    return text
 
 
 async def called(fake: ModelServer, count: int = 1) -> RequestRecord:

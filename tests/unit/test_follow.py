@@ -1,11 +1,11 @@
 """Reading an answer, from anywhere at any time: nothing lost, nothing doubled."""
 
 import asyncio
-import random
 import signal
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -23,6 +23,7 @@ from tests.unit.talk import (
     aborted,
     called,
     read,
+    read_in_parts,
     read_until,
     run_of,
     saved,
@@ -60,24 +61,6 @@ def _loop_is_free(within_s: float = 2.0) -> Generator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-async def _cut_reader(talk: Talk, actor: Actor, answer_id: object, seed: int) -> str:
-    """Reads on after breaking off again and again, with another pause each time."""
-    random_ = random.Random(seed)
-    text, status = "", Status.RUNNING
-    while status is Status.RUNNING:
-        pause_s = random_.choice([0.0, 0.0, 0.001, 0.01])
-        left = random_.randrange(1, 30)
-        follower = talk.chat.follow(actor, answer_id, from_length=len(text), pause_s=pause_s)
-        async with aclosing(follower) as increments:
-            async for increment in increments:
-                text, status = text + increment.text, increment.status
-                left -= 1
-                if not left:
-                    break
-    assert status is Status.COMPLETE
-    return text
-
-
 async def test_many_readers_cut_at_random(
     fake: ModelServer, talk: Talk, elsewhere: Talk, as_alice: Actor
 ) -> None:
@@ -85,9 +68,10 @@ async def test_many_readers_cut_at_random(
     fake.script(Say(TOKENS, delay_s=0.001), End())
     turn = await talk.ask(as_alice)
 
+    part = partial(read_in_parts, most=29, pauses=(0.0, 0.0, 0.001, 0.01))
     texts = await asyncio.gather(
-        *(_cut_reader(talk, as_alice, turn.answer_id, seed) for seed in range(20)),
-        *(_cut_reader(elsewhere, as_alice, turn.answer_id, seed) for seed in range(4)),
+        *(part(talk, as_alice, turn.answer_id, seed) for seed in range(20)),
+        *(part(elsewhere, as_alice, turn.answer_id, seed) for seed in range(4)),
     )
 
     assert [text == TEXT for text in texts] == [True] * 24

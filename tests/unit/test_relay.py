@@ -4,7 +4,6 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
@@ -19,12 +18,13 @@ from genai_app.services.answers import SavedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.services import RedisServer
-from tests.unit.talk import MakeTalk, Talk, read, read_until, saved
+from tests.unit.talk import MakeTalk, Talk, read, read_in_parts, read_until, saved
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
 TOKENS = [f"слово{n} " for n in range(300)]
 TEXT = "".join(TOKENS)
+PAUSES = (0.0, 0.001, 0.05)
 Two = Callable[[], Awaitable[tuple[Talk, Talk]]]
 
 
@@ -65,23 +65,6 @@ async def test_text_comes_before_the_database_has_it(
     assert (begun + text, status) == (TEXT, Status.COMPLETE)
 
 
-async def _cut_reader(talk: Talk, answer_id: object, actor: Actor, seed: int) -> str:
-    random_ = random.Random(seed)
-    text, status = "", Status.RUNNING
-    while status is Status.RUNNING:
-        left = random_.randrange(1, 10)
-        pause_s = random_.choice([0.0, 0.001, 0.05])
-        follower = talk.chat.follow(actor, answer_id, from_length=len(text), pause_s=pause_s)
-        async with aclosing(follower) as increments:
-            async for increment in increments:
-                text, status = text + increment.text, increment.status
-                left -= 1
-                if not left:
-                    break
-    assert status is Status.COMPLETE
-    return text
-
-
 @pytest.mark.parametrize("seed", range(3))
 async def test_lost_messages_lose_no_text(
     fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -99,7 +82,10 @@ async def test_lost_messages_lose_no_text(
     here, elsewhere = await two()
     fake.script(Say(TOKENS, delay_s=0.003), End())
     turn = await here.ask(as_alice)
-    readers = (_cut_reader(elsewhere, turn.answer_id, as_alice, seed * 9 + n) for n in range(6))
+    readers = (
+        read_in_parts(elsewhere, as_alice, turn.answer_id, seed * 9 + n, most=9, pauses=PAUSES)
+        for n in range(6)
+    )
     assert await asyncio.gather(*readers) == [TEXT] * 6
     assert len(fake.answers) == 1
 
