@@ -279,13 +279,15 @@ async def test_the_living_server_is_waited_for(make: Make, store: str | None) ->
     process = await make(store, most=1, endpoints=2)
     dead, alive = process.slots._endpoints
     dead.failed()
-    runs = [process.run() for _ in range(2)]
-    for run in runs:
-        await run.begins()
-        assert run.at is alive
-        if run is runs[0]:
-            await runs[1].stands_at(1)
-        await run.end()
+    first = process.run()
+    await first.begins()
+    assert first.at is alive
+    second = process.run()
+    await second.stands_at(1)
+    await first.end()
+    await second.begins()
+    assert second.at is alive
+    await second.end()
     dead.answered()
     both = [process.run() for _ in range(2)]
     for run in both:
