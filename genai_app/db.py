@@ -197,7 +197,7 @@ class Database:
         cut = False
         try:
             yield driver
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, asyncpg.InternalClientError):
             cut = True  # the driver may still be at it, and nobody else may come upon that
             raise
         finally:
@@ -305,7 +305,8 @@ def _pool(engine: AsyncEngine) -> sa.pool.QueuePool:
 def _says_lost(error: object) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or _sqlstate(error.orig)[:2] in UNAVAILABLE_STATES
-    if isinstance(error, asyncpg.InterfaceError):  # of the driver itself: closed, or not yet open
+    # of the driver itself: closed, not yet open, or (internal) at the server's last words
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return not isinstance(error, asyncpg.DataError)
     # the last as the dialect words it, for a connection that is taken without SQLAlchemy's engine
     told = isinstance(error, asyncpg.PostgresError | AsyncAdapt_asyncpg_dbapi.Error)

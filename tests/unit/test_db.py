@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -276,6 +278,39 @@ async def test_nobody_gets_a_connection_that_is_still_at_work(
         assert answers == [[(7,)]] * 5
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_the_server_said_goodbye_a_moment_ago(
+    on_postgres: tuple[PostgresServer, Database], turns: int
+) -> None:
+    """A query comes upon a connection that the server has ended, at whatever stage of that: before
+    its last words are read, after them, and after the socket's end."""
+    server, database = on_postgres
+    pid, seven = (Statement(sa.select(sa.text(each))) for each in ("pg_backend_pid()", "7"))
+
+    async def ended(backend: int) -> None:
+        with psycopg2.connect(server.url()) as other, other.cursor() as cursor:
+            cursor.execute(f"SELECT pg_terminate_backend({backend}, 5000)")
+        other.close()
+        time.sleep(0.05)  # noqa: ASYNC251 - the event loop must not see it come
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def by_link() -> None:
+        async with database.look() as link:
+            await ended((await link.fetch(pid))[0][0])
+            await link.fetch(seven)
+
+    async def by_session() -> None:
+        async with database.read() as session:
+            await ended(await session.scalar(pid.core) or 0)
+            await session.execute(seven.core)
+
+    for way in (by_link, by_session):
+        with pytest.raises(StorageUnavailable):
+            await way()
+        await database.check()
 
 
 def test_time_is_utc() -> None:
