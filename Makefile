@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 # a version younger than a week waits: a stolen package is mostly found by then
-COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate \
+COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-strip-extras \
 	--custom-compile-command "make lock" --exclude-newer "$(shell date -u -d '7 days ago' +%Y-%m-%d 2>/dev/null || date -u -v-7d +%Y-%m-%d)"
 # set in the environment or in .env: then a model server is there and the demo model is not needed
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))

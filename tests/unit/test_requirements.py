@@ -1,8 +1,11 @@
 """F7: what is installed is what was looked at."""
 
 import re
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from genai_app.build import ROOT
 
@@ -46,6 +49,26 @@ def test_what_is_not_locked_is_seen() -> None:
         "--extra-index-url https://example.test",
     ):
         assert not is_locked(bad), bad
+
+
+def test_extras_that_one_package_wants_of_another_are_pinned_too() -> None:
+    """F7. pip takes `granian[reload]` for another package than a pinned `granian`: it would take
+    the newest, and refuse it for want of a hash."""
+    locked = (
+        Requirement(re.split(" --hash=", line)[0])
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in requirements((ROOT / name).read_text())
+    )
+    pinned: dict[str, set[str]] = {canonicalize_name(each.name): each.extras for each in locked}
+    wanted: set[tuple[str, str]] = set()
+    for distribution in metadata.distributions():
+        if canonicalize_name(distribution.name) not in pinned:
+            continue
+        for each in map(Requirement, distribution.requires or ()):
+            if each.marker is None or each.marker.evaluate({"extra": ""}):
+                wanted |= {(canonicalize_name(each.name), extra) for extra in each.extras}
+    assert wanted
+    assert {(name, extra) for name, extra in wanted if extra not in pinned[name]} == set()
 
 
 def test_every_list_of_wishes_is_locked() -> None:
