@@ -131,6 +131,7 @@ def build_services(
         owner=owner,
         sole_process=settings.embedded,
         bus=Bus(redis_url, owner) if redis_url else None,
+        redis=redis,
     )
     keys = Keys(db, settings.secret)
     chain = AuditChain(db, settings.anchor_path, settings.secret)

@@ -6,7 +6,7 @@ Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,6 +116,23 @@ class Entries:
             pipe.sadd(listed_in, key).expire(listed_in, ttl_s)
         await self._bounded(pipe.execute)
 
+    async def claim(self, key: str, value: bytes, *, ttl_s: int) -> bytes | None:
+        """Put a value there unless there is one. Returns what is there; None: nobody knows."""
+
+        async def claim() -> bytes | None:
+            if await self._client.set(key, value, ex=ttl_s, nx=True):
+                return value
+            return await self._client.get(key)
+
+        return await self._bounded(claim)
+
+    async def prolong(self, keys: Sequence[str], *, ttl_s: int) -> None:
+        """Let entries that are still there live for so long from now on."""
+        pipe: Any = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipe.expire(key, ttl_s)
+        await self._bounded(pipe.execute)
+
     async def publish(self, channel: str, message: bytes) -> bool:
         """Whether somebody listens there and was told."""
         client: Any = self._client  # redis-py types its two kinds of client as one
@@ -159,8 +176,20 @@ class Entries:
             return None
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                return await call()
+                return await _cancellable(call)
         except (RedisError, TimeoutError, OSError) as error:
             self._rest_until = loop.time() + REST_S
             log.warning("redis.unavailable", error=type(error).__name__)
             return None
+
+
+async def _cancellable(call: Callable[[], Awaitable[Any]]) -> Any:
+    """On Python 3.11 redis-py's own `asyncio.wait_for` may lose a cancellation: the call ends as if
+    nothing had been said."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    result = await call()
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result

@@ -3,19 +3,25 @@ same moment is one run: whoever comes later is told from its beginning, and it e
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from genai_app import clock
 from genai_app.adapters.llm import ChatTurn, Finish, LlmClient
+from genai_app.errors import AppError, ModelFailed
 from genai_app.models import Source, Status
 from genai_app.services.answers import End
 from genai_app.services.cache import Key
+from genai_app.services.shared_flights import SharedFlights
 from genai_app.services.slots import ModelSlots
 from genai_app.text import clean_text
+
+log = structlog.get_logger()
 
 MAX_ANSWER_CHARS = 400_000
 
@@ -82,12 +88,17 @@ class Flight:
 
     Args:
         key: of the answer cache; None for a run that nobody may join.
-        whole: told of a complete answer before its readers are.
+        whole: told of a complete answer of its own before its readers are.
+        shared: runs of other processes to the same answer; None: they are nothing to this one.
     """
 
     def __init__(
-        self, key: Key | None, whole: Callable[["Flight"], Coroutine[Any, Any, None]]
+        self,
+        key: Key | None,
+        whole: Callable[["Flight"], Coroutine[Any, Any, None]],
+        shared: SharedFlights | None = None,
     ) -> None:
+        self.id = uuid.uuid4()
         self.key = key
         self.text = ""
         self.tokens = 0
@@ -97,6 +108,7 @@ class Flight:
         self.task: asyncio.Task[None] | None = None
         self.holders = 0  # those who may still begin it
         self._whole = whole
+        self._shared = shared
         self._aboard: dict[LiveAnswer, asyncio.Future[None]] = {}
 
     async def carry(
@@ -110,7 +122,7 @@ class Flight:
         live.joined = self.task is not None
         left = self._aboard[live] = asyncio.get_running_loop().create_future()
         if self.task is None:
-            self.task = asyncio.create_task(self._run(llm, slots, request))
+            self.task = asyncio.create_task(self._run(live, llm, slots, request))
         elif self.text:
             self._tell(live)
         else:
@@ -139,19 +151,74 @@ class Flight:
             self.task.cancel()
 
     def _is_empty(self) -> bool:
-        return not self._aboard and not self.holders
+        ridden = self._shared is not None and self._shared.is_ridden(self.id)
+        return not (self._aboard or self.holders or ridden)
 
     @property
     def is_carrying(self) -> bool:
         """Whether it writes any answer."""
         return bool(self._aboard)
 
+    def end_of(self, live: LiveAnswer) -> tuple[Status, str | None]:
+        """How an answer ended that is carried no more: its state, and the code of its error."""
+        if live.stop_asked:
+            return Status.STOPPED, None
+        assert self.task is not None  # carried
+        if self.task.cancelled():
+            return Status.INTERRUPTED, "shutdown"
+        error = self.task.exception()
+        if error is None:
+            whole = self.finish is not None and self.finish.reason != "length"
+            return (Status.COMPLETE if whole else Status.TRUNCATED), None
+        message_id = str(live.message_id)
+        if not isinstance(error, AppError):
+            log.error("generation.bug", message_id=message_id, exc_info=error)
+            return Status.FAILED, "internal"
+        log.warning(
+            "generation.failed",
+            message_id=message_id,
+            code=error.code,
+            detail=error.detail,
+            kept_chars=len(live.text),
+        )
+        cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
+        return (Status.INTERRUPTED if cut else Status.FAILED), error.code
+
     @property
     def complete(self) -> bool:
         """The model has said all it had to say."""
         return self.finish is not None and self.finish.reason == "stop" and bool(self.text)
 
-    async def _run(self, llm: LlmClient, slots: ModelSlots, request: Request) -> None:
+    async def _run(
+        self, first: LiveAnswer, llm: LlmClient, slots: ModelSlots, request: Request
+    ) -> None:
+        if self._shared is None or self.key is None:
+            await self._ask(llm, slots, request)
+            return
+        ours = self._shared.claimed(self.key, self.id, first.message_id, self)
+        async with ours as claim:
+            if claim is None or not await self._ride(self._shared.ride(claim, self.key), first):
+                await self._ask(llm, slots, request)
+
+    async def _ride(self, told: AsyncGenerator[str | Finish], first: LiveAnswer) -> bool:
+        """Be told by another process' run. Returns whether it told everything.
+
+        Raises:
+            ModelFailed: it was lost in the middle.
+        """
+        first.joined = True
+        async with aclosing(told) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finish):
+                    self.finish = piece
+                    return True
+                self._grow(piece)
+        if self.text:
+            raise ModelFailed("the run of another process was lost", code="model_interrupted")
+        first.joined = False
+        return False
+
+    async def _ask(self, llm: LlmClient, slots: ModelSlots, request: Request) -> None:
         stream = llm.stream(
             request.turns,
             model=request.model,
@@ -165,16 +232,19 @@ class Flight:
                 if isinstance(piece, Finish):
                     self.finish = piece
                     break
-                if self.first_token_at is None:
-                    self.first_token_at = clock.now()
-                self.text += clean_text(piece.text)
                 self.tokens += piece.tokens
-                for live in self._aboard:
-                    self._tell(live)
+                self._grow(clean_text(piece.text))
                 if len(self.text) > MAX_ANSWER_CHARS:
                     break
         if self.complete:
             await self._whole(self)
+
+    def _grow(self, text: str) -> None:
+        if self.first_token_at is None:
+            self.first_token_at = clock.now()
+        self.text += text
+        for live in self._aboard:
+            self._tell(live)
 
     def _moved(self, place: int) -> None:
         """The run stands at another place in line; 0: it has left it."""

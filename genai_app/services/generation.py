@@ -16,15 +16,17 @@ import structlog
 from genai_app import clock, metrics
 from genai_app.adapters.bus import Bus
 from genai_app.adapters.llm import ChatTurn, LlmClient
+from genai_app.adapters.redis import Entries
 from genai_app.db import Database, Row
-from genai_app.errors import AppError, ModelFailed, StorageUnavailable
+from genai_app.errors import AppError, StorageUnavailable
 from genai_app.models import Author, Status
 from genai_app.services.answers import Answers, End, Ending, Growth
 from genai_app.services.cache import AnswerCache, CachedAnswer, Key
 from genai_app.services.context import digest
 from genai_app.services.flight import Flight, LiveAnswer, Request
 from genai_app.services.loops import every
-from genai_app.services.relay import Relay, grown
+from genai_app.services.relay import Growing, Relay, grown
+from genai_app.services.shared_flights import RENEW_S, SharedFlights
 from genai_app.services.slots import ModelSlots
 
 log = structlog.get_logger()
@@ -61,7 +63,7 @@ class Generations:
         slots: what a run waits for before it calls the model.
         owner: names this process in the leases, and to `bus`.
         sole_process: no other process uses this database, so runs found at the start are orphans.
-        bus: to the other processes; None when there are none.
+        bus, redis: to the other processes; None when there are none.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Generations:
         owner: str,
         sole_process: bool,
         bus: Bus | None = None,
+        redis: Entries | None = None,
     ) -> None:
         self._answers = Answers(db, owner)
         self._llm = llm
@@ -82,7 +85,17 @@ class Generations:
         self._flights: dict[Key, Flight] = {}
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
-        self._relay = Relay(bus, self._live.get)
+        self._relay = Relay(bus, self._find)
+        self._shared = None
+        if redis is not None:
+            self._shared = SharedFlights(
+                redis,
+                self._relay,
+                self._answers,
+                cache,
+                owner=owner,
+                is_alone=lambda: slots.processes < 2,
+            )
         self._runs: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -97,12 +110,18 @@ class Generations:
             asyncio.create_task(every(CHECKPOINT_S, self._checkpoint), name="checkpoints"),
             asyncio.create_task(every(REAP_S, self._reap), name="lease reaper"),
         ]
+        if self._shared is not None:
+            renewing = every(RENEW_S, self._shared.renew)
+            self._loops.append(asyncio.create_task(renewing, name="shared flights"))
 
     async def close(self) -> None:
         """Give running answers a moment to end, then save what came and mark the rest."""
-        if self._runs:
+        led = self._shared.tasks if self._shared else set[asyncio.Task[None]]()
+        if runs := self._runs | led:
             drain_s = SOLE_DRAIN_S if self._sole_process else DRAIN_S
-            await asyncio.wait(self._runs, timeout=drain_s)
+            await asyncio.wait(runs, timeout=drain_s)
+        for task in led:
+            task.cancel()
         for live in list(self._live.values()):
             if live.flight is not None and live.flight.task is not None:
                 live.flight.task.cancel()
@@ -143,7 +162,7 @@ class Generations:
         """
         flight = None if alone else self.find_flight(key)
         if flight is None:
-            flight = Flight(key, self._keep)
+            flight = Flight(key, self._keep, None if alone else self._shared)
             if key and key not in self._flights:
                 self._flights[key] = flight
         flight.holders += 1
@@ -259,6 +278,10 @@ class Generations:
                         seen += len(text)
                         yield Increment(text, Status.RUNNING)
 
+    def _find(self, some_id: uuid.UUID) -> Growing | None:
+        """An answer of this process, or a run that others may be told by."""
+        return self._live.get(some_id) or (self._shared and self._shared.find(some_id))
+
     # --- one run ------------------------------------------------------------
 
     async def _run(self, live: LiveAnswer, request: Request, flight: Flight) -> None:
@@ -267,7 +290,7 @@ class Generations:
             await flight.carry(live, self._llm, self._slots, request)
         finally:
             self._forget(flight)
-        status, code = self._end_state(live, flight)
+        status, code = flight.end_of(live)
         end = End(
             status,
             code,
@@ -289,30 +312,6 @@ class Generations:
             live.status = status
             live.wake()
             self._measure(live, live.end)
-
-    def _end_state(self, live: LiveAnswer, flight: Flight) -> tuple[Status, str | None]:
-        if live.stop_asked:
-            return Status.STOPPED, None
-        reader = flight.task
-        assert reader is not None  # carried
-        if reader.cancelled():
-            return Status.INTERRUPTED, "shutdown"
-        error = reader.exception()
-        if error is None:
-            whole = flight.finish is not None and flight.finish.reason != "length"
-            return (Status.COMPLETE if whole else Status.TRUNCATED), None
-        if not isinstance(error, AppError):
-            log.error("generation.bug", message_id=str(live.message_id), exc_info=error)
-            return Status.FAILED, "internal"
-        log.warning(
-            "generation.failed",
-            message_id=str(live.message_id),
-            code=error.code,
-            detail=error.detail,
-            kept_chars=len(live.text),
-        )
-        cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
-        return (Status.INTERRUPTED if cut else Status.FAILED), error.code
 
     async def _save_end(self, live: LiveAnswer, end: End) -> Status:
         """Commit the end state; while the database is away keep the text and try again.

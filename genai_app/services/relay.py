@@ -12,12 +12,12 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from genai_app.adapters.bus import Bus
-from genai_app.services.flight import LiveAnswer
 from genai_app.services.loops import every
 
 log = structlog.stdlib.get_logger(__name__)
@@ -54,12 +54,20 @@ _DECODER = msgspec.msgpack.Decoder(_Ask | _Pieces)
 _ENCODER = msgspec.msgpack.Encoder()
 
 
+class Growing(Protocol):
+    """A text that this process makes."""
+
+    text: str
+
+
 @dataclass(slots=True)
 class _Wanted:
-    """How far a reader elsewhere is, and how long it is taken to be there."""
+    """How far a reader elsewhere is, and how long it is taken to be there. `greeted`: it knows that
+    somebody tells it what grows."""
 
     sent: int
     until: float
+    greeted: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -129,10 +137,10 @@ class Relay:
 
     Args:
         bus: None for a process that is alone.
-        find: the answer that is made here, by its message's id.
+        find: what is made here, by its id.
     """
 
-    def __init__(self, bus: Bus | None, find: Callable[[uuid.UUID], LiveAnswer | None]) -> None:
+    def __init__(self, bus: Bus | None, find: Callable[[uuid.UUID], Growing | None]) -> None:
         self._bus = bus
         self._find = find
         self._wanted: dict[tuple[str, uuid.UUID], _Wanted] = {}
@@ -184,6 +192,11 @@ class Relay:
 
     # --- telling others of ours ---------------------------------------------
 
+    def is_wanted(self, message_id: uuid.UUID) -> bool:
+        """Whether somebody elsewhere reads it."""
+        now = asyncio.get_running_loop().time()
+        return any(each == message_id and w.until >= now for (_, each), w in self._wanted.items())
+
     async def _send(self) -> None:
         assert self._bus is not None  # opened with one
         while True:
@@ -201,7 +214,8 @@ class Relay:
         for (to, message_id), wanted in list(self._wanted.items()):
             live = self._find(message_id)
             text = live.text[wanted.sent : wanted.sent + MAX_PIECE_CHARS] if live else ""
-            if text or live is None:
+            if text or live is None or not wanted.greeted:
+                wanted.greeted = True
                 piece = _Piece(message_id, wanted.sent, text, ended=live is None)
                 due.setdefault(to, []).append(piece)
                 wanted.sent += len(text)

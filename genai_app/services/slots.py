@@ -67,7 +67,7 @@ class ModelSlots:
             )
         self._alone = self._shared is None  # this process decides by itself
         self._away_until = 0.0  # loop time until which Redis is left alone
-        self._processes = 1
+        self.processes = 1  # that share the slots, as last heard
         self._since = 0
         self._top = 0  # the highest rank that was heard of
         self._used = [0] * len(endpoints)  # over all processes, as last heard
@@ -303,7 +303,7 @@ class ModelSlots:
                 held=held,
                 room=[(o, each.rests) for o, each in zip(offers, self._endpoints, strict=True)],
                 asked=[Asked(run.id, run.rank, run.avoid) for run in runs],
-                processes=self._processes,
+                processes=self.processes,
                 top=self._top,
                 since=self._since,
             )
@@ -321,7 +321,7 @@ class ModelSlots:
             self._take_back(offers, [run.endpoint for run in runs])
 
     def _note(self, answer: Answer) -> None:
-        self._processes, self._used = answer.processes, answer.used
+        self.processes, self._used = answer.processes, answer.used
         self._top = max(self._top, answer.top)
         if answer.since != self._since:
             self._since = answer.since
@@ -366,7 +366,7 @@ class ModelSlots:
 
     def _share(self) -> int:
         """Slots of each endpoint that this process may fill by itself."""
-        return max(1, self._most // max(1, self._processes))
+        return max(1, self._most // max(1, self.processes))
 
     def _here(self) -> Counter[int]:
         """Slots that this process holds, by endpoint."""

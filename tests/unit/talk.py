@@ -64,6 +64,7 @@ class Talk:
 
 
 MakeTalk = Callable[..., Awaitable[Talk]]
+Two = Callable[..., Awaitable[tuple[Talk, Talk]]]
 
 
 async def read(increments: AsyncIterable[Increment]) -> tuple[str, Status]:

@@ -4,6 +4,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,7 @@ import pytest_asyncio
 from genai_app.access import Actor
 from genai_app.adapters.bus import Bus
 from genai_app.adapters.llm import LlmClient
-from genai_app.adapters.redis import LimitStorage, limit_storage
+from genai_app.adapters.redis import Entries, LimitStorage, limit_storage
 from genai_app.db import Database
 from genai_app.notations import parse_limit
 from genai_app.services import generation
@@ -25,7 +26,8 @@ from genai_app.services.slots import ModelSlots
 from genai_app.services.verdicts import Verdicts
 from genai_app.services.verified import Verified
 from tests.fakes.model_reading import MakeLlm
-from tests.unit.talk import MakeTalk, Talk, enter
+from tests.fakes.services import RedisServer
+from tests.unit.talk import MakeTalk, Talk, Two, enter
 
 pytest_plugins = ("tests.fakes.model_fixtures",)
 
@@ -60,6 +62,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     made: list[Generations] = []
     opened_given: list[Given] = []
     lines: list[ModelSlots] = []
+    entries: list[Entries] = []
 
     async def make(
         *,
@@ -80,7 +83,10 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         queue_timeout_s: float = 60,
     ) -> Talk:
         database = at or db
-        cache = AnswerCache(None, scope=cache_scope, ttl_s=cache_ttl_s)
+        redis = Entries(redis_url) if redis_url else None
+        if redis is not None:
+            entries.append(redis)
+        cache = AnswerCache(redis, scope=cache_scope, ttl_s=cache_ttl_s)
         owner = uuid.uuid4().hex
         limits = Limits(
             database,
@@ -101,6 +107,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             owner=owner,
             sole_process=sole_process,
             bus=Bus(redis_url, owner) if redis_url else None,
+            redis=redis,
         )
         made.append(generations)
         if opened:
@@ -130,6 +137,29 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         await generations.close()
     for line in lines:
         await line.close()
+    for redis in entries:
+        await redis.aclose()
+
+
+@pytest_asyncio.fixture
+async def two(
+    database_url: str, make_talk: MakeTalk, redis_server: RedisServer
+) -> AsyncGenerator[Two]:
+    """Makes two processes over one database and one Redis, with what `make_talk` takes."""
+    databases: list[Database] = []
+    talks: list[Talk] = []
+
+    async def make(**options: Any) -> tuple[Talk, Talk]:
+        for _ in range(2):
+            databases.append(Database(database_url))
+            talks.append(await make_talk(at=databases[-1], redis_url=redis_server.url, **options))
+        return talks[0], talks[1]
+
+    yield make
+    for talk in talks:
+        await talk.generations.close()
+    for database in databases:
+        await database.close()
 
 
 @pytest_asyncio.fixture

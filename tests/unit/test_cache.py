@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -194,6 +195,29 @@ def _answer(text: str) -> CachedAnswer:
     from genai_app import clock
 
     return CachedAnswer(text, "m", 1, 2, clock.now())
+
+
+async def test_a_cancellation_that_the_driver_loses(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is stopped in the middle of a call is stopped, whatever the call makes of it."""
+    entries = Entries(redis_server.url)
+    asked = asyncio.Event()
+
+    async def deaf(_key: str) -> bytes:
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return b"found"
+
+    monkeypatch.setattr(entries._client, "get", deaf)
+    asking = asyncio.create_task(entries.get("key"))
+    await asked.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await entries.get("key") is None  # out of time
+    await entries.aclose()
 
 
 async def test_redis_keeps_for_its_time(redis_server: RedisServer) -> None:

@@ -3,14 +3,11 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 
 from genai_app.access import Actor
 from genai_app.adapters.bus import CHANNEL, Bus
-from genai_app.db import Database
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
 from genai_app.services import generation, relay
@@ -18,35 +15,13 @@ from genai_app.services.answers import SavedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.services import RedisServer
-from tests.unit.talk import MakeTalk, Talk, read, read_in_parts, read_until, saved
+from tests.unit.talk import Two, read, read_in_parts, read_until, saved
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
 TOKENS = [f"слово{n} " for n in range(300)]
 TEXT = "".join(TOKENS)
 PAUSES = (0.0, 0.001, 0.05)
-Two = Callable[[], Awaitable[tuple[Talk, Talk]]]
-
-
-@pytest_asyncio.fixture
-async def two(
-    database_url: str, make_talk: MakeTalk, redis_server: RedisServer
-) -> AsyncGenerator[Two]:
-    """Makes two processes over one database and one Redis."""
-    databases: list[Database] = []
-    talks: list[Talk] = []
-
-    async def make() -> tuple[Talk, Talk]:
-        for _ in range(2):
-            databases.append(Database(database_url))
-            talks.append(await make_talk(at=databases[-1], redis_url=redis_server.url))
-        return talks[0], talks[1]
-
-    yield make
-    for talk in talks:
-        await talk.generations.close()
-    for database in databases:
-        await database.close()
 
 
 async def test_text_comes_before_the_database_has_it(

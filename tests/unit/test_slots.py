@@ -122,7 +122,7 @@ async def make(begun: list[Held], monkeypatch: pytest.MonkeyPatch) -> AsyncGener
 
 async def know_each_other(*processes: Process) -> None:
     async def known() -> bool:
-        return all(each.slots._processes == len(processes) for each in processes)
+        return all(each.slots.processes == len(processes) for each in processes)
 
     await eventually(known, WITHIN_S)
 
