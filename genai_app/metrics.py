@@ -98,6 +98,9 @@ _slots = Gauge(
 _waiting = Gauge(
     "genai_model_waiting", "Runs of this process that wait for a slot", registry=REGISTRY
 )
+_processes = Gauge(
+    "genai_processes", "Processes of this installation, as this one knows", registry=REGISTRY
+)
 _breaker = Gauge(
     "genai_model_breaker",
     "Whether this process asks a model server: 0 it does, 1 it is trying, 2 it does not",
@@ -265,9 +268,10 @@ def watch(
     _pool.labels("most").set_function(connections_most)
 
 
-def watch_line(waiting: Callable[[], float]) -> None:
-    """Where the gauge of the line looks when it is read."""
+def watch_line(waiting: Callable[[], float], processes: Callable[[], float]) -> None:
+    """Where the gauges of the line, and of those who share it, look when they are read."""
     _waiting.set_function(waiting)
+    _processes.set_function(processes)
 
 
 def watch_endpoint(

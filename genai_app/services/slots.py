@@ -119,7 +119,7 @@ class ModelSlots:
 
     def watch(self) -> None:
         """Tell the metrics where to look."""
-        metrics.watch_line(lambda: len(self._line))
+        metrics.watch_line(lambda: len(self._line), lambda: self.processes)
         for number, endpoint in enumerate(self._endpoints):
             metrics.watch_endpoint(
                 endpoint.name,

@@ -1,5 +1,6 @@
 """`serve --workers`: several processes at one port, and who may not be one of several."""
 
+import asyncio
 import os
 import re
 import signal
@@ -12,11 +13,13 @@ import httpx
 import pytest
 
 from genai_app.workers import merged
+from tests.cast import PASSWORDS
 from tests.conftest import OpenPage, StartApp
+from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess, poll
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
-from tests.fakes.questions import question
+from tests.fakes.questions import asked, question
 from tests.fakes.services import RedisServer
 
 pytestmark = pytest.mark.fault
@@ -27,6 +30,12 @@ def served_by(app: AppProcess) -> set[str]:
     return set(
         re.findall(r'genai_event_sockets\{worker="(\d)"\}', httpx.get(f"{app.url}/metrics").text)
     )
+
+
+def known_by(app: AppProcess) -> set[str]:
+    """How many processes each worker knows."""
+    text = httpx.get(f"{app.url}/metrics").text
+    return set(re.findall(r"genai_processes\{.*\} (\S+)", text))
 
 
 def refusal(app: AppProcess) -> str:
@@ -68,6 +77,33 @@ async def test_two_workers(
     assert app.stop() == 0
     assert all_gone(pids)
     assert app.log_text().count('"worker.ended"') == 1
+
+
+async def test_one_question_at_all_workers_is_one_run(
+    start_app: StartApp, redis_server: RedisServer, model: ModelServer
+) -> None:
+    """Twenty people's connections, at either worker."""
+    app = start_app(
+        "postgresql",
+        workers=2,
+        redis_url=redis_server.url,
+        cache_scope="company",
+        max_parallel_answers=50,
+    )
+    assert poll(lambda: served_by(app) == {"0", "1"})
+    assert poll(lambda: known_by(app) == {"2.0"})
+    tokens = [await new_token(app, name, PASSWORDS[name]) for name in ("alice", "bob")]
+    prompt = question("tokens=60,delay=0.02")
+
+    async def ask(number: int) -> str:
+        async with client_of(app, tokens[number % 2]) as client:
+            answer = await client.post("/ask", json={"prompt": prompt})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["response"]
+
+    told = await asyncio.gather(*(ask(number) for number in range(20)))
+    (call,) = asked(model, prompt)
+    assert set(told) == {call.sent_text}
 
 
 async def test_workers_end_when_their_parent_is_killed(
