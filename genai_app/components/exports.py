@@ -109,7 +109,7 @@ def _row(row: rx.Var[ExportRow]) -> rx.Component:
                 type="button",
                 class_name="text-button",
                 aria_label=t("export.cancel_named", name=_kind(row)),
-                on_click=ExportsState.remove(row.id),
+                on_click=ExportsState.cancel(row.id),
                 custom_attrs={"data-testid": "export-cancel"},
             ),
             icon_button(

@@ -106,8 +106,11 @@ class Exports:
             raise NotFound
         return found
 
-    async def remove(self, actor: Actor, export_id: object) -> None:
-        """Cancel one that is not made yet; forget one that is, with its file. Raises NotFound."""
+    async def cancel(self, actor: Actor, export_id: object) -> bool:
+        """Cancel one that is not made yet; one that is stays. Returns whether it was cancelled.
+
+        Raises NotFound.
+        """
         found = await self.get(actor, export_id)
         cancelled = {
             "state": JobState.CANCELLED,
@@ -122,12 +125,18 @@ class Exports:
                 .values(**cancelled)
                 .returning(col(Export.id))
             )
-            if stopped is None:
-                await session.execute(sa.delete(Export).where(col(Export.id) == found.id))
-        if stopped is None:
-            await asyncio.to_thread(self.jobs.unlink, found.file_name)
-        else:
+        if stopped is not None:
             self.jobs.cancel(found.id)
+        return stopped is not None
+
+    async def remove(self, actor: Actor, export_id: object) -> None:
+        """Cancel one that is not made yet; forget one that is, with its file. Raises NotFound."""
+        if await self.cancel(actor, export_id):
+            return
+        found = await self.get(actor, export_id)
+        async with self._db.write() as session:
+            await session.execute(sa.delete(Export).where(col(Export.id) == found.id))
+        await asyncio.to_thread(self.jobs.unlink, found.file_name)
 
     async def open_file(self, actor: Actor, export_id: object) -> ExportFile:
         """The file, once the download is audited.

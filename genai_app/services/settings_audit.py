@@ -6,10 +6,12 @@ that it was done, is known. Of a secret only that it changed.
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app.db import Database
@@ -19,6 +21,7 @@ from genai_app.settings import PREFIX, Settings
 
 BY = "settings"
 DEFAULT = "default"
+LOCK = 0x67656E61_00000007  # of PostgreSQL's advisory locks: two that start at once tell it once
 # of a host or a process, and so no rule of the installation
 OF_HOST = frozenset(
     {"host", "port", "data_dir", "audit_anchor", "backup_dir", "log_level", "log_format"}
@@ -31,23 +34,31 @@ async def record_settings(db: Database, settings: Settings) -> list[str]:
     The first start records whatever differs from the defaults.
     """
     now = {f"{PREFIX}{name.upper()}": _told(settings, name) for name in _of_installation(settings)}
+    async with db.read() as session:
+        if not await _changed(session, now):
+            return []
+    async with db.write() as session:
+        if not db.is_sqlite:
+            await session.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        changed = await _changed(session, now)  # another process may have been first
+        for name, details in changed.items():
+            row = event(Action.SETTING_CHANGE, by=BY, target=name)
+            row.details = details
+            session.add(row)
+    return list(changed)
+
+
+async def _changed(session: AsyncSession, now: Mapping[str, str]) -> dict[str, str]:
+    """What is to be told of each setting that is another than was told last, by name."""
     told = (
         sa.select(col(AuditEvent.target), col(AuditEvent.details))
         .where(col(AuditEvent.action) == Action.SETTING_CHANGE, col(AuditEvent.actor_name) == BY)
         .order_by(col(AuditEvent.at), col(AuditEvent.id))
     )
-    async with db.read() as session:  # a few a year
-        before = {name: details for name, details in await session.execute(told)}
+    before = {name: details for name, details in await session.execute(told)}  # a few a year
     default = _details(DEFAULT, "")
-    changed = sorted(n for n in {*now, *before} if now.get(n, default) != before.get(n, default))
-    if not changed:
-        return []
-    async with db.write() as session:
-        for name in changed:
-            row = event(Action.SETTING_CHANGE, by=BY, target=name)
-            row.details = now.get(name, default)
-            session.add(row)
-    return changed
+    news = {name: now.get(name, default) for name in sorted({*now, *before})}
+    return {name: new for name, new in news.items() if new != before.get(name, default)}
 
 
 def _of_installation(settings: Settings) -> list[str]:

@@ -1,7 +1,9 @@
 """Exports on the page: what may be ordered, how far each is. The list follows them by itself."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import reflex as rx
 
@@ -109,10 +111,17 @@ class ExportsState(rx.State):
         return ExportsState.follow
 
     @rx.event
+    async def cancel(self, export_id: str):
+        """One that has become ready meanwhile stays."""
+        await self._end(services().exports.cancel(acting(), export_id))
+
+    @rx.event
     async def remove(self, export_id: str):
-        """Cancel one that is not ready, or remove one that is."""
+        await self._end(services().exports.remove(acting(), export_id))
+
+    async def _end(self, ending: Coroutine[Any, Any, object]) -> None:
         try:
-            await services().exports.remove(acting(), export_id)
+            await ending
         except AppError as error:
             self.error_code = error.code
             return

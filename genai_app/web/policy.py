@@ -108,6 +108,7 @@ NEEDS: dict[str, Role] = {
     "exports_state.choose_format": Role.REVIEWER,
     "exports_state.start": Role.REVIEWER,
     "exports_state.start_mine": Role.USER,
+    "exports_state.cancel": Role.USER,
     "exports_state.remove": Role.USER,
     "exports_state.follow": Role.USER,
     "dialog_export_state.start": Role.USER,

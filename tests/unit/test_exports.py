@@ -485,7 +485,7 @@ async def test_cancel(
     """It ends at once and leaves nothing; the next one goes on."""
     row = await at.exports.start(rita, "dialogs", format_)
     await _runs(at, rita, row)
-    await at.exports.remove(rita, row.id)
+    await at.exports.cancel(rita, row.id)
     await _is_clean(at)
     assert (await at.exports.get(rita, row.id)).state == "cancelled"
     with pytest.raises(NotFound):
@@ -503,7 +503,7 @@ async def test_cancelled_by_another_process(
     """The process that makes it sees it at the next renewal."""
     row = await at.exports.start(rita, "dialogs", "csv")
     await _runs(at, rita, row)
-    await desk(at.db, at.settings).exports.remove(rita, row.id)
+    await desk(at.db, at.settings).exports.cancel(rita, row.id)
     await _is_clean(at)
     assert (await at.exports.get(rita, row.id)).state == "cancelled"
 
@@ -511,11 +511,18 @@ async def test_cancelled_by_another_process(
 async def test_a_queued_one_is_cancelled(at: Desk, rita: Actor, talks: None) -> None:
     await at.exports.jobs.close()
     row = await at.exports.start(rita, "dialogs", "csv")
-    await at.exports.remove(rita, row.id)
+    await at.exports.cancel(rita, row.id)
     await at.exports.jobs.open()
     other = await at.made(rita, "dialogs", "csv")
     assert other.state == "done"
     assert (await at.exports.get(rita, row.id)).state == "cancelled"
+
+
+async def test_to_cancel_one_that_has_become_ready_changes_nothing(at: Desk, alice: Actor) -> None:
+    row = await at.made(alice, "mine", "json")
+    assert not await at.exports.cancel(alice, row.id)
+    assert (await at.exports.get(alice, row.id)).state == "done"
+    assert len(list(at.directory.iterdir())) == 1
 
 
 async def test_remove_takes_the_file(at: Desk, alice: Actor) -> None:

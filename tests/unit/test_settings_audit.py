@@ -1,5 +1,6 @@
 """Which settings are others than at the last start: F10, and no secret of them in the audit."""
 
+import asyncio
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -43,6 +44,16 @@ async def test_what_changed_is_recorded_once(
         ("GENAI_RATE_LIMIT", "value=default"),
         ("GENAI_REVIEW_MODE", "value=default"),
     ]
+
+
+async def test_processes_that_start_at_once_record_it_once(
+    db: Database, settings: Callable[..., Settings]
+) -> None:
+    same = settings(secret_key=SECRET, rate_limit="60/minute")
+    names = await asyncio.gather(*(record_settings(db, same) for _ in range(5)))
+    changed = ["GENAI_RATE_LIMIT", "GENAI_SECRET_KEY"]
+    assert sorted(names) == [[], [], [], [], changed]
+    assert [name for name, _ in await told(db)] == changed
 
 
 async def test_of_a_secret_only_that_it_changed(
