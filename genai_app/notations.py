@@ -23,6 +23,12 @@ def parse_limit(text: str) -> RateLimitItem:
     return item
 
 
+def limit_text(item: RateLimitItem) -> str:
+    """`30/minute`, `1000/8 hours`: what parse_limit reads again."""
+    unit = item.GRANULARITY.name
+    return f"{item.amount}/{unit if item.multiples == 1 else f'{item.multiples} {unit}s'}"
+
+
 def parse_rules(text: str) -> dict[str, int]:
     """Days by role or department: `reviewer=365; department:Legal=1825`.
 

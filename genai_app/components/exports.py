@@ -6,7 +6,7 @@ from genai_app.components.admin_frame import filter_choice
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_link import native_link
 from genai_app.components.section import section, section_error
-from genai_app.components.text import error_text, of_locale, t
+from genai_app.components.text import decimal, error_text, of_locale, t
 from genai_app.state.chat import ChatState
 from genai_app.state.exports import DialogExportState, ExportRow, ExportsState
 
@@ -53,9 +53,9 @@ def _progress(row: rx.Var[ExportRow]) -> rx.Component:
 def _facts(row: rx.Var[ExportRow]) -> rx.Component:
     size = rx.match(
         row.size_unit,
-        ("mb", t("export.size_mb", size=row.size)),
-        ("kb", t("export.size_kb", size=row.size)),
-        t("export.size_b", size=row.size),
+        ("mb", t("export.size_mb", size=decimal(row.size))),
+        ("kb", t("export.size_kb", size=decimal(row.size))),
+        t("export.size_b", size=decimal(row.size)),
     )
     return rx.el.p(
         rx.el.span(of_locale(row.made)),

@@ -5,7 +5,7 @@ import reflex as rx
 from genai_app.components.feedback import feedback_form, thumbs
 from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block, markdown_tail
-from genai_app.components.text import age_text, error_text, of_locale, t
+from genai_app.components.text import age_text, decimal, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat import ChatState
 from genai_app.state.live_text import BLOCKS, PIECES
@@ -196,7 +196,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
             rx.cond(row.model != "", rx.el.span(row.model)),
             rx.cond(
                 (row.seconds != "") & (row.source == Source.MODEL),
-                rx.el.span(t("chat.seconds", seconds=row.seconds)),
+                rx.el.span(t("chat.seconds", seconds=decimal(row.seconds))),
             ),
             rx.el.span(row.time),
             class_name="meta",

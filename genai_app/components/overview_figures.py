@@ -4,7 +4,7 @@ import reflex as rx
 
 from genai_app.components.admin_frame import list_state
 from genai_app.components.section import choice, section
-from genai_app.components.text import of_locale, t
+from genai_app.components.text import decimal, of_locale, t
 from genai_app.state.overview import (
     EVERY,
     HEIGHT,
@@ -94,15 +94,15 @@ def overview_tiles() -> rx.Component:
         ),
         _tile(
             "overview.first",
-            OverviewState.first_p50,
+            decimal(OverviewState.first_p50),
             s,
-            _note(t("overview.p95", seconds=OverviewState.first_p95)),
+            _note(t("overview.p95", seconds=decimal(OverviewState.first_p95))),
         ),
         _tile(
             "overview.total",
-            OverviewState.total_p50,
+            decimal(OverviewState.total_p50),
             s,
-            _note(t("overview.p95", seconds=OverviewState.total_p95)),
+            _note(t("overview.p95", seconds=decimal(OverviewState.total_p95))),
         ),
         _tile("overview.failed", OverviewState.failed),
         _tile("overview.limits", OverviewState.limits_hit),

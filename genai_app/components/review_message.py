@@ -5,7 +5,7 @@ import reflex as rx
 from genai_app.components.icon_button import icon_button
 from genai_app.components.markdown import markdown_block
 from genai_app.components.review_words import ICONS, reason_word, word
-from genai_app.components.text import error_text, of_locale, t
+from genai_app.components.text import decimal, error_text, of_locale, t
 from genai_app.components.verified_form import verified_form
 from genai_app.models import Author, Rating, Source, Status, Verdict
 from genai_app.state.review_dialog import ReviewDialogState
@@ -35,8 +35,8 @@ def _facts(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.span(
         rx.cond(row.source != "", rx.el.span(word("source", row.source))),
         rx.cond(row.model != "", rx.el.span(row.model)),
-        rx.cond(own & (row.first != ""), rx.el.span(t("review.first", seconds=row.first))),
-        rx.cond(own & (row.total != ""), rx.el.span(t("review.total", seconds=row.total))),
+        rx.cond(own & (row.first != ""), rx.el.span(t("review.first", seconds=decimal(row.first)))),
+        rx.cond(own & (row.total != ""), rx.el.span(t("review.total", seconds=decimal(row.total)))),
         rx.cond(row.tokens != "", rx.el.span(t("review.tokens", count=row.tokens))),
         rx.el.span(of_locale(row.asked)),
         class_name="meta",

@@ -38,6 +38,11 @@ def age_text(count: rx.Var[int], unit: rx.Var[str]) -> rx.Var[str]:
     )
 
 
+def decimal(number: rx.Var[str]) -> rx.Var[str]:
+    """`1.5` with the decimal mark of the page's language."""
+    return number.to(str).replace(".", t("number.decimal_mark"))
+
+
 def of_locale(texts: rx.Var[dict[str, str]]) -> rx.Var[str]:
     """The one of `texts` in the language of the page."""
     found = texts[DEFAULT_LOCALE]

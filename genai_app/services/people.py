@@ -24,7 +24,7 @@ from genai_app.models import (
     Session,
     User,
 )
-from genai_app.notations import parse_limit
+from genai_app.notations import limit_text, parse_limit
 from genai_app.services.audit import Audit, event
 from genai_app.services.keys import Keys, alive_key
 from genai_app.services.limits import Limits
@@ -134,7 +134,7 @@ class People:
             sessions=await self._sessions.list_of(user.id),
             keys=await self._keys.list_of(user.id),
             usage=await self._usage(user.id),
-            rate=str(rate),
+            rate=limit_text(rate),
         )
 
     async def _usage(self, user_id: uuid.UUID) -> Usage:

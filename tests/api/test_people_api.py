@@ -44,7 +44,7 @@ async def test_an_account_is_found_and_changed(
     change = {"role": "reviewer", "rate_limit": "7/minute", "department": "Связь"}
     changed = (await carol.patch(path, json=change)).json()
     assert (changed["role"], changed["limit"], changed["department"]) == (
-        *("reviewer", "7 per 1 minute"),
+        *("reviewer", "7/minute"),
         "Связь",
     )
     assert (await find(carol, "связь"))["id"] == row["id"]
