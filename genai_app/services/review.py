@@ -114,7 +114,7 @@ class Reviews:
         await self.admit(actor)
         filters = checked(filters or Filters())
         if cursor is None:
-            used = ",".join(filters.names())
+            used = ",".join(filters.names()) or "none"
             await self._write(event(Action.DIALOG_LIST, by=actor, target="dialogs", filters=used))
         async with self._db.read(planned_anew=True) as session:
             if filters.query:

@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
+from tests.e2e.every_page import routes
 from tests.e2e.tab import Tab
 from tests.e2e.test_looks import assert_accessible, assert_language, has_theme
 from tests.fakes.app_process import AppProcess
@@ -15,6 +16,19 @@ from tests.fakes.directory_calls import as_environment
 from tests.fakes.slapd import PASSWORD, SlapdServer
 
 pytestmark = E2E
+
+# fields and buttons that share more than a hair's breadth
+OVERLAPS = """() => {
+    const seen = [...document.querySelectorAll('main :is(input, select, textarea, button)')]
+        .filter(each => each.checkVisibility());
+    const box = each => each.getBoundingClientRect();
+    const meet = (a, b) =>
+        Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+    return seen.flatMap((one, n) => seen.slice(n + 1)
+        .filter(other => meet(box(one), box(other)))
+        .map(other => `${one.outerHTML.slice(0, 150)} ${other.outerHTML.slice(0, 150)}`));
+}"""
 pytest_plugins = ("tests.fakes.directory_fixtures",)
 
 IVANOV = ("ivanov", PASSWORD)
@@ -82,6 +96,15 @@ async def test_nothing_is_wider_than_the_screen(width: int, staffed: AppProcess,
     await expect(page.get_by_test_id("verdict")).to_contain_text("Каталог готов")
     main = page.locator("main")
     assert await main.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_nothing_lies_upon_a_field(width: int, browse: Browse):
+    tab = Tab(await (await browse("carol", viewport={"width": width, "height": 740})).new_page())
+    for path in routes():
+        await tab.open(path)
+        await expect(tab.page.get_by_role("heading").first).to_be_visible()
+        assert await tab.page.evaluate(OVERLAPS) == [], path
 
 
 async def test_who_is_no_administrator_sees_none_of_it(browse: Browse):

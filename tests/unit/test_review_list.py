@@ -270,9 +270,11 @@ async def test_a_list_is_audited_by_its_filters_names(
     page = await reviews.list_dialogs(as_rita, Filters(user="alice"), None, 2)
     await reviews.list_dialogs(as_rita, Filters(user="alice"), page.next_cursor, 2)
     await reviews.list_dialogs(as_rita, Filters(query="тайна", state="new"))
-    first, second = await events_of(db, "dialog_list")
+    await reviews.list_dialogs(as_rita)
+    first, second, third = await events_of(db, "dialog_list")
     assert (first.actor_name, first.details) == ("rita", "filters=user")
     assert second.details == "filters=query,state"
+    assert third.details == "filters=none"
 
 
 async def test_a_pseudonym_is_the_only_name(
