@@ -55,7 +55,7 @@ def _facts(row: rx.Var[ExportRow]) -> rx.Component:
         row.size_unit,
         ("mb", t("export.size_mb", size=decimal(row.size))),
         ("kb", t("export.size_kb", size=decimal(row.size))),
-        t("export.size_b", size=decimal(row.size)),
+        t("export.size_b", size=row.size),
     )
     return rx.el.p(
         rx.el.span(of_locale(row.made)),

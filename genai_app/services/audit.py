@@ -3,6 +3,8 @@ there is one. Never a password, a token, or what somebody asked or was told."""
 
 import uuid
 from contextvars import ContextVar
+from dataclasses import fields
+from typing import Any
 
 import structlog
 from cachetools import TTLCache
@@ -60,6 +62,11 @@ def event(
         reason=clean_text(why)[:MAX_REASON],
         details=" ".join(f"{key}={clean_text(str(value))[:100]}" for key, value in details.items()),
     )
+
+
+def names_of(filters: Any) -> str:
+    """Which fields of a dataclass are set, for an event that must not tell what was looked for."""
+    return ",".join(each.name for each in fields(filters) if getattr(filters, each.name)) or "none"
 
 
 class Audit:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from genai_app.access import Actor
 from genai_app.db import Database, table_of
 from genai_app.models import AuditEvent, Role
-from genai_app.services.audit import Action, Audit, Outcome, event
+from genai_app.services.audit import Action, Audit, Outcome, event, names_of
 from genai_app.services.audit_chain import AuditChain, Verdict
 from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.text import clean_text
@@ -38,10 +38,6 @@ class AuditFilters:
     target: str = ""
     since: datetime | None = None
     until: datetime | None = None
-
-    def named(self) -> str:
-        """Which are set."""
-        return ",".join(name for name in self.__slots__ if getattr(self, name)) or "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class AuditLog:
         """
         await self._audit.let_in(actor, Role.ADMIN, "audit")
         if cursor is None:
-            seen = event(Action.ADMIN_VIEW, by=actor, target="audit", filters=filters.named())
+            seen = event(Action.ADMIN_VIEW, by=actor, target="audit", filters=names_of(filters))
             await self._audit.record_news(seen)
         limit = max(1, min(limit, MAX_PAGE))
         query = (

@@ -27,7 +27,7 @@ from genai_app.models import (
     Verdict,
 )
 from genai_app.services import review_work
-from genai_app.services.audit import MAX_REASON, Action, Audit, event
+from genai_app.services.audit import MAX_REASON, Action, Audit, event, names_of
 from genai_app.services.cursors import make_cursor, parse_cursor
 from genai_app.services.history import MessagePage, load_branch, newest_below
 from genai_app.services.review_list import (
@@ -114,7 +114,7 @@ class Reviews:
         await self.admit(actor)
         filters = checked(filters or Filters())
         if cursor is None:
-            used = ",".join(filters.names()) or "none"
+            used = names_of(filters)
             await self._write(event(Action.DIALOG_LIST, by=actor, target="dialogs", filters=used))
         async with self._db.read(planned_anew=True) as session:
             if filters.query:

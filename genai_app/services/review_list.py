@@ -72,10 +72,6 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def names(self) -> list[str]:
-        """Those that are set."""
-        return [each.name for each in fields(self) if getattr(self, each.name)]
-
 
 def checked(filters: Filters) -> Filters:
     """Texts that any database takes. Raises InvalidInput for a value that a column never holds."""

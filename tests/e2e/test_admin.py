@@ -16,7 +16,9 @@ from tests.fakes.directory_calls import as_environment
 from tests.fakes.slapd import PASSWORD, SlapdServer
 
 pytestmark = E2E
+pytest_plugins = ("tests.fakes.directory_fixtures",)
 
+IVANOV = ("ivanov", PASSWORD)
 # fields and buttons that share more than a hair's breadth
 OVERLAPS = """() => {
     const seen = [...document.querySelectorAll('main :is(input, select, textarea, button)')]
@@ -29,9 +31,6 @@ OVERLAPS = """() => {
         .filter(other => meet(box(one), box(other)))
         .map(other => `${one.outerHTML.slice(0, 150)} ${other.outerHTML.slice(0, 150)}`));
 }"""
-pytest_plugins = ("tests.fakes.directory_fixtures",)
-
-IVANOV = ("ivanov", PASSWORD)
 
 
 @pytest.fixture
