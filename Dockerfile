@@ -43,6 +43,9 @@ WORKDIR /app
 COPY alembic.ini rxconfig.py ./
 COPY alembic alembic
 COPY genai_app genai_app
+# only for the doctor, which compares the pages with all that they were built from
+COPY assets assets
+COPY reflex.lock reflex.lock
 COPY --from=pages /app/.web/build .web/build
 # which pages make States: without it Reflex would evaluate all and write it at each start
 COPY --from=pages /app/.web/backend .web/backend

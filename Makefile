@@ -8,8 +8,11 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 # set in the environment or in .env: then a model server is there and the demo model is not needed
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
+# of a test run; each has servers of its own, and a file of tests stays with one of them
+WORKERS = --numprocesses 2 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help run dev build bundle setup-dev test e2e chaos check lint format types audit bench lock screenshots clean
+.PHONY: help run dev build bundle setup-dev test e2e chaos check quick lint format types audit bench lock screenshots clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,7 +55,7 @@ run: $(if $(LLM),,$(BIN)/.demo) build ## install, build and serve the whole prod
 	@exec $(BIN)/python -m genai_app serve
 
 dev: $(BIN)/.buildable $(if $(LLM),,$(BIN)/.demo) ## serve and start again whenever a source changes
-	@exec $(BIN)/python -m genai_app.dev
+	@exec $(BIN)/python -m genai_app.server.dev
 
 bundle: build ## pack all that an installation without a network needs (PYTHON_VERSION=, PLATFORM=, DEMO=1)
 	@$(BIN)/python -m bundle $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) \
@@ -79,7 +82,10 @@ types: $(BIN)/.dev ## pyright
 	$(BIN)/pyright
 
 test: setup-dev build ## all tests, with real PostgreSQL, model and browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
+
+quick: lint types ## what tells in two minutes that something is missing: lint, types, fast tests
+	$(BIN)/python -m pytest $(WORKERS) -k "not postgresql" tests/test_architecture.py tests/test_docs.py tests/unit
 
 e2e: setup-dev build ## the browser stories only
 	$(BIN)/python -m pytest tests/e2e
@@ -100,6 +106,7 @@ bench: setup-dev build ## measure; see docs/performance.md
 	$(BIN)/python -m bench.run --workers 2 --only streams,api --dialogs 100,150 --api-streams 150,300 --targets product
 	$(BIN)/python -m bench.run --only idle --idle 0,2000
 	$(BIN)/python -m bench.review
+	$(BIN)/python -m bench.hostile
 
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots

@@ -1,4 +1,4 @@
-"""How Reflex builds the front end. What runs is set in genai_app/settings.py."""
+"""How Reflex builds the front end. What runs is set in genai_app/settings/settings.py."""
 
 import reflex as rx
 

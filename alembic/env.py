@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from genai_app import migrations, models
-from genai_app.settings import load_settings
+from genai_app.settings.settings import load_settings
 
 METADATA = models.SQLModel.metadata  # of models: importing them is what fills it
 
@@ -24,7 +24,7 @@ def _run(connection: sa.Connection) -> None:
 def _print_sql() -> None:
     """`alembic upgrade head --sql`: what an administrator reads before it is run by hand."""
     context.configure(
-        url=migrations.driver_url(load_settings().sqlalchemy_url),
+        dialect_name="sqlite" if load_settings().embedded else "postgresql",
         target_metadata=METADATA,
         literal_binds=True,
     )

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
-from genai_app.db import POOL_SIZE
+from genai_app.db.database import POOL_SIZE
 
 # questions of each hour of a working day from 8 to 19, as parts of the busiest hour's
 DAY = (0.3, 0.8, 1.0, 0.9, 0.6, 0.6, 0.9, 0.9, 0.7, 0.4, 0.2, 0.1)

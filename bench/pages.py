@@ -25,7 +25,10 @@ from bench.product import PASSWORD, Bench
 ROOT = "reflex___state____state"
 HYDRATE = f"{ROOT}.hydrate_and_load"
 ON_LOAD = f"{ROOT}.reflex___state____on_load_internal_state.on_load_internal"
-SEND = f"{ROOT}.genai_app___state___chat____chat_state.send"
+SEND = (
+    f"{ROOT}.genai_app___state___chat___dialog____chat_state"
+    ".genai_app___state___chat___conversation____conversation_state.send"
+)
 NAMESPACE = "/_event,"
 ROUTE = "/[[section]]/[[dialog]]"
 READY_S = 30.0

@@ -20,10 +20,10 @@ from bench.measure import Meter, tree
 from bench.model import markdown_pieces
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Author, Channel, Dialog, Message, Role, Source
-from genai_app.services.keys import Keys
-from genai_app.services.users import Users
+from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.users import Users
 from tests.fakes.app_process import ROOT, AppProcess, poll
 from tests.fakes.services import PostgresServer, RedisServer, free_port
 
@@ -143,9 +143,10 @@ class Bench:
             self._keys.append((await keys.create(actor, "bench"))[1])
         return self._keys[:count]
 
-    async def add_dialog(self, username: str, answers: int) -> uuid.UUID:
-        """A saved dialog of a user with so many Markdown answers. Returns its id."""
-        text = "".join(markdown_pieces("en")[:HISTORY_TOKENS])
+    async def add_dialog(self, username: str, answers: int, text: str = "") -> uuid.UUID:
+        """Saves a dialog of a user with so many answers of that text, by default of ordinary
+        Markdown. Returns its id."""
+        text = text or "".join(markdown_pieces("en")[:HISTORY_TOKENS])
         async with self._db.write() as session:
             user_id = self._users[username]
             dialog = Dialog(user_id=user_id, title="Backups")

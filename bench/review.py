@@ -26,15 +26,17 @@ import sqlalchemy as sa
 from bench.product import ROOT
 from genai_app import migrations
 from genai_app.access import Actor
-from genai_app.db import Database, table_of
+from genai_app.db.database import Database
+from genai_app.db.statements import table_of
 from genai_app.models import Channel, Message, Role
-from genai_app.services.audit import Audit
-from genai_app.services.overview import Overviews, Period
-from genai_app.services.review import Reviews
-from genai_app.services.review_list import Filters
-from genai_app.services.search import Search
-from genai_app.services.usage import UsageCounter
-from genai_app.services.users import Users
+from genai_app.services.accounts.users import Users
+from genai_app.services.audit.events import Audit
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.search import Search
+from genai_app.services.review.listing import Filters
+from genai_app.services.review.reviews import Reviews
+from genai_app.services.statistics.overview import Overviews, Period
+from genai_app.services.statistics.usage import UsageCounter
 from tests.fakes.services import PostgresServer
 
 REPEATS = 7
@@ -134,7 +136,7 @@ async def _admin(url: str) -> Actor:
 
 def _seed(url: str, messages: int) -> None:
     migration = runpy.run_path(str(ROOT / "alembic" / "versions" / "0004_review.py"))
-    engine = sa.create_engine(migrations.driver_url(url), isolation_level="AUTOCOMMIT")
+    engine = migrations.sync_engine(url, isolation_level="AUTOCOMMIT")
     script = SEED.format(words=WORDS, dialogs=messages // 4, reviews=migration["OF_ALL_POSTGRESQL"])
     with engine.connect() as connection:
         connection.exec_driver_sql(script.replace("%", "%%"))
@@ -144,7 +146,7 @@ def _seed(url: str, messages: int) -> None:
 
 async def _lists(db: Database, admin: Actor) -> None:
     reviews = Reviews(db, Audit(db), SECRET, "named")
-    search = Search(db)
+    search = Search(db, Cursors(SECRET))
     async with db.read() as session:
         someone: uuid.UUID = (
             await session.execute(sa.text("SELECT id FROM users WHERE username = 'user7'"))

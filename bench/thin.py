@@ -1,7 +1,7 @@
 """The least that a Python proxy can be: one FastAPI route that passes bytes on by httpx.
 
 No identity, no storage, no limit, no cache: what the product's API is compared with. The server is
-set up like the product's (genai_app/serve.py).
+set up like the product's (genai_app/server/serve.py).
 
     python -m bench.thin --port 9001 --model http://127.0.0.1:9000
 """

@@ -16,8 +16,8 @@ from pathlib import Path
 from bundle.archive import write_archive, write_sums
 from bundle.packages import Package, from_lock, from_wheels
 from bundle.sbom import bill
-from bundle.target import Target, Unfit, pinned, this_machine
-from genai_app import build
+from bundle.target import Target, Unfit, default_target, pinned
+from genai_app.server import build
 
 ROOT = build.ROOT
 INSTALLER = ROOT / "deploy" / "install.sh"
@@ -33,7 +33,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.py[cod]")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the bundle. Returns 0, or 1 when it cannot be made."""
-    own = this_machine()
+    own = default_target()
     parser = argparse.ArgumentParser(prog="make bundle", description=__doc__)
     parser.add_argument("--python-version", default=own.python, help=f"default: {own.python}")
     parser.add_argument("--platform", default=own.system, help=f"default: {own.system}")

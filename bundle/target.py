@@ -15,6 +15,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")  # pyproject.toml; a test compares
 # older names of some of these platforms, which wheels still carry
 LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 OLDEST_GLIBC = 5
+DEFAULT_GLIBC = 28  # of RHEL 8 and what is made of it; every later system runs those wheels too
 
 
 class Unfit(Exception):
@@ -76,6 +77,17 @@ def this_machine() -> Target:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     own = [tag for tag in platform_tags() if not tag.startswith("linux_")]
     return Target(python, own[0] if own else f"{platform.system()}_{platform.machine()}".lower())
+
+
+def default_target() -> Target:
+    """Returns this machine, with the C library of the oldest system that is supported."""
+    own = this_machine()
+    system = re.sub(
+        r"^manylinux_2_(\d+)_",
+        lambda glibc: f"manylinux_2_{min(int(glibc[1]), DEFAULT_GLIBC)}_",
+        own.system,
+    )
+    return Target(own.python, system)
 
 
 def pinned(path: Path, target: Target) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,6 @@
 
 import sys
 
-from genai_app.cli import main
+from genai_app.cli.main import main
 
 sys.exit(main())

@@ -1,4 +1,5 @@
-"""Who asks, and the only way to a protected row: not yours is not found, like a random id."""
+"""Actors and access checks. Every protected row is read through this module; a row of another user
+raises NotFound, as an unknown id does."""
 
 import uuid
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated user at one door: by a login, or by an API key. Made only by
-    services/sessions.py and services/keys.py."""
+    """An authenticated user, by a login or an API key. Only services/accounts/sessions.py and
+    services/accounts/api_keys.py create actors."""
 
     user_id: uuid.UUID
     username: str
@@ -25,15 +26,15 @@ class Actor:
     channel: Channel
     session_id: uuid.UUID | None = None
     key_id: uuid.UUID | None = None
-    rate_limit: str | None = None  # the user's own, in place of the role's
+    rate_limit: str | None = None  # the user's own limit; None: the limit of the role
 
     def has(self, role: Role) -> bool:
-        """Whether the actor has `role` or a higher one."""
+        """Returns whether the actor has `role` or a higher one."""
         return RANK[self.role] >= RANK[role]
 
 
 def parse_id(value: object) -> uuid.UUID:
-    """An id that came from outside. Whatever is not an id names nothing: NotFound."""
+    """Returns an id that a client sent. Raises NotFound for a value that is not a UUID."""
     if isinstance(value, uuid.UUID):
         return value
     if not isinstance(value, str) or len(value) > 40:
@@ -47,29 +48,32 @@ def parse_id(value: object) -> uuid.UUID:
 async def get_dialog(
     session: AsyncSession, actor: Actor, dialog_id: object, *, lock: bool = False
 ) -> Dialog:
-    """The actor's own dialog, unless deleted. `lock`: nobody else changes it until the commit.
+    """Returns the actor's own dialog, unless it is deleted. `lock`: locks the row until the commit.
 
     Raises NotFound.
     """
     query = sa.select(Dialog)
     if lock:
         query = query.with_for_update()
-    found = await session.scalar(
+    dialog = await session.scalar(
         query.where(
             col(Dialog.id) == parse_id(dialog_id),
             col(Dialog.user_id) == actor.user_id,
             col(Dialog.deleted_at).is_(None),
         )
     )
-    if found is None:
+    if dialog is None:
         raise NotFound
-    return found
+    return dialog
 
 
 async def get_message(
     session: AsyncSession, actor: Actor, message_id: object, author: Author | None = None
 ) -> Message:
-    """A message in one of the actor's own dialogs, of `author` if given. Raises NotFound."""
+    """Returns a message in one of the actor's own dialogs. `author`: the only author to accept.
+
+    Raises NotFound.
+    """
     query = (
         sa.select(Message)
         .join(Dialog, col(Message.dialog_id) == col(Dialog.id))
@@ -81,19 +85,21 @@ async def get_message(
     )
     if author is not None:
         query = query.where(col(Message.author) == author)
-    found = await session.scalar(query)
-    if found is None:
+    message = await session.scalar(query)
+    if message is None:
         raise NotFound
-    return found
+    return message
 
 
 async def get_reviewed_dialog(
     session: AsyncSession, actor: Actor, dialog_id: object, *, lock: bool = False
 ) -> tuple[Dialog, Review]:
-    """Anybody's dialog with its review, one that its user deleted too; there from its first ended
-    answer on. `lock`: nobody else changes the review until the commit.
+    """Returns a dialog of any user with its review, also a deleted one. A dialog has a review from
+    its first ended answer on. `lock`: locks the review until the commit.
 
-    Raises Forbidden for whoever is no reviewer, NotFound.
+    Raises:
+        Forbidden: the actor is not a reviewer.
+        NotFound: there is no such dialog or review.
     """
     if not actor.has(Role.REVIEWER):
         raise Forbidden
@@ -104,17 +110,17 @@ async def get_reviewed_dialog(
     )
     if lock:
         query = query.with_for_update(of=Review)
-    found = (await session.execute(query)).first()
-    if found is None:
+    row = (await session.execute(query)).first()
+    if row is None:
         raise NotFound
-    return found[0], found[1]
+    return row[0], row[1]
 
 
 async def get_reviewed_answer(session: AsyncSession, actor: Actor, message_id: object) -> Message:
-    """An answer in anybody's dialog that has ended. Raises Forbidden, NotFound."""
+    """Returns an ended answer in a dialog of any user. Raises Forbidden, NotFound."""
     if not actor.has(Role.REVIEWER):
         raise Forbidden
-    found = await session.get(Message, parse_id(message_id))
-    if found is None or found.author != Author.ASSISTANT or found.status == Status.RUNNING:
+    message = await session.get(Message, parse_id(message_id))
+    if message is None or message.author != Author.ASSISTANT or message.status == Status.RUNNING:
         raise NotFound
-    return found
+    return message

@@ -1,8 +1,8 @@
-"""What this process tells Prometheus. Every layer calls the small functions here.
+"""The Prometheus metrics of this process. Every layer calls the small functions of this module.
 
-A label has a few fixed values, never a user, an id or a path that a client made up: `GET /metrics`
-stays small, and nobody learns from it who asked what. Children of labelled metrics are looked up
-once: a lookup costs more than the count itself.
+A label has a few fixed values, never a user, an id or a path from a client: so `GET /metrics` stays
+small and reveals nothing about users. Children of labelled metrics are looked up once, since a
+lookup costs more than the count itself.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-REGISTRY = CollectorRegistry()  # not the global one: the counts are ours, not a library's
+REGISTRY = CollectorRegistry()  # not the global one, to which libraries add metrics
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -41,152 +41,163 @@ _requests = Counter(
 )
 _request_s = Histogram(
     "genai_request_seconds",
-    "From the request's head to the end of its answer; a stream ends with its last token",
+    "Time from the request's headers to the end of its response; a stream ends with its last token",
     ("route", "method"),
     buckets=(*_FAST_S, 60.0, 300.0),
     registry=REGISTRY,
 )
 _first_token_s = Histogram(
     "genai_first_token_seconds",
-    "From the start of an answer to its first token",
+    "Time from the start of an answer to its first token",
     buckets=_FAST_S,
     registry=REGISTRY,
 )
 _answer_s = Histogram(
     "genai_answer_seconds",
-    "From the start of an answer to its end",
+    "Time from the start of an answer to its end",
     ("source",),
     buckets=_SLOW_S,
     registry=REGISTRY,
 )
 _answers = Counter(
     "genai_answers",
-    "Answers by their end state and where they came from",
+    "Answers by end state and source",
     ("status", "source"),
     registry=REGISTRY,
 )
 _tokens = Counter(
     "genai_tokens",
-    "Tokens that the model read and wrote, as it counted them",
+    "Prompt and completion tokens, as the model counted them",
     ("kind",),
     registry=REGISTRY,
 )
 _cache = Counter(
     "genai_cache_lookups",
-    "Questions by what the answer cache had; joined: the same one was being answered",
+    "Lookups in the answer cache; joined: the same question was being answered",
     ("result",),
     registry=REGISTRY,
 )
 _limit_hits = Counter(
     "genai_limit_hits",
-    "Refusals by the limit that was used up",
+    "Refusals by kind of limit",
     ("kind",),
     registry=REGISTRY,
 )
 _wait_s = Histogram(
     "genai_model_wait_seconds",
-    "From the wish to call a model server to a free slot at one",
+    "Time that a model run waited for a slot",
     buckets=(0.01, *_SLOW_S[:-2]),
     registry=REGISTRY,
 )
 _slots = Gauge(
     "genai_model_slots",
-    "Slots at a model server over all processes: in use, and the most there may be",
+    "Slots of a model server over all processes: in use, and at most",
     ("endpoint", "state"),
     registry=REGISTRY,
 )
 _waiting = Gauge(
-    "genai_model_waiting", "Runs of this process that wait for a slot", registry=REGISTRY
+    "genai_model_waiting", "Model runs of this process that wait for a slot", registry=REGISTRY
 )
 _processes = Gauge(
-    "genai_processes", "Processes of this installation, as this one knows", registry=REGISTRY
+    "genai_processes", "Processes of this installation that this one sees", registry=REGISTRY
 )
 _breaker = Gauge(
     "genai_model_breaker",
-    "Whether this process asks a model server: 0 it does, 1 it is trying, 2 it does not",
+    "Circuit breaker of a model server in this process: 0 closed, 1 half open, 2 open",
     ("endpoint",),
     registry=REGISTRY,
 )
 _failovers = Counter(
     "genai_model_failovers",
-    "Runs that went on at another model server before their first token",
+    "Model runs that moved to another model server before their first token",
     registry=REGISTRY,
 )
-_running = Gauge("genai_answers_running", "Answers being made by this process", registry=REGISTRY)
+_running = Gauge("genai_answers_running", "Running answers of this process", registry=REGISTRY)
 _followers = Gauge("genai_followers", "Readers of running answers", registry=REGISTRY)
-_sockets = Gauge("genai_event_sockets", "Open sockets of pages, logged in", registry=REGISTRY)
+_sockets = Gauge("genai_event_sockets", "Open sockets of pages with a login", registry=REGISTRY)
 _pool = Gauge(
     "genai_database_connections",
-    "Of the pool that queries take from: in use, and the most there may be",
+    "Connections of the pool for queries: in use, and at most",
     ("state",),
     registry=REGISTRY,
 )
 _loop_lag_s = Histogram(
     "genai_event_loop_lag_seconds",
-    "How late a sleep of 0.25 s woke up; what every answer waits for too",
+    "Delay of a sleep of 0.25 s in the event loop, which delays every answer too",
     buckets=_LAG_S,
+    registry=REGISTRY,
+)
+_clock_offset_s = Gauge(
+    "genai_clock_offset_seconds",
+    "Seconds that this host's clock is ahead of the database's clock; negative: behind",
     registry=REGISTRY,
 )
 _audit_holds = Gauge(
     "genai_audit_holds",
-    "1: the audit still has the end that was signed; 0: see `genai audit verify`",
+    "1: the audit log fits its signed end; 0: run `genai audit verify`",
     registry=REGISTRY,
 )
 _directory_up = Gauge(
     "genai_directory_up",
-    "1 when the company's directory answered the last time, 0 when it did not",
+    "1: the company's directory answered the last request; 0: it did not",
     registry=REGISTRY,
 )
 _directory_up.set(1)
+_directory_alarms = Gauge(
+    "genai_directory_alarms",
+    "Groups of the settings, or people, that cannot be found or read in the directory",
+    ("cause",),
+    registry=REGISTRY,
+)
 _backup_age_s = Gauge(
     "genai_backup_age_seconds",
-    "Age of the newest backup; infinite where there should be one and is none",
+    "Age of the newest backup; infinite if there should be one but is none",
     registry=REGISTRY,
 )
 _drill_age_s = Gauge(
     "genai_backup_drill_age_seconds",
-    "Since a backup was last restored on trial; infinite: never where there should be backups",
+    "Time since the last trial restore of a backup; infinite if there should be one but was none",
     registry=REGISTRY,
 )
 _drill_ok = Gauge(
     "genai_backup_drill_ok",
-    "1: the last backup that was restored on trial was whole; 0: it was not",
+    "1: the last trial restore found the backup complete; 0: it did not",
     registry=REGISTRY,
 )
 ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
-# made now, so that a rate can be told from the first hit on
+# created at once with the value 0, so that `rate` includes the first hit
 _cache_of = {result: _cache.labels(result) for result in ("hit", "miss", "joined")}
 _limit_of = {kind: _limit_hits.labels(kind) for kind in ("rate", "parallel", "login")}
 _prompt_tokens, _completion_tokens = _tokens.labels("prompt"), _tokens.labels("completion")
 
 
 def render() -> bytes:
-    """All of it in Prometheus' text format."""
+    """Returns the metrics of this process in Prometheus' text format."""
     return generate_latest(REGISTRY)
 
 
-_of_all: Callable[[], Awaitable[bytes]] | None = None
+_collect_all: Callable[[], Awaitable[bytes]] | None = None
 
 
-def ask_all_by(gather: Callable[[], Awaitable[bytes]]) -> None:
-    """This process is one of several at one port: `gather` brings the metrics of all."""
-    global _of_all
-    _of_all = gather
+def collect_all_by(collect: Callable[[], Awaitable[bytes]]) -> None:
+    """Sets the function that collects the metrics of all workers at this port."""
+    global _collect_all
+    _collect_all = collect
 
 
 async def render_all() -> bytes:
-    """What is told at this port: of this process, or of all workers that share it."""
-    return await _of_all() if _of_all else render()
+    """Returns the metrics of all workers at this port, or of this process if it is the only one."""
+    return await _collect_all() if _collect_all else render()
 
 
 def request_ended(*, route: str, method: str, status: int, total_s: float) -> None:
-    """An HTTP answer was sent, or its client went away.
+    """Counts an HTTP request whose response was sent, or whose client disconnected.
 
     Args:
-        route: the template, `/dialogs/{id}`; never the path.
-        status: 0 when no answer was begun.
+        route: the template, such as `/dialogs/{id}`; never the path.
+        status: 0 if no response was begun.
     """
     counter, duration = _request_of(route, method if method in METHODS else "other", status)
     counter.inc()
@@ -202,7 +213,7 @@ def answer_ended(
     prompt_tokens: int | None = None,
     completion_tokens: int | None = None,
 ) -> None:
-    """An answer reached its end state. Tokens: None where no model counted them."""
+    """Counts an answer that has ended. Tokens are None if no model counted them."""
     counter, duration = _answer_of(str(status), str(source))
     counter.inc()
     duration.observe(total_s)
@@ -215,38 +226,48 @@ def answer_ended(
 
 
 def cache(result: Literal["hit", "miss", "joined"]) -> None:
-    """The answer cache was asked."""
+    """Counts a lookup in the answer cache."""
     _cache_of[result].inc()
 
 
 def directory_up(up: bool) -> None:
-    """Whether the company's directory answered when it was asked last."""
+    """Sets whether the company's directory answered the last request."""
     _directory_up.set(float(up))
 
 
+def clock_offset(seconds: float) -> None:
+    """Sets how far the host's clock is ahead of the database's clock."""
+    _clock_offset_s.set(seconds)
+
+
+def directory_alarms(cause: str, count: int) -> None:
+    """Sets the number of open alarms of a cause (services/accounts/directory_alarms.py)."""
+    _directory_alarms.labels(cause).set(count)
+
+
 def audit_holds(holds: bool) -> None:
-    """Whether the audit fits its signed end."""
+    """Sets whether the audit log fits its signed end."""
     _audit_holds.set(int(holds))
 
 
 def model_waited(seconds: float) -> None:
-    """A run got its slot."""
+    """Counts a model run that got its slot after this wait."""
     _wait_s.observe(seconds)
 
 
 def failover() -> None:
-    """A run tries another model server."""
+    """Counts a model run that moves to another model server."""
     _failovers.inc()
 
 
 def limit_hit(kind: Literal["rate", "parallel", "login"]) -> None:
-    """Somebody was told to wait."""
+    """Counts a refusal by a limit."""
     _limit_of[kind].inc()
 
 
 @contextmanager
 def following() -> Generator[None]:
-    """Somebody reads a running answer while this lasts."""
+    """Counts a reader of a running answer while the block lasts."""
     _followers.inc()
     try:
         yield
@@ -261,15 +282,15 @@ def watch(
     connections_used: Callable[[], float],
     connections_most: Callable[[], float],
 ) -> None:
-    """Where the gauges look when they are read."""
+    """Sets the functions that the gauges of this process read."""
     _running.set_function(running)
     _sockets.set_function(sockets)
     _pool.labels("used").set_function(connections_used)
     _pool.labels("most").set_function(connections_most)
 
 
-def watch_line(waiting: Callable[[], float], processes: Callable[[], float]) -> None:
-    """Where the gauges of the line, and of those who share it, look when they are read."""
+def watch_queue(waiting: Callable[[], float], processes: Callable[[], float]) -> None:
+    """Sets the functions that the gauges of the queue and of its processes read."""
     _waiting.set_function(waiting)
     _processes.set_function(processes)
 
@@ -277,7 +298,7 @@ def watch_line(waiting: Callable[[], float], processes: Callable[[], float]) -> 
 def watch_endpoint(
     name: str, *, used: Callable[[], float], most: float, breaker: Callable[[], float]
 ) -> None:
-    """Where the gauges of a model server look. `name` holds no credentials."""
+    """Sets the functions that the gauges of a model server read. `name` contains no credentials."""
     _slots.labels(name, "used").set_function(used)
     _slots.labels(name, "most").set(most)
     _breaker.labels(name).set_function(breaker)
@@ -286,14 +307,14 @@ def watch_endpoint(
 def watch_backups(
     *, age: Callable[[], float], drill_age: Callable[[], float], drill_ok: Callable[[], float]
 ) -> None:
-    """Where the gauges of backups look; each gives not-a-number for what is not there."""
+    """Sets the functions that the gauges of backups read. They return NaN without a backup."""
     _backup_age_s.set_function(age)
     _drill_age_s.set_function(drill_age)
     _drill_ok.set_function(drill_ok)
 
 
 async def measure_loop() -> None:
-    """Measure for ever how late the event loop is."""
+    """Measures the lag of the event loop until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LOOP_SLEEP_S

@@ -1,4 +1,4 @@
-"""Text from outside, made such that every store, frame and file can hold it."""
+"""Cleans text from outside, so that databases, frames and files can store it."""
 
 import re
 import unicodedata
@@ -8,9 +8,10 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
-    """`text` with what no database stores made visible: NUL and lone surrogates become U+FFFD.
+    """Returns `text` with U+FFFD instead of characters that no database stores: NUL and lone
+    surrogates.
 
-    Surrogate pairs that arrived as two escapes are joined first, so that no character is lost.
+    Surrogate pairs that were sent as two escapes are joined first, so that no character is lost.
     """
     if not _UNSTORABLE.search(text):
         return text
@@ -19,14 +20,14 @@ def clean_text(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Controls, zero width, direction marks, line separators, surrogates: in a name they make two
-    look alike."""
+    """Returns whether a character is invisible: controls, zero width characters, direction marks,
+    line separators, surrogates. With them two different names can look the same."""
     category = unicodedata.category(character)
     return category[0] == "C" or category in ("Zl", "Zp")
 
 
 def like_literal(text: str) -> str:
-    """`text` for a LIKE pattern with LIKE_ESCAPE, in which it stands for itself alone."""
+    """Returns `text` escaped for a LIKE pattern with LIKE_ESCAPE."""
     for special in (LIKE_ESCAPE, "%", "_"):
         text = text.replace(special, LIKE_ESCAPE + special)
     return text

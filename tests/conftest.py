@@ -16,10 +16,11 @@ import pytest
 import structlog
 
 from genai_app import log, migrations
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Role, User
-from genai_app.services.users import Users
-from genai_app.settings import PREFIX, Settings, load_settings
+from genai_app.services.accounts.users import Users
+from genai_app.settings.settings import PREFIX, Settings, load_settings
+from genai_app.zones import set_viewer_zone
 from tests.cast import PASSWORDS
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
@@ -30,12 +31,25 @@ from tests.fakes.services import PostgresServer, RedisServer
 TEMPLATE = "genai_template"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escapes lone surrogates in what a test wrote: a worker cannot send them to the terminal."""
+    report = yield
+    report.sections = [
+        (title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """No setting of the developer's shell reaches a test, no log context of one test another."""
+    """No setting of the developer's shell reaches a test, no log context or file mask of one test
+    another."""
+    mask = os.umask(0o022)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     yield
+    os.umask(mask)
     structlog.contextvars.clear_contextvars()
 
 
@@ -51,6 +65,14 @@ def clean_logging() -> Generator[None]:
         logging.getLogger(name).setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def moscow() -> Generator[None]:
+    """The viewer's time zone, three hours before UTC."""
+    set_viewer_zone("Europe/Moscow")
+    yield
+    set_viewer_zone(None)
 
 
 @pytest.fixture(scope="session")
@@ -191,9 +213,6 @@ async def dan(users: Users) -> User:
     user = await users.add("dan", PASSWORDS["dan"], full_name="Dan Brown")
     await users.disable("dan")
     return await users.get(user.id)
-
-
-# --- the product as a process of its own --------------------------------------------------------
 
 
 async def _put_cast(url: str) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beyond Python: binaries of PostgreSQL, Redis, nginx, OpenLDAP and Samba, Chromium,
+# What the tests need beyond Python: binaries of PostgreSQL, PgBouncer, Redis, nginx, OpenLDAP and Samba, Chromium,
 # fonts. By apt where that may be done, else the packages are named.
 set -euo pipefail
 PATH="$PATH:/usr/sbin" # where servers are, which a user's PATH often lacks
@@ -7,7 +7,9 @@ missing=()
 compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql)
 command -v redis-server > /dev/null || missing+=(redis-server)
 command -v chromium > /dev/null || command -v chromium-browser > /dev/null || missing+=(chromium fonts-noto-core fonts-noto-color-emoji)
+command -v pgbouncer > /dev/null || missing+=(pgbouncer)
 command -v nginx > /dev/null || missing+=(nginx-light)
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' > /dev/null || missing+=(libfaketime)
 command -v slapd > /dev/null && command -v ldapmodify > /dev/null || missing+=(slapd ldap-utils)
 # samba-ad-provision holds data only; samba-tool says too late that it misses them
 command -v samba > /dev/null && command -v samba-tool > /dev/null && [ -d /usr/share/samba/setup ] ||

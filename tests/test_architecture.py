@@ -2,56 +2,47 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "genai_app"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
 MAX_LINES = 400
 
-# A layer is a folder, or a module that stands alone. What everybody may import:
-ANYBODY = {"text", "errors", "clock", "log", "i18n", "settings", "notations", "metrics", "words"}
+# A layer is a folder, or a module that stands alone. Every module may import these:
+ANYBODY = {
+    *("clock", "errors", "i18n", "log", "markdown", "metrics", "stemming", "text", "zones"),
+    "settings",
+}
 ALLOWED: dict[str, set[str]] = {
-    "pages": {"components", "state"},
-    "components": {"components", "state", "models"},
-    "state": {"state", "services", "access", "models"},
+    "pages": {"components", "state", "site_map"},
+    "components": {"components", "state", "models", "site_map"},
+    "state": {"state", "services", "access", "models", "rights", "site_map"},
     "api": {"api", "services", "web", "access", "models"},
-    "web": {"web", "services", "access", "models"},
+    "web": {"web", "services", "access", "models", "rights"},
     "services": {"services", "access", "models", "db", "adapters"},
     "adapters": {"adapters"},
     "access": {"models"},
+    "rights": {"models"},
+    "site_map": {"models", "rights"},
     "models": {"models"},
-    "db": set(),
-    "migrations": set(),
-    "build": set(),
-    "dev": {"build"},
-    "serve": {"app", "build", "migrations", "workers"},
-    "workers": set(),
-    "cli": {
-        *("services", "models", "db", "migrations", "serve", "build", "dev"),
-        *("cli_admin", "cli_audit", "cli_backup", "cli_doctor"),
-    },
-    "cli_audit": {"services", "models", "db", "migrations"},
-    "cli_admin": {"services", "models", "db", "migrations"},
-    "cli_backup": {"services", "db", "migrations", "serve"},
-    "cli_doctor": {"services", "build", "migrations"},
+    "db": {"db"},
+    "server": {"server", "app", "api", "migrations", "services"},
+    "cli": {"cli", "services", "models", "db", "migrations", "server", "adapters"},
     "__main__": {"cli"},
-    "settings": {"secret_files"},
-    "secret_files": set(),
-    "notations": set(),
-    "errors": set(),
-    "clock": set(),
-    "text": set(),
-    "words": set(),
-    "log": set(),
-    "metrics": set(),
-    "i18n": set(),
+    **{name: set() for name in ("migrations", *ANYBODY) if name != "settings"},
+    "settings": {"settings"},
 }
+# Packages of services from the highest to the lowest: a package imports only what comes later.
+SERVICES = (
+    *("retention", "doctor", "exports", "statistics", "backup", "review", "chat", "generation"),
+    *("accounts", "reuse", "limits", "audit", "dialogs", "cursors", "derived_keys"),
+    *("database_clock", "stopping", "background"),
+)
 FRAMEWORKS = {
+    "composition": {"reflex", "reflex_base", "fastapi", "starlette"},
     "services": {"reflex", "reflex_base", "fastapi", "starlette", "httpx", "aiohttp"},
     "adapters": {"reflex", "reflex_base", "fastapi", "starlette", "sqlalchemy", "sqlmodel"},
     "state": {"sqlalchemy", "sqlmodel", "httpx", "fastapi"},
@@ -62,9 +53,23 @@ FRAMEWORKS = {
     "access": {"reflex", "reflex_base", "fastapi"},
 }
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "base", "common", "manager", "misc"}
-ENVIRONMENT = {"settings.py", "secret_files.py", "serve.py", "build.py", "dev.py"}
+ENVIRONMENT = {"settings/variables.py", "server/serve.py", "server/build.py", "server/dev.py"}
 
-of_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+def of_module(check: Callable[[Path], None]) -> Callable[[], None]:
+    """Makes one test of a check of a module; it names every module that breaks the rule."""
+
+    def test() -> None:
+        broken: list[str] = []
+        for path in MODULES:
+            try:
+                check(path)
+            except AssertionError as error:
+                broken.append(f"{path.relative_to(PACKAGE)}: {error}")
+        assert not broken, "\n".join(broken)
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 @cache
@@ -98,13 +103,53 @@ def dotted(node: ast.AST) -> str:
 
 @of_module
 def test_layers_import_only_what_is_below(path: Path) -> None:
-    """design.md section 1. app.py alone knows everything."""
+    """docs/architecture.md. Only app.py and composition.py know everything."""
     layer = layer_of(path)
-    if layer in ("app", "__init__"):
+    if layer in ("app", "composition", "__init__"):
         return
     allowed = ALLOWED[layer] | ANYBODY
     ours = {name.split(".")[1] for name in imports(path) if name.startswith("genai_app.")}
     assert ours <= allowed, f"{layer} must not import {ours - allowed}"
+
+
+def test_services_import_only_packages_below() -> None:
+    """The order of SERVICES, in which each package stands once."""
+    rank = {name: number for number, name in enumerate(SERVICES)}
+    wrong: list[str] = []
+    for path in MODULES:
+        room, *rest = path.relative_to(PACKAGE).parts[:2]
+        if room != "services" or rest == ["__init__.py"]:
+            continue
+        here = rest[0].removesuffix(".py")
+        for name in imports(path):
+            if not name.startswith("genai_app.services."):
+                continue
+            there = name.split(".")[2]
+            if there in rank and there != here and rank[there] <= rank[here]:
+                wrong.append(f"{here} must not import {name}")
+    assert wrong == []
+    assert set(rank) == {
+        each.name.removesuffix(".py")
+        for each in (PACKAGE / "services").iterdir()
+        if not each.name.startswith("__")
+    }
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports within functions count: they hide a circle, they do not remove it."""
+    names = {
+        ".".join(("genai_app", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in MODULES
+    }
+    below: dict[str, set[str]] = {}
+    for name, path in names.items():
+        targets = {each if each in names else each.rpartition(".")[0] for each in imports(path)}
+        below[name] = targets & set(names) - {name}
+    while ends := {name for name, targets in below.items() if not targets} | (
+        set(below) - {target for targets in below.values() for target in targets}
+    ):
+        below = {name: each - ends for name, each in below.items() if name not in ends}
+    assert sorted(below) == []
 
 
 @of_module
@@ -131,8 +176,8 @@ def test_time_comes_from_the_clock(path: Path) -> None:
 
 @of_module
 def test_the_environment_is_read_in_one_place(path: Path) -> None:
-    """A setting that settings.py does not know is in no document."""
-    if path.name in ENVIRONMENT and path.parent == PACKAGE:
+    """A setting that settings/settings.py does not know is in no document."""
+    if str(path.relative_to(PACKAGE)) in ENVIRONMENT:
         return
     names = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
     assert {"os.environ", "os.getenv", "os.putenv"}.isdisjoint(names)
@@ -169,7 +214,7 @@ def _states() -> Iterator[tuple[Path, ast.ClassDef]]:
 
 
 def test_every_public_method_of_a_state_is_an_event() -> None:
-    """R2, C4. Reflex lets clients call undecorated methods: decorated, or with an underscore."""
+    """Reflex lets clients call undecorated methods: decorated, or with an underscore."""
     found: list[str] = []
     seen = 0
     for path, state in _states():
@@ -189,8 +234,21 @@ def test_every_public_method_of_a_state_is_an_event() -> None:
     assert seen > 10
 
 
+def test_every_handler_says_who_may_call_it() -> None:
+    """A handler without `@allowed` below its `@rx.event` would be refused to everybody."""
+    silent: list[str] = []
+    for path, state in _states():
+        for method in state.body:
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                marks = [ast.unparse(mark) for mark in method.decorator_list]
+                is_event = any(mark.startswith("rx.event") for mark in marks)
+                if is_event and not marks[-1].startswith("allowed("):
+                    silent.append(f"{path.name}: {state.name}.{method.name}")
+    assert silent == []
+
+
 def test_privileged_vars_are_not_kept_by_the_browser() -> None:
-    """R3. Only these may be written by a client; nothing is decided by them."""
+    """Only these may be written by a client; nothing is decided by them."""
     kept: set[str] = set()
     for _, state in _states():
         for node in state.body:
@@ -203,7 +261,7 @@ def test_privileged_vars_are_not_kept_by_the_browser() -> None:
 
 @of_module
 def test_dangerous_parts_of_reflex_are_not_used(path: Path) -> None:
-    """R13 and reflex.md section 5: uploads are an open door, scripts need eval, HTML of a model is
+    """Uploads are an open door, scripts need eval, HTML of a model is
     an attack, `rx.session` goes round access.py."""
     for node in ast.walk(tree(path)):
         name = dotted(node) if isinstance(node, ast.Attribute) else ""
@@ -211,7 +269,7 @@ def test_dangerous_parts_of_reflex_are_not_used(path: Path) -> None:
         assert name not in {f"rx.{each}" for each in banned}, name
         assert name not in ("rx.el.script", "rx.el.iframe", "rx.upload_files"), name
         if name == "rx.markdown":
-            assert path == PACKAGE / "components" / "markdown.py"
+            assert path == PACKAGE / "components" / "chat" / "markdown.py"
         if isinstance(node, ast.Call) and dotted(node.func) == "rx.markdown":
             options = {each.arg: each.value for each in node.keywords}
             use_raw = options["use_raw"]

@@ -8,15 +8,19 @@ from urllib.parse import unquote
 
 import pytest
 
-from genai_app.adapters.directory_steps import Cause, Fact, StepName
+from bundle.target import Target
+from genai_app.adapters.directory.check.steps import Cause, Fact, StepName
+from genai_app.adapters.directory.refusals import AD_REASONS, POLICY_REASONS
 from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Action, Outcome
-from genai_app.services.audit_chain import Break
-from genai_app.services.doctor_findings import Cause as DoctorCause
-from genai_app.services.doctor_findings import CheckName, FactName, Skip
-from genai_app.services.review_list import CHOICES
-from genai_app.settings import PREFIX, SECRET_FIELDS, Settings
+from genai_app.services.accounts.directory_alarms import AlarmCause
+from genai_app.services.audit.chain import Break
+from genai_app.services.doctor.findings import Cause as DoctorCause
+from genai_app.services.doctor.findings import CheckName, FactName, Skip
+from genai_app.services.review.listing import CHOICES
+from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
+from genai_app.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -122,6 +126,8 @@ def test_placeholders_of_errors_are_given() -> None:
                     before = given.setdefault(code.value, set(options))
                     given[code.value] = before & set(options)
     for code, names in given.items():
+        if "retry_after_s" in names:
+            names.add("wait")  # AppError.user_text puts it into words
         needed = placeholders(catalogue("en").get(f"error.{code}", ""))
         assert needed <= names, f"error.{code} wants {needed - names}"
 
@@ -159,7 +165,22 @@ def test_every_step_and_cause_has_its_words() -> None:
 def words_of_the_audit() -> set[str]:
     """Keys that are put together from what can be done, how it ends, and how a chain breaks."""
     sets = {"action": Action, "outcome": Outcome, "audit": Break}
-    return {f"{kind}.{word}" for kind, words in sets.items() for word in words}
+    told = {key for key in catalogue("en") if key.startswith(("event.", "limit.per_"))}
+    return told | {f"{kind}.{word}" for kind, words in sets.items() for word in words}
+
+
+def words_of_alarms() -> set[str]:
+    """Keys put together from the causes of the directory's alarms, and from units of time."""
+    units = {f"duration.{unit}" for unit in ("seconds", "minutes", "hours")}
+    return units | {f"directory.alarm.{cause}" for cause in AlarmCause}
+
+
+def test_every_alarm_and_refusal_has_its_words() -> None:
+    """Also of an account that the directory refuses once its password was right."""
+    refusals = set(AD_REASONS.values()) | set(POLICY_REASONS.values())
+    proven = refusals - {"unknown_user", "wrong_password", "locked"}
+    wanted = words_of_alarms() | {f"error.account_{reason}" for reason in proven}
+    assert wanted <= set(catalogue("en"))
 
 
 def test_every_sentence_is_used() -> None:
@@ -172,8 +193,8 @@ def test_every_sentence_is_used() -> None:
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
         and key not in words_of_the_check() | words_of_the_audit() | words_of_the_doctor()
-        and key not in of_review
-        and not key.startswith(("period.", "error."))
+        and key not in of_review | words_of_alarms()
+        and not key.startswith(("period.", "error.", "error_api.", "error_command.", "invalid."))
     ]
     assert unused == []
 
@@ -215,3 +236,22 @@ def test_files_named_in_documents_exist(path: Path) -> None:
     pattern = r"`((?:genai_app|tests|docs|deploy|alembic|bench|assets)/[\w./-]+\.\w+)`"
     missing = [name for name in re.findall(pattern, text) if not (ROOT / name).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["docs/install-red-os.md", "docs/ru/install-red-os.md"])
+def test_the_guide_for_red_os_can_be_walked(name: str) -> None:
+    """What a command needs stands before it, and what is fetched runs with that C library."""
+    text = read(name)
+    platforms = re.findall(r"--platform (\S+)", text)
+    assert platforms
+    assert set(platforms) <= set(Target("3.11", "manylinux_2_28_x86_64").tags())
+    steps = ("systemctl enable --now firewalld", "firewall-cmd --permanent")
+    assert text.index(steps[0]) < text.index(steps[1])
+    assert text.index("worker_connections 8192") < text.index("systemctl restart nginx")
+    assert "LimitNOFILE=16384" in text
+    for line in text.splitlines():
+        assert "/readyz" not in line or line.lstrip().startswith(("until", "timeout")), line
+    for word in ("glibc 2.28", "systemd 239", "PostgreSQL 13", "Redis 6.2", "nginx 1.18"):
+        assert word in text
+    for word in ("SystemMaxUse", "/etc/logrotate.d/nginx"):
+        assert word in text

@@ -232,8 +232,6 @@ def _keeping_tables() -> None:
     op.create_table("usage_marks", _hour(), sa.Column("counted_at", MOMENT, nullable=False))
 
 
-# --- what the database does itself --------------------------------------------------------------
-
 # text that is longer holds words enough
 INDEXED_CHARS = 200_000
 REVIEW = """

@@ -13,10 +13,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import IO
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from genai_app.errors import Conflict, Unavailable
-from genai_app.settings import child_environment
+from genai_app.settings.database_url import parse_database_url
+from genai_app.settings.variables import child_environment
 
 # where packages put them beside the PATH: Debian; Red Hat and its kin
 DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -24,22 +24,24 @@ CHUNK = 1 << 20
 VERSION_S = 10
 LOCK_WAIT = "60s"  # for a migration that holds a table
 MAX_SAID = 300
-_NAMES = {"connect_timeout": "PGCONNECT_TIMEOUT", "ssl": "PGSSLMODE"}
+SERVICE = "genai"
+# of pg_restore 17; those before it are known to every server that is supported
+_NEW_SETTINGS = re.compile(rb"^SET transaction_timeout = 0;$", re.MULTILINE)
 
 
-def connection_environment(url: str) -> dict[str, str]:
-    """The `PG...` variables that mean the same as a `postgresql://` address."""
-    parts = urlsplit(url)
-    told = {
-        "PGHOST": parts.hostname,
-        "PGPORT": str(parts.port or ""),
-        "PGUSER": unquote(parts.username or ""),
-        "PGPASSWORD": unquote(parts.password or ""),
-        "PGDATABASE": unquote(parts.path.lstrip("/")),
-    }
-    for name, text in parse_qsl(parts.query):
-        told[_NAMES.get(name, f"PG{name.replace('_', '').upper()}")] = text
-    return {name: text for name, text in told.items() if text}
+@contextmanager
+def connection_environment(url: str) -> Generator[tuple[dict[str, str], int]]:
+    """The variables by which libpq's programs find `url`, and a file they must be given open: it
+    has the parameters, for not all of them have a variable. It is of no name, so nobody else finds
+    it and nothing is left of it."""
+    words = parse_database_url(url).keywords(application="genai backup")
+    told = {"PGPASSWORD": words.pop("password")} if "password" in words else {}
+    lines = [f"[{SERVICE}]", *(f"{name}={text}" for name, text in words.items())]
+    with tempfile.TemporaryFile() as file:
+        file.write("\n".join([*lines, ""]).encode())
+        file.flush()
+        told |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": f"/dev/fd/{file.fileno()}"}
+        yield told, file.fileno()
 
 
 def find_program(name: str, at_least: int) -> tuple[str, int]:
@@ -131,10 +133,11 @@ def load(
         feeder.start()
         try:
             into.stdin.write("".join(f"{each};\n" for each in ("BEGIN", *before)).encode())
-            count = 0
+            count, beginning = 0, True
             while chunk := out.stdout.read(CHUNK):
-                into.stdin.write(chunk)
                 count += len(chunk)
+                into.stdin.write(_for_older_servers(chunk) if beginning else chunk)
+                beginning = False
                 progress(count)
             feeder.join()
             _end(out, out_said, "pg_restore")
@@ -143,6 +146,14 @@ def load(
         except BrokenPipeError:
             pass  # psql met an error and said so
         _end(into, into_said, "psql")
+
+
+def _for_older_servers(beginning: bytes) -> bytes:
+    """The first lines that pg_restore writes, without settings that servers older than it do not
+    know. They are told the defaults, so nothing is lost.
+    """
+    head, mark, rest = beginning.partition(b"SET client_encoding")
+    return _NEW_SETTINGS.sub(b"", head) + mark + rest
 
 
 def _feed(source: IO[bytes], to: IO[bytes]) -> None:
@@ -157,13 +168,14 @@ def _running(
     command: list[str], url: str, *, stdin: int = subprocess.DEVNULL, stdout: int
 ) -> Generator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """A program, and the file that has what it complains of. It ends with the block."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, connection_environment(url) as (variables, file):
         process = subprocess.Popen(  # noqa: S603 - a program of our own finding
             command,
             stdin=stdin,
             stdout=stdout,
             stderr=said,
-            env=child_environment(**connection_environment(url)),
+            env=child_environment(**variables),
+            pass_fds=(file,),
         )
         try:
             yield process, said

@@ -5,12 +5,12 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
-from genai_app.adapters.directory_handshake import (
+from genai_app.adapters.directory.check.handshake import (
     CERTIFICATE_CAUSES,
     SOON_DAYS,
     certificate_facts,
 )
-from genai_app.adapters.directory_steps import Cause, Fact, FactValue
+from genai_app.adapters.directory.check.steps import Cause, Fact, FactValue
 
 CONNECT_S = 5.0
 

@@ -1,1 +1,1 @@
-"""Plain HTTP routes: login and logout, health; one renderer of errors."""
+"""HTTP routes: the API, login and logout, health and metrics, and the one renderer of errors."""

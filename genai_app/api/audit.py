@@ -1,4 +1,4 @@
-"""`/admin/api/audit`: who did what, for administrators and their own log collector."""
+"""`/admin/api/audit`: the audit log, for administrators and their log collectors."""
 
 import uuid
 from typing import Annotated, Any
@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from genai_app.api.bodies import failures
+from genai_app.api.dialogs.routes import Cursor
 from genai_app.api.roles import Administrator
 from genai_app.models import Action, Outcome
 from genai_app.services import services
-from genai_app.services.audit_log import MAX_PAGE, MAX_TEXT, PAGE, AuditFilters
+from genai_app.services.audit.log import MAX_PAGE, MAX_TEXT, PAGE, AuditFilters
 
 router = APIRouter(prefix="/admin/api/audit", tags=["administration"])
 
@@ -18,8 +19,8 @@ Text = Annotated[str, Query(max_length=MAX_TEXT)]
 
 
 class AuditItem(BaseModel):
-    """One event. `number`: its place in the chain, null until it is sealed, a second or so.
-    `reason`: what the actor gave as one."""
+    """An audit event. `number`: its position in the sealed chain, null for about a second until it
+    is sealed. `reason`: the reason that the actor entered."""
 
     id: uuid.UUID
     number: int | None
@@ -35,14 +36,16 @@ class AuditItem(BaseModel):
 
 
 class AuditItems(BaseModel):
-    """Events, newest first."""
+    """A page of events, newest first."""
 
     items: list[AuditItem]
     next_cursor: str | None
 
 
 class ChainBody(BaseModel):
-    """What a check of the chain found. `broken`: how, or null; `number`: where."""
+    """The result of a check of the chain. `count`: intact events; `head`: the number of the last
+    event; `signed`: the number in the signed end of the chain; `broken`: null, or how the chain is
+    broken (changed, missing, tail); `number`: the first broken event."""
 
     holds: bool
     count: int
@@ -52,7 +55,7 @@ class ChainBody(BaseModel):
     number: int | None
 
 
-@router.get("", responses=failures(403), summary="List audit events")
+@router.get("", responses=failures(400, 403), summary="List audit events")
 async def list_events(
     actor: Administrator,
     action: Action | None = None,
@@ -62,9 +65,10 @@ async def list_events(
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> AuditItems:
-    """Names and targets are compared whole, in any case."""
+    """Returns events that fit all filters. `who` and `target` are compared with the whole name;
+    upper and lower case are the same."""
     filters = AuditFilters(action, outcome, who, target, since, until)
     page = await services().audit_log.list(actor, filters, cursor=cursor, limit=limit)
     return AuditItems(items=[_item(row) for row in page.items], next_cursor=page.next_cursor)
@@ -72,15 +76,15 @@ async def list_events(
 
 @router.post("/verify", responses=failures(403), summary="Check the chain of events")
 async def verify(actor: Administrator) -> ChainBody:
-    """Reads every event: seconds for each 100,000."""
-    found = await services().audit_log.verify(actor)
+    """Reads every event. Takes some seconds per 100,000 events."""
+    check = await services().audit_log.verify(actor)
     return ChainBody(
-        holds=found.broken is None,
-        count=found.count,
-        head=found.head,
-        signed=found.anchored,
-        broken=found.broken,
-        number=found.seq,
+        holds=check.broken is None,
+        count=check.count,
+        head=check.head,
+        signed=check.anchored,
+        broken=check.broken,
+        number=check.seq,
     )
 
 

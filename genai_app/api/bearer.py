@@ -1,4 +1,4 @@
-"""Who calls the API: the bearer of an access token or of an API key."""
+"""The caller of the API, by the access token or API key in the `Authorization` header."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from fastapi.security import HTTPBearer
 from genai_app.access import Actor
 from genai_app.errors import NotAuthenticated
 from genai_app.services import services
-from genai_app.services.acting import act_as
-from genai_app.services.keys import PREFIX
+from genai_app.services.accounts.api_keys import PREFIX
+from genai_app.services.accounts.current_actor import act_as
 
 _scheme = HTTPBearer(
     scheme_name="bearer",
@@ -19,18 +19,18 @@ _scheme = HTTPBearer(
 
 
 def get_bearer(request: Request) -> str | None:
-    """What follows `Authorization: Bearer`; None where another scheme, or nothing, is sent."""
+    """Returns the text after `Authorization: Bearer`, or None without this header or scheme."""
     scheme, _, text = request.headers.get("authorization", "").strip().partition(" ")
     return text.strip() if scheme.lower() == "bearer" else None
 
 
 async def current_actor(request: Request, _: Annotated[object, Depends(_scheme)]) -> Actor:
-    """Raises NotAuthenticated: no bearer, or one of nobody."""
+    """Returns the owner of the bearer token. Raises NotAuthenticated without a valid token."""
     text = get_bearer(request)
     if not text:
         raise NotAuthenticated
-    holders = services().keys if text.startswith(PREFIX) else services().tokens
-    actor = await holders.find_actor(text)
+    issuer = services().keys if text.startswith(PREFIX) else services().tokens
+    actor = await issuer.find_actor(text)
     if actor is None:
         raise NotAuthenticated
     act_as(actor)

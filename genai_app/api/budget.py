@@ -1,4 +1,4 @@
-"""Who asks, and how many requests they have left: on every answer that knows its caller."""
+"""Dependencies that authenticate a caller and put the caller's limit into the response headers."""
 
 import math
 from typing import Annotated
@@ -8,11 +8,12 @@ from fastapi import Depends, Request, Response
 from genai_app.access import Actor
 from genai_app.api.bearer import CurrentActor
 from genai_app.services import services
-from genai_app.services.limits import Budget
+from genai_app.services.limits.rate import Budget
 
 
 def limit_headers(budget: Budget | None) -> dict[str, str]:
-    """The headers of OpenAI's API; none where the limit could not be read."""
+    """Returns the limit's headers, named as in OpenAI's API. None for a limit that cannot be
+    read."""
     if budget is None:
         return {}
     return {
@@ -23,7 +24,7 @@ def limit_headers(budget: Budget | None) -> dict[str, str]:
 
 
 def _duration(seconds: float) -> str:
-    """`12s`, `6m0s`, `1h0m0s`; never less than there is to wait."""
+    """Returns seconds in OpenAI's notation: `12s`, `6m0s`, `1h0m0s`. Rounds up."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -32,7 +33,7 @@ def _duration(seconds: float) -> str:
 
 
 async def _asker(request: Request, actor: CurrentActor) -> Actor:
-    request.state.actor = actor  # should it fail, errors.py looks what is left
+    request.state.actor = actor  # if the route fails, errors.py adds the limit's headers
     return actor
 
 
@@ -41,7 +42,7 @@ async def _reader(response: Response, actor: Annotated[Actor, Depends(_asker)]) 
     return actor
 
 
-# of a route that takes a unit of the limit: its turn says what is left
+# for routes that count against the limit: the turn's headers contain it
 Asker = Annotated[Actor, Depends(_asker)]
-# of any other
+# for all other routes
 Reader = Annotated[Actor, Depends(_reader)]

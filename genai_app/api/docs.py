@@ -1,16 +1,34 @@
-"""/docs: the API's page, drawn by Swagger UI from files of our own. Nothing comes from elsewhere,
-and no script stands in the page: the content security policy lets none run."""
+"""`/openapi.json`, and `/docs`: the API's page, drawn by Swagger UI from files of this server.
+
+The content security policy allows neither files of other servers nor scripts inside the page.
+"""
 
 import gzip
 from functools import cache
 from importlib.resources import files
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-router = APIRouter(include_in_schema=False)
+from genai_app.api.holder import current_holder
+from genai_app.errors import NotFound
+from genai_app.services import services
 
-CACHED = "public, max-age=86400"
+
+async def _admit(request: Request) -> None:
+    """Admits everybody, users with a login, or nobody, by GENAI_API_DOCS. Raises NotFound,
+    NotAuthenticated."""
+    access = services().settings.api_docs_access
+    if access == "off":
+        raise NotFound
+    if access == "login":
+        await current_holder(request)
+
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(_admit)])
+
+CACHED = "private, max-age=86400"
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -27,7 +45,7 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-# validatorUrl: Swagger UI would send our address to a server of its makers
+# validatorUrl: by default Swagger UI sends this server's address to a server of its makers
 START = """SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -36,11 +54,16 @@ START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-# the package is fastapi-offline, of which only these files are used
+# of the package fastapi-offline only these files are used
 VENDORED = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
+
+
+@router.get("/openapi.json")
+async def schema(request: Request) -> Response:
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/docs")
@@ -55,7 +78,7 @@ async def start() -> Response:
 
 @router.get("/docs/{name}")
 async def vendored(name: str, request: Request) -> Response:
-    """Swagger UI's own files, packed for whom can unpack them."""
+    """Returns a file of Swagger UI, compressed if the client accepts gzip."""
     if name not in VENDORED:
         raise HTTPException(404)
     headers = {"cache-control": CACHED, "vary": "accept-encoding"}

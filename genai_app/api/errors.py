@@ -1,9 +1,10 @@
-"""The one shape of every error: `{"error": {"code", "message", "type", "param", "request_id"}}`.
+"""Renders every error as `{"error": {"code", "message", "type", "param", "request_id"}}`.
 
-`type` is one of OpenAI's, so that its clients tell the kinds apart.
+`type` has OpenAI's values, which its clients understand. A wrong value has the status 400 below
+/v1, as in OpenAI's API, and 422 elsewhere. `message` is in the caller's language.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -15,10 +16,12 @@ from starlette.exceptions import HTTPException
 
 from genai_app.access import Actor
 from genai_app.api.budget import limit_headers
-from genai_app.errors import AppError
+from genai_app.api.complaints import complaint
+from genai_app.api.language import locale_of
+from genai_app.errors import AppError, ContextTooLong, InvalidInput, ModelRefused
 from genai_app.i18n import translate
 from genai_app.services import services
-from genai_app.services.limits import Budget
+from genai_app.services.limits.rate import Budget
 
 log = structlog.get_logger()
 
@@ -29,6 +32,7 @@ BY_STATUS = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    421: "misdirected",
     422: "invalid_input",
     429: "rate_limited",
 }
@@ -38,7 +42,8 @@ TYPES = {
     429: "rate_limit_error",
 }
 DEFAULT_RETRY_AFTER_S = 5
-MAX_PARAM_CHARS = 200
+# for errors that a repeated request does not cure; OpenAI's clients obey it
+NO_RETRY = {"x-should-retry": "false"}
 
 
 def error_type(status: int) -> str:
@@ -50,7 +55,7 @@ def error_type(status: int) -> str:
 def error_body(
     request_id: str | None, status: int, code: str, message: str, param: str | None = None
 ) -> dict[str, Any]:
-    """The shape, for an answer of its own or for the middle of a stream."""
+    """Returns the body of an error, for a response or for an event of a stream."""
     return {
         "error": {
             "code": code,
@@ -63,12 +68,12 @@ def error_body(
 
 
 def body_of(request: Request, error: AppError) -> dict[str, Any]:
-    """What a client is told of an expected failure."""
-    text = error.user_text(services().settings.locale)
+    """Returns the body of an expected error, in the caller's language."""
+    text = error.api_text(locale_of(request))
     param = error.params.get("param")
     return error_body(
         request.scope.get("request_id"),
-        error.status,
+        _status(request, error),
         error.code,
         text,
         param if isinstance(param, str) else None,
@@ -78,11 +83,20 @@ def body_of(request: Request, error: AppError) -> dict[str, Any]:
 def render(
     request: Request, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    return JSONResponse(body, status, {"cache-control": "no-store"} | dict(headers or {}))
+    always = {"cache-control": "no-store", "content-language": locale_of(request)}
+    return JSONResponse(body, status, always | dict(headers or {}))
+
+
+def _wrong_value(request: Request) -> int:
+    return 400 if request.url.path.startswith("/v1/") else InvalidInput.status
+
+
+def _status(request: Request, error: AppError) -> int:
+    return _wrong_value(request) if error.status == InvalidInput.status else error.status
 
 
 def install(app: FastAPI) -> None:
-    """Make every failure of `app` come out in the one shape."""
+    """Adds handlers to `app` that render every error, also those of bugs, in this shape."""
 
     @app.exception_handler(AppError)
     async def _expected(request: Request, error: AppError) -> JSONResponse:
@@ -92,49 +106,51 @@ def install(app: FastAPI) -> None:
             headers["retry-after"] = str(wait)
         if error.status == 401:
             headers["www-authenticate"] = "Bearer"
-        return render(request, error.status, body_of(request, error), headers)
+        if isinstance(error, InvalidInput | ModelRefused):
+            headers |= NO_RETRY
+        if isinstance(error, ContextTooLong | ModelRefused):
+            headers |= await _current_limit_headers(request)  # the unit was returned meanwhile
+        return render(request, _status(request, error), body_of(request, error), headers)
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        message, param = _complaint(error.errors())
-        body = error_body(request.scope.get("request_id"), 422, "invalid_input", message, param)
-        return render(request, 422, body, await _budget_headers(request))
+        wrong = complaint(error.errors(), error.body, locale_of(request))
+        status = _wrong_value(request)
+        body = error_body(
+            request.scope.get("request_id"), status, "invalid_input", wrong.message, wrong.param
+        )
+        return render(request, status, body, await _budget_headers(request) | NO_RETRY)
 
     @app.exception_handler(HTTPException)
     async def _plain(request: Request, error: HTTPException) -> JSONResponse:
         code = BY_STATUS.get(error.status_code, "http_error")
-        message = translate(services().settings.locale, f"error.{code}")
+        message = translate(locale_of(request), f"error.{code}")
         body = error_body(request.scope.get("request_id"), error.status_code, code, message)
         return render(request, error.status_code, body, error.headers)
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         log.error("request.bug", path=request.url.path, exc_info=error)
-        message = translate(services().settings.locale, "error.internal")
+        message = translate(locale_of(request), "error.internal")
         body = error_body(request.scope.get("request_id"), 500, "internal", message)
         return render(request, 500, body)
 
 
-def _complaint(found: Sequence[Any]) -> tuple[str, str | None]:
-    """What is wrong with a body first of all, and where."""
-    first = found[0]
-    # a body of no JSON content type is taken for text
-    as_text = first["loc"] == ("body",) and isinstance(first.get("input"), str | bytes)
-    if first["type"] == "json_invalid" or as_text:
-        return translate(services().settings.locale, "error.malformed_json"), None
-    # a key may be any text of the caller's
-    where = ".".join(str(part) for part in first["loc"][1:])[:MAX_PARAM_CHARS]
-    where = where.encode("utf-8", "replace").decode()
-    return str(first["msg"]), where or None
-
-
 async def _budget_headers(request: Request, budget: object = None) -> dict[str, str]:
-    """What the caller has left, where one is known; of a turn all that its answer would say."""
-    told: object = getattr(request.state, "headers", None)
-    if isinstance(told, dict):
-        return dict(cast("dict[str, str]", told))
+    """Returns the limit's headers of an authenticated caller; after a turn began, all headers of
+    the turn's response."""
+    of_turn: object = getattr(request.state, "headers", None)
+    if isinstance(of_turn, dict):
+        return dict(cast("dict[str, str]", of_turn))
+    if isinstance(budget, Budget):
+        return limit_headers(budget)
+    return await _current_limit_headers(request)
+
+
+async def _current_limit_headers(request: Request) -> dict[str, str]:
+    """Returns the headers of the caller's present limit. Empty without an authenticated caller."""
     actor: object = getattr(request.state, "actor", None)
-    if budget is None and isinstance(actor, Actor):
+    if isinstance(actor, Actor):
         with suppress(AppError):
-            budget = await services().limits.look(actor)
-    return limit_headers(budget if isinstance(budget, Budget) else None)
+            return limit_headers(await services().limits.look(actor))
+    return {}

@@ -1,27 +1,24 @@
-"""`/exports`: files that are made of a user's own dialogs, and, for reviewers, of everybody's."""
+"""`/exports`: exports of a user's own dialogs and, for reviewers, of everybody's dialogs."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import FileResponse
 
 from genai_app.access import Actor
-from genai_app.api.bearer import current_actor, get_bearer
-from genai_app.api.bodies import Id, Sent, Text, failures
+from genai_app.api.bodies import Id, RequestBody, Text, failures
 from genai_app.api.budget import Reader, limit_headers
+from genai_app.api.holder import Holder
 from genai_app.api.roles import Reviewer
-from genai_app.errors import NotAuthenticated
 from genai_app.i18n import translate
-from genai_app.models import Export as ExportRow
+from genai_app.models import Export
 from genai_app.services import services
-from genai_app.services.acting import act_as
-from genai_app.services.export_choice import MAX_FILTER_CHARS, Kind
-from genai_app.services.exports import ExportFile
+from genai_app.services.exports.choice import MAX_FILTER_CHARS, Kind
+from genai_app.services.exports.exports import ExportFile
 from genai_app.web.attachments import disposition, file_name
-from genai_app.web.cookies import session_token
-from genai_app.web.origins import is_foreign
+from genai_app.zones import local_time
 
 router = APIRouter(tags=["exports"])
 
@@ -37,16 +34,17 @@ Filter = Annotated[Text, Field(max_length=MAX_FILTER_CHARS)]
 Day = Annotated[Text, Field(max_length=10, examples=["2026-11-25"])]
 
 
-class NewExport(Sent):
-    """One of my dialogs as `md`, `pdf` or `json`, or all of them as `json`."""
+class NewExport(RequestBody):
+    """An export of one of my dialogs (`md`, `pdf` or `json`), or of all of them (`json`)."""
 
     kind: Literal["dialog", "mine"]
     format: Literal["md", "pdf", "json"]
-    dialog_id: Annotated[Id | None, Field(description="Of kind `dialog`")] = None
+    dialog_id: Annotated[Id | None, Field(description="Only with kind `dialog`")] = None
 
 
-class NewReviewExport(Sent):
-    """Everybody's dialogs, or the questions with verified answers. Days are both included."""
+class NewReviewExport(RequestBody):
+    """An export of everybody's dialogs, or of the verified answers. `since` and `until` are days,
+    both included."""
 
     kind: Literal["dialogs", "verified"]
     format: Literal["csv", "xlsx", "pdf", "jsonl"]
@@ -59,24 +57,27 @@ class NewReviewExport(Sent):
     state: Filter = ""
 
 
-class Export(BaseModel):
-    """An export. `state`: queued, running, done, failed (`error_code` says why) or cancelled."""
+class ExportItem(BaseModel):
+    """An export. `state`: queued, running, done, failed (`error_code` has the cause) or
+    cancelled."""
 
     id: UUID
     kind: str
     format: str
     state: Annotated[str, Field(examples=["done"])]
-    done: Annotated[int, Field(description="Rows that are written")]
-    total: Annotated[int, Field(description="Rows in all, as far as is known")]
-    size: Annotated[int, Field(description="Bytes of the file")]
+    done: Annotated[int, Field(description="Rows written so far")]
+    total: Annotated[int, Field(description="Rows to write, as estimated so far")]
+    size: Annotated[int, Field(description="Size of the file in bytes")]
     error_code: str | None
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
-    expires_at: Annotated[AwareDatetime | None, Field(description="Then the file is removed")]
-    file: Annotated[str | None, Field(description="Where the file is, once it is there")]
+    expires_at: Annotated[AwareDatetime | None, Field(description="When the file will be removed")]
+    file: Annotated[
+        str | None, Field(description="Path of the download, as soon as `state` is `done`")
+    ]
 
     @classmethod
-    def of(cls, row: ExportRow) -> "Export":
+    def of(cls, row: Export) -> "ExportItem":
         return cls(
             id=row.id,
             kind=row.kind,
@@ -93,34 +94,18 @@ class Export(BaseModel):
         )
 
 
-class Exports(BaseModel):
-    """All that are not expired, newest first."""
+class ExportItems(BaseModel):
+    """The caller's exports that are not expired, newest first."""
 
-    items: list[Export]
-
-
-async def _holder(request: Request) -> Actor:
-    """The bearer, else the browser's session: a link of the page is followed without a bearer.
-
-    Raises NotAuthenticated, also where another site sent the browser here.
-    """
-    if get_bearer(request) is not None:
-        actor = await current_actor(request, None)
-    else:
-        token = None if is_foreign(request) else session_token(request.headers.get("cookie"))
-        found = await services().sessions.find_actor(token)
-        if found is None:
-            raise NotAuthenticated
-        act_as(actor := found)
-    request.state.actor = actor
-    return actor
+    items: list[ExportItem]
 
 
 @router.post(
     "/exports", status_code=202, responses=failures(400, 404, 409, 413), summary="Export my dialogs"
 )
-async def start(body: NewExport, actor: Reader) -> Export:
-    """It is made in the background: ask for it until `state` is `done`, then get its `file`."""
+async def start(body: NewExport, actor: Reader) -> ExportItem:
+    """Starts an export in the background. Poll `GET /exports/{export_id}` until `state` is `done`,
+    then download `file`."""
     return await _started(actor, body.model_dump())
 
 
@@ -131,19 +116,19 @@ async def start(body: NewExport, actor: Reader) -> Export:
     summary="Export everybody's dialogs, or verified answers",
     tags=["review"],
 )
-async def start_for_review(body: NewReviewExport, actor: Reviewer) -> Export:
-    """For reviewers. Audited before anything is read."""
+async def start_for_review(body: NewReviewExport, actor: Reviewer) -> ExportItem:
+    """Starts an export in the background. The audit log records it before any dialog is read."""
     return await _started(actor, body.model_dump())
 
 
 @router.get("/exports", responses=failures(), summary="List my exports")
-async def list_exports(actor: Reader) -> Exports:
-    return Exports(items=[Export.of(each) for each in await services().exports.list(actor)])
+async def list_exports(actor: Reader) -> ExportItems:
+    return ExportItems(items=[ExportItem.of(each) for each in await services().exports.list(actor)])
 
 
 @router.get("/exports/{export_id}", responses=failures(404), summary="Get an export")
-async def get_export(export_id: str, actor: Reader) -> Export:
-    return Export.of(await services().exports.get(actor, export_id))
+async def get_export(export_id: str, actor: Reader) -> ExportItem:
+    return ExportItem.of(await services().exports.get(actor, export_id))
 
 
 @router.delete(
@@ -163,8 +148,9 @@ async def remove_export(export_id: str, actor: Reader) -> None:
     responses=failures(404),
     summary="Download an export",
 )
-async def download(export_id: str, actor: Annotated[Actor, Depends(_holder)]) -> FileResponse:
-    """For whom it was made alone, by a bearer or in the browser."""
+async def download(export_id: str, actor: Holder) -> FileResponse:
+    """Returns the file, only to the user who started the export. Takes a bearer token or the
+    browser's session."""
     file = await services().exports.open_file(actor, export_id)
     budget = await services().limits.look(actor)
     headers = {"content-disposition": disposition(_name(file)), **limit_headers(budget)}
@@ -172,10 +158,10 @@ async def download(export_id: str, actor: Annotated[Actor, Depends(_holder)]) ->
     return FileResponse(file.path, media_type=media_type, headers=headers)
 
 
-async def _started(actor: Actor, body: dict[str, Any]) -> Export:
+async def _started(actor: Actor, body: dict[str, Any]) -> ExportItem:
     kind, format_ = body.pop("kind"), body.pop("format")
     locale = services().settings.locale
-    return Export.of(await services().exports.start(actor, kind, format_, body, locale))
+    return ExportItem.of(await services().exports.start(actor, kind, format_, body, locale))
 
 
 def _name(file: ExportFile) -> str:
@@ -186,5 +172,5 @@ def _name(file: ExportFile) -> str:
         Kind.MINE: translate(locale, "export.kind_mine"),
         Kind.DIALOG: file.title or translate(locale, "nav.untitled"),
     }
-    day = "" if file.kind is Kind.DIALOG else f" {file.made_at.astimezone():%Y-%m-%d}"
+    day = "" if file.kind is Kind.DIALOG else f" {local_time(file.made_at):%Y-%m-%d}"
     return file_name(titles[file.kind] + day, file.format)

@@ -1,31 +1,45 @@
-"""Is the process alive, and does each thing it needs answer."""
+"""Health of this process and of the servers that it needs, for orchestrators and load balancers."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from genai_app.services import services
-from genai_app.services.health import by_name, check_dependencies
+from genai_app.services.doctor.health import by_name, check_dependencies
 
 router = APIRouter(tags=["health"])
+
+NO_STORE = {"cache-control": "no-store"}
 
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process runs."""
+    """Returns `ok` while the process runs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def readyz() -> JSONResponse:
-    """Each dependency, `up` or `down`; `model` is up while one of its servers is. 503 while the
-    database is down: without it nothing works.
+    """Returns `up` or `down` for each dependency; `model` is up while at least one model server is.
+    The status is 503 only while the database is down or the process stops (`stopping`).
 
-    A model server that is down does not take the process out of service: history still opens, and
-    every replica asks the same model. Nor does Redis: what it holds may be lost at any moment; nor
-    the directory: who is logged in goes on.
+    Without model servers, Redis or the directory the process stays in service: users still read
+    their history, and other replicas use the same servers. A process that stops answers for some
+    seconds more.
+
+    `clock`: the deviation of this host's clock from the database's clock. The product uses the
+    database's clock, so a deviation does no harm, but it should be corrected.
     """
-    found = await check_dependencies(services())
-    checks = {name: "up" if up else "down" for name, up in by_name(found).items()}
+    if services().stopping.begun:
+        return _not_ready("stopping", {})
+    dependencies = by_name(await check_dependencies(services()))
+    checks = {name: "up" if up else "down" for name, up in dependencies.items()}
     ready = checks["database"] == "up"
-    body = {"status": "ready" if ready else "unavailable", "checks": checks}
-    return JSONResponse(body, 200 if ready else 503, {"cache-control": "no-store"})
+    if not ready:
+        return _not_ready("unavailable", checks)
+    host = services().database_clock
+    clock = {"state": "off" if host.is_off else "ok", "offset_s": round(host.offset_s, 1)}
+    return JSONResponse({"status": "ready", "checks": checks, "clock": clock}, 200, NO_STORE)
+
+
+def _not_ready(status: str, checks: dict[str, str]) -> JSONResponse:
+    return JSONResponse({"status": status, "checks": checks}, 503, NO_STORE)

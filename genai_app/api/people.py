@@ -1,4 +1,4 @@
-"""`/admin/api/users`: accounts, for administrators."""
+"""`/admin/api/users`: lists and changes accounts, for administrators."""
 
 import uuid
 from typing import Annotated, Any
@@ -6,19 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from genai_app.api.account.keys import KeyItem
 from genai_app.api.bodies import failures
+from genai_app.api.dialogs.routes import Cursor
 from genai_app.api.roles import Administrator
 from genai_app.models import Role
 from genai_app.services import services
-from genai_app.services.people import MAX_PAGE, MAX_SEARCH, PAGE, PersonView
-from genai_app.services.users import MAX_FULL_NAME
+from genai_app.services.accounts.administration import MAX_PAGE, MAX_SEARCH, PAGE, PersonView
+from genai_app.services.accounts.users import MAX_FULL_NAME
 
 router = APIRouter(prefix="/admin/api/users", tags=["administration"])
 
 
 class PersonItem(BaseModel):
-    """An account. `group_role`: what groups of the directory give; `granted_role`: what was granted
-    here; `role`: what holds. `rate_limit`: one of its own, or null."""
+    """An account. `role`: the effective role; `group_role`: the role by groups of the directory;
+    `granted_role`: the role that an administrator granted. `rate_limit`: the account's own limit,
+    null for the limit of its role."""
 
     id: uuid.UUID
     username: str
@@ -34,14 +37,14 @@ class PersonItem(BaseModel):
 
 
 class PeopleItems(BaseModel):
-    """Accounts by name."""
+    """A page of accounts, sorted by name."""
 
     items: list[PersonItem]
     next_cursor: str | None
 
 
 class LoginItem(BaseModel):
-    """A login that is good now."""
+    """A login that is valid now."""
 
     id: uuid.UUID
     channel: str
@@ -51,31 +54,21 @@ class LoginItem(BaseModel):
     user_agent: str
 
 
-class KeyItem(BaseModel):
-    """An API key that was not revoked; of its text only the first characters."""
-
-    id: uuid.UUID
-    name: str
-    hint: str
-    created_at: AwareDatetime
-    expires_at: AwareDatetime | None
-    last_used_at: AwareDatetime | None
-
-
 class PersonBody(PersonItem):
-    """An account with all that is open in its name. `limit`: the one that holds; `questions` and
-    `tokens` are of the last 30 days."""
+    """An account with its valid logins and API keys. `limit`: the effective limit. `questions` and
+    `tokens`: the use of the last 30 days, null if reviewers see pseudonyms."""
 
     limit: str
-    questions: int
-    tokens: int
+    questions: int | None
+    tokens: int | None
     last_asked_at: AwareDatetime | None
     sessions: list[LoginItem]
     keys: list[KeyItem]
 
 
 class PersonChange(BaseModel):
-    """What to change; what is not named stays. `rate_limit` "" gives the role's back."""
+    """The fields to change; missing ones stay as they are. An empty `rate_limit` restores the limit
+    of the role."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,16 +78,17 @@ class PersonChange(BaseModel):
     disabled: bool | None = None
 
 
-@router.get("", responses=failures(403), summary="List accounts")
+@router.get("", responses=failures(400, 403), summary="List accounts")
 async def list_people(
     actor: Administrator,
     q: Annotated[str, Query(max_length=MAX_SEARCH)] = "",
     role: Role | None = None,
     disabled: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> PeopleItems:
-    """`q`: a part of name, full name, department or mail address."""
+    """Returns accounts that fit all filters. `q`: a part of the name, full name, department or mail
+    address."""
     page = await services().people.list(
         actor, search=q, role=role, disabled=disabled, cursor=cursor, limit=limit
     )
@@ -104,13 +98,13 @@ async def list_people(
 
 @router.get("/{user_id}", responses=failures(403, 404), summary="Get an account")
 async def get_person(user_id: str, actor: Administrator) -> PersonBody:
-    return _told(await services().people.get(actor, user_id))
+    return _person(await services().people.get(actor, user_id))
 
 
 @router.patch("/{user_id}", responses=failures(400, 403, 404, 409, 413), summary="Change it")
 async def change_person(user_id: str, body: PersonChange, actor: Administrator) -> PersonBody:
-    """One's own role stays, and nobody shuts themselves out. To shut an account ends its logins,
-    keys and running answers at once."""
+    """Changes an account. You cannot change your own role or disable your own account. Disabling an
+    account immediately ends its logins, keys and running answers."""
     people = services().people
     if body.role is not None:
         await people.set_role(actor, user_id, body.role)
@@ -120,7 +114,19 @@ async def change_person(user_id: str, body: PersonChange, actor: Administrator) 
         await people.set_department(actor, user_id, body.department)
     if body.disabled is not None:
         await (people.disable if body.disabled else people.enable)(actor, user_id)
-    return _told(await people.get(actor, user_id))
+    return _person(await people.get(actor, user_id))
+
+
+@router.post(
+    "/{user_id}/unlock",
+    status_code=204,
+    responses=failures(403, 404),
+    summary="Lift the pause after wrong passwords",
+)
+async def unlock_person(user_id: str, actor: Administrator) -> None:
+    """Allows the next login attempt immediately, from any address. Does not unlock the account in
+    the directory."""
+    await services().people.unlock(actor, user_id)
 
 
 @router.delete(
@@ -154,13 +160,13 @@ def _columns(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in PersonItem.model_fields}
 
 
-def _told(view: PersonView) -> PersonBody:
+def _person(view: PersonView) -> PersonBody:
     return PersonBody(
         **_columns(view.user),
         limit=view.rate,
-        questions=view.usage.questions,
-        tokens=view.usage.tokens,
-        last_asked_at=view.usage.last_at,
+        questions=view.usage.questions if view.usage else None,
+        tokens=view.usage.tokens if view.usage else None,
+        last_asked_at=view.usage.last_at if view.usage else None,
         sessions=[LoginItem.model_validate(row.model_dump()) for row in view.sessions],
         keys=[KeyItem.model_validate(row.model_dump()) for row in view.keys],
     )

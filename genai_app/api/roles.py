@@ -1,4 +1,4 @@
-"""Doors that only some roles may use. Whoever else knocks is refused, and audited."""
+"""Dependencies that admit only some roles. A refused call is written to the audit log."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ async def _administrator(request: Request, actor: Reader) -> Actor:
 
 
 async def _with_role(role: Role, request: Request, actor: Actor) -> Actor:
-    # the template: a program that tries ids one after the other is one event a minute
+    # the route's template without ids: a program that tries many ids makes one event a minute
     await services().audit.let_in(actor, role, f"{request.method} {request.scope['route'].path}")
     return actor
 

@@ -1,24 +1,13 @@
-"""Every router of the API. They are asked in turn: those that programs call all the time come
-first."""
+"""The routers of the API, searched in this order: those with the most calls come first."""
 
-from genai_app.api import (
-    ask,
-    audit,
-    auth,
-    dialogs,
-    docs,
-    exports,
-    health,
-    keys,
-    me,
-    metrics,
-    openai,
-    people,
-    review,
-    stats,
-    tokens,
-    verified,
-)
+from genai_app.api import audit, docs, exports, health, metrics, people, stats
+from genai_app.api.account import keys, me, tokens
+from genai_app.api.account import login as auth
+from genai_app.api.ask import routes as ask
+from genai_app.api.dialogs import routes as dialogs
+from genai_app.api.openai import routes as openai
+from genai_app.api.review import routes as review
+from genai_app.api.review import verified
 
 ROUTERS = (
     openai.router,

@@ -1,4 +1,4 @@
-"""`/admin/api/stats`: the figures of the overview, for reviewers and their own dashboards."""
+"""`/admin/api/stats`: the figures of the overview page, for reviewers and their dashboards."""
 
 from typing import Annotated
 
@@ -8,13 +8,13 @@ from pydantic import AwareDatetime, BaseModel
 from genai_app.api.bodies import failures
 from genai_app.api.roles import Reviewer
 from genai_app.services import services
-from genai_app.services.overview import Period
+from genai_app.services.statistics.overview import Period
 
 router = APIRouter(prefix="/admin/api/stats", tags=["administration"])
 
 
 class StatsPoint(BaseModel):
-    """One hour or day. `by_source` leaves out what failed."""
+    """The figures of one hour or day. `by_source`: answers by source, without failed ones."""
 
     begin: AwareDatetime
     answers: int
@@ -24,22 +24,22 @@ class StatsPoint(BaseModel):
 
 
 class Percentiles(BaseModel):
-    """Milliseconds, within 5 %; null without an answer."""
+    """Percentiles in milliseconds, exact to 5 %; null without answers."""
 
     p50: float | None
     p95: float | None
 
 
-class Count(BaseModel):
-    """How many answers a department or model had."""
+class AnswerCount(BaseModel):
+    """The number of answers of a department or model."""
 
     name: str
     answers: int
 
 
 class Stats(BaseModel):
-    """What the assistant was used for since `begin`. `model_ms`: models at work; `saved_ms`: what
-    answers that were given again would have taken."""
+    """The use of the assistant since `begin`. `model_ms`: total time of all model runs; `saved_ms`:
+    the time that the cached answers would have taken."""
 
     begin: AwareDatetime
     answers: int
@@ -53,8 +53,8 @@ class Stats(BaseModel):
     limits_hit: int
     model_ms: int
     saved_ms: int
-    departments: list[Count]
-    models: list[Count]
+    departments: list[AnswerCount]
+    models: list[AnswerCount]
     points: list[StatsPoint]
 
 
@@ -65,23 +65,24 @@ async def stats(
     department: Annotated[str | None, Query(max_length=200)] = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Stats:
-    """By the hour for a day, by the day for more. With `model` nobody is counted in `users`."""
-    found = await services().overviews.get(actor, period, department=department, model=model)
+    """Returns points by the hour for the period `day`, by the day for longer ones. With `model`,
+    `users` is always 0."""
+    overview = await services().overviews.get(actor, period, department=department, model=model)
     return Stats(
-        begin=found.begin,
-        answers=found.answers,
-        failed=found.failed,
-        users=found.users,
-        prompt_tokens=found.prompt_tokens,
-        completion_tokens=found.completion_tokens,
-        by_source=dict(found.by_source),
-        first_token_ms=Percentiles(p50=found.first.p50, p95=found.first.p95),
-        total_ms=Percentiles(p50=found.total.p50, p95=found.total.p95),
-        limits_hit=found.limits_hit,
-        model_ms=found.model_ms,
-        saved_ms=found.saved_ms,
-        departments=[Count(name=name, answers=count) for name, count in found.departments],
-        models=[Count(name=name, answers=count) for name, count in found.models],
+        begin=overview.begin,
+        answers=overview.answers,
+        failed=overview.failed,
+        users=overview.users,
+        prompt_tokens=overview.prompt_tokens,
+        completion_tokens=overview.completion_tokens,
+        by_source=dict(overview.by_source),
+        first_token_ms=Percentiles(p50=overview.first.p50, p95=overview.first.p95),
+        total_ms=Percentiles(p50=overview.total.p50, p95=overview.total.p95),
+        limits_hit=overview.limits_hit,
+        model_ms=overview.model_ms,
+        saved_ms=overview.saved_ms,
+        departments=[AnswerCount(name=name, answers=count) for name, count in overview.departments],
+        models=[AnswerCount(name=name, answers=count) for name, count in overview.models],
         points=[
             StatsPoint(
                 begin=point.begin,
@@ -90,6 +91,6 @@ async def stats(
                 users=point.users,
                 by_source=dict(point.by_source),
             )
-            for point in found.points
+            for point in overview.points
         ],
     )

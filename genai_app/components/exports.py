@@ -2,12 +2,12 @@
 
 import reflex as rx
 
-from genai_app.components.admin_frame import filter_choice
+from genai_app.components.account.section import section, section_error
+from genai_app.components.admin.frame import filter_choice
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_link import native_link
-from genai_app.components.section import section, section_error
 from genai_app.components.text import decimal, error_text, of_locale, t
-from genai_app.state.chat import ChatState
+from genai_app.state.chat.dialog import ChatState
 from genai_app.state.exports import DialogExportState, ExportRow, ExportsState
 
 FORMAT_NAMES = (
@@ -333,5 +333,6 @@ def dialog_export() -> rx.Component:
                 class_name="menu",
             ),
             class_name="dialog-export",
+            custom_attrs={"data-menu": ""},
         ),
     )

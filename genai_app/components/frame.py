@@ -3,10 +3,17 @@ screens."""
 
 import reflex as rx
 
+from genai_app.components.browser_zone import browser_zone
+from genai_app.components.chat.sidebar import sidebar
+from genai_app.components.focus import focus_keeper
 from genai_app.components.icon_button import icon_button
-from genai_app.components.sidebar import sidebar
+from genai_app.components.life_sign import life_sign
+from genai_app.components.native_link import native_link
 from genai_app.components.text import t
+from genai_app.state.chat.conversation import COMPOSER_ID
 from genai_app.state.ui import UiState
+
+CONTENT_ID = "content"
 
 
 def frame(
@@ -20,11 +27,15 @@ def frame(
         composer: whether it has one, that a new dialog shall begin in.
     """
     return rx.el.div(
+        focus_keeper(),
+        _skip_link(composer=composer),
+        life_sign(),
+        browser_zone(),
         sidebar(composer=composer),
         rx.el.div(
             class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
         ),
-        rx.el.main(_bar(title), *content),
+        rx.el.main(_bar(title), *content, id=CONTENT_ID, tab_index=-1),
         class_name=look,
         lang=UiState.locale,
     )
@@ -37,6 +48,17 @@ def page_of_sections(
     column = rx.el.div(rx.el.h1(title), *sections, class_name="settings")
     scrolled = rx.el.div(column, class_name="page-scroll")
     return frame(title, scrolled, look=rx.cond(loaded, "app", "app loading"))
+
+
+def _skip_link(*, composer: bool) -> rx.Component:
+    """The first tab stop: past the sidebar."""
+    target = COMPOSER_ID if composer else CONTENT_ID
+    return native_link(
+        t("nav.skip_to_composer" if composer else "nav.skip_to_content"),
+        href=f"#{target}",
+        class_name="skip-link",
+        custom_attrs={"data-skip": target},
+    )
 
 
 def _bar(title: rx.Var[str]) -> rx.Component:

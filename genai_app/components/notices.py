@@ -1,23 +1,25 @@
 """What the user must know now: a lost connection, an error and what to do, a demo model."""
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
 
 from genai_app.components.icon_button import icon_button
+from genai_app.components.life_sign import is_offline
 from genai_app.components.text import error_text, t
-from genai_app.state.chat import ChatState
-from genai_app.state.limits import LimitState
+from genai_app.models import Author, Status
+from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.limits import LimitState
 from genai_app.state.session import SessionState
 
 
 def connection_notice() -> rx.Component:
     return rx.cond(
-        has_connection_errors,
+        is_offline,
         rx.el.p(
             rx.icon("wifi-off", size=16),
             rx.el.span(t("connection.lost")),
             class_name="note note-warning",
             role="status",
+            custom_attrs={"data-testid": "offline"},
         ),
     )
 
@@ -35,11 +37,33 @@ def error_notice() -> rx.Component:
                     limit=ChatState.most_answers,
                 )
             ),
-            icon_button("x", t("chat.dismiss"), size=14, on_click=ChatState.dismiss_error),
+            icon_button(
+                "x", t("chat.dismiss"), size=14, on_click=ChatState.dismiss_error, closes=True
+            ),
             class_name="note note-danger",
             role="alert",
             custom_attrs={"data-testid": "error"},
         ),
+    )
+
+
+def answer_status() -> rx.Component:
+    """Says to a screen reader that an answer is being written, and that it has ended: its text is
+    not read aloud piece by piece."""
+    last = ChatState.messages[-1]
+    return rx.el.p(
+        rx.cond(
+            ChatState.messages.length() > 0,
+            rx.match(
+                last.status,
+                (Status.RUNNING, t("chat.thinking")),
+                (Status.COMPLETE, rx.cond(last.author == Author.ASSISTANT, t("chat.answered"), "")),
+                "",
+            ),
+            "",
+        ),
+        role="status",
+        class_name="visually-hidden",
     )
 
 
@@ -87,7 +111,7 @@ def _wait() -> rx.Component:
 
 @rx.memo
 def limit_left() -> rx.Component:
-    """What is left of the limit, in words."""
+    """The rest of the limit, in words."""
     return rx.el.span(
         rx.cond(
             LimitState.remaining > 0,

@@ -12,11 +12,11 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 def t(key: str, **params: rx.Var | str) -> rx.Var[str]:
     """The sentence `key` in the language of the page, with Vars for its {placeholders}."""
-    found = _filled(DEFAULT_LOCALE, key, params)
+    text = _filled(DEFAULT_LOCALE, key, params)
     for locale in LOCALES:
         if locale != DEFAULT_LOCALE:
-            found = rx.cond(UiState.locale == locale, _filled(locale, key, params), found)
-    return found
+            text = rx.cond(UiState.locale == locale, _filled(locale, key, params), text)
+    return text
 
 
 def error_text(code: rx.Var[str] | str, **params: rx.Var | str) -> rx.Var[str]:
@@ -25,6 +25,29 @@ def error_text(code: rx.Var[str] | str, **params: rx.Var | str) -> rx.Var[str]:
     named = [key for key in keys if set(_PLACEHOLDER.findall(catalogue("en")[key])) <= set(params)]
     cases = [(key.removeprefix("error."), t(key, **params)) for key in named]
     return rx.match(code, *cases, t("error.internal"))
+
+
+def end_text(
+    code: rx.Var[str], reason: rx.Var[str], what: rx.Var[str], over_chars: rx.Var[int]
+) -> rx.Var[str]:
+    """The sentence for the error that an answer ended with, as exact as what is known of it."""
+    too_long = [
+        (what_, t(f"error.context_too_long_{what_}", over_chars=over_chars))
+        for what_ in ("question", "instructions", "messages")
+    ]
+    because = [
+        (
+            code_,
+            rx.cond(reason != "", t(f"error.{code_}_because", reason=reason), error_text(code_)),
+        )
+        for code_ in ("model_refused", "model_unknown")
+    ]
+    return rx.match(
+        code,
+        *because,
+        ("context_too_long", rx.match(what, *too_long, t("error.context_too_long"))),
+        error_text(code),
+    )
 
 
 def age_text(count: rx.Var[int], unit: rx.Var[str]) -> rx.Var[str]:
@@ -45,11 +68,11 @@ def decimal(number: rx.Var[str]) -> rx.Var[str]:
 
 def of_locale(texts: rx.Var[dict[str, str]]) -> rx.Var[str]:
     """The one of `texts` in the language of the page."""
-    found = texts[DEFAULT_LOCALE]
+    text = texts[DEFAULT_LOCALE]
     for locale in LOCALES:
         if locale != DEFAULT_LOCALE:
-            found = rx.cond(UiState.locale == locale, texts[locale], found)
-    return found
+            text = rx.cond(UiState.locale == locale, texts[locale], text)
+    return text
 
 
 def _filled(locale: str, key: str, params: dict[str, rx.Var | str]) -> rx.Var[str] | str:

@@ -5,7 +5,7 @@ SQLModel validates nothing on a table class: services clean and check before the
 
 from sqlmodel import SQLModel
 
-from genai_app.models.accounts import ApiKey, Session, User
+from genai_app.models.accounts import ApiKey, LoginFailures, Session, User
 from genai_app.models.audit import AuditEvent
 from genai_app.models.columns import UtcDateTime, new_id
 from genai_app.models.dialogs import MAX_PROMPT_CHARS, Dialog, Generation, Message
@@ -48,6 +48,7 @@ __all__ = [
     "Feedback",
     "Generation",
     "JobState",
+    "LoginFailures",
     "Message",
     "MessageSearch",
     "MessageVerdict",

@@ -20,10 +20,11 @@ from genai_app.models.kinds import Channel, Origin, Role
 
 
 class User(SQLModel, table=True):
-    """An account. `username` is stored folded (see services/users.py: fold_username).
+    """An account. `username` is stored folded (see services/accounts/users.py: fold_username).
 
     One of the directory has the higher of two roles: that of its groups, and one that was granted
-    here. `disabled_reason` begins with "directory" when it was the directory that shut it.
+    here. `disabled_reason` begins with "directory_" when the directory closed the account: such a
+    one opens again by itself. Any other reason is an administrator's deed.
     """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
@@ -49,9 +50,36 @@ class User(SQLModel, table=True):
     granted_role: str | None = text_column(default=None, nullable=True)
     disabled_reason: str | None = text_column(default=None, nullable=True)
     checked_at: datetime | None = moment_column(default=None, nullable=True)  # by the directory
+    # JSON: for each group of the settings whether the directory last said that the person is in it
+    directory_groups: str | None = text_column(default=None, nullable=True)
     held_at: datetime | None = moment_column(default=None, nullable=True)  # legal hold
-    # until then the limit is counted from the messages: Redis was gone (services/limits.py)
+    # until then the limit is counted from the messages: Redis was gone (services/limits/rate.py)
     counted_until: datetime | None = moment_column(default=None, nullable=True)
+
+
+class LoginFailures(SQLModel, table=True):
+    """Wrong passwords of one account, or of one name that no account has.
+
+    `account` is a digest (services/accounts/login_failures.py). `login`: the account's own name, ""
+    for a name that no account has: people type passwords there. `known` counts those from addresses
+    where the user logged in before, `strangers` all others, `chain` all since the last right
+    password.
+    """
+
+    __tablename__ = "login_failures"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (sa.Index("ix_login_failures_login", "login"),)
+
+    account: bytes = Field(sa_column=sa.Column(sa.LargeBinary(32), primary_key=True))
+    login: str = text_column(default="")
+    known: int = 0
+    known_at: datetime | None = moment_column(default=None, nullable=True)
+    strangers: int = 0
+    strangers_at: datetime | None = moment_column(default=None, nullable=True)
+    chain: int = 0
+    chain_at: datetime | None = moment_column(default=None, nullable=True)
+    next_at: datetime | None = moment_column(default=None, nullable=True)  # for strangers
+    unlocked_until: datetime | None = moment_column(default=None, nullable=True)
+    unlocks: int = 0  # how often an administrator lifted the pause
 
 
 class Session(SQLModel, table=True):

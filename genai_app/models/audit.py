@@ -20,7 +20,7 @@ from genai_app.models.columns import (
 class AuditEvent(SQLModel, table=True):
     """Who did what to whom, and whether it was allowed. Never what was written or asked.
 
-    `seq` and `hash` are given a moment later, one row after the other (services/audit_chain.py).
+    `seq` and `hash` are given a moment later, one row after the other (services/audit/chain.py).
     From then on the database itself refuses to change or delete the row.
     """
 

@@ -2,30 +2,39 @@
 
 import os
 import threading
-import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field
 
+from genai_app import clock
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _last_id = 0
 _id_lock = threading.Lock()
 
 
-def new_id() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a count that never goes back here."""
+def new_id(after: uuid.UUID | None = None) -> uuid.UUID:
+    """Returns a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a count that never goes back
+    in this process, whatever the clock does. Greater than `after`, which another may have made."""
     global _last_id
     with _id_lock:
         # 12 bits of fraction (RFC 9562 method 3): 244 ns steps, then the next free number
-        nanos = time.time_ns()
-        millis, rest = divmod(nanos, 1_000_000)
-        stamp = (millis << 12) | (rest * 4096 // 1_000_000)
-        _last_id = stamp = max(stamp, _last_id + 1)
+        micros = (clock.now() - _EPOCH) // _MICROSECOND
+        millis, rest = divmod(micros, 1000)
+        stamp = (millis << 12) | (rest * 4096 // 1000)
+        least = _stamp(after) + 1 if after is not None and after.version == 7 else 0
+        _last_id = stamp = max(stamp, least, _last_id + 1)
     high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
     low = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return uuid.UUID(int=high << 64 | low)
+
+
+def _stamp(key: uuid.UUID) -> int:
+    """The 60 bits that order a UUIDv7: time and count."""
+    return (key.int >> 80) << 12 | (key.int >> 64) & 0xFFF
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

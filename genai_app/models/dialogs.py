@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from genai_app.clock import now
 from genai_app.models.columns import (
+    UtcDateTime,
     digest_column,
     id_column,
     key_column,
@@ -21,10 +22,26 @@ MAX_PROMPT_CHARS = 100_000
 
 
 class Dialog(SQLModel, table=True):
-    """One conversation of one user. `leaf_id` is the last message of the branch on the screen."""
+    """One conversation of one user. `leaf_id` is the last message of the branch on the screen;
+    `changed_at` is set by every update, so that open pages notice it."""
 
     __tablename__ = "dialogs"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (sa.Index("ix_dialogs_user_updated", "user_id", "updated_at", "id"),)
+    __table_args__ = (
+        sa.Index("ix_dialogs_user_updated", "user_id", "updated_at", "id"),
+        sa.Index("ix_dialogs_user_changed", "user_id", "changed_at"),
+        sa.Index(
+            "ix_dialogs_user_own",
+            *("user_id", "updated_at", "id"),
+            postgresql_where=sa.text("key_id IS NULL"),
+            sqlite_where=sa.text("key_id IS NULL"),
+        ),
+        sa.Index(
+            "ix_dialogs_key",
+            *("key_id", "updated_at", "id"),
+            postgresql_where=sa.text("key_id IS NOT NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL"),
+        ),
+    )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     user_id: uuid.UUID = key_column("users.id")
@@ -34,6 +51,10 @@ class Dialog(SQLModel, table=True):
     updated_at: datetime = moment_column(default_factory=now)
     deleted_at: datetime | None = moment_column(default=None, nullable=True)
     held_at: datetime | None = moment_column(default=None, nullable=True)  # legal hold
+    changed_at: datetime | None = Field(
+        default=None, sa_column=sa.Column(UtcDateTime, nullable=True, onupdate=now)
+    )
+    key_id: uuid.UUID | None = id_column(default=None, nullable=True)  # API key that began it
 
 
 class Message(SQLModel, table=True):
@@ -50,6 +71,7 @@ class Message(SQLModel, table=True):
         sa.Index("ix_messages_dialog_id", "dialog_id", "id"),
         sa.Index("ix_messages_parent_id", "parent_id"),
         sa.Index("ix_messages_user_created", "user_id", "created_at"),
+        sa.Index("ix_messages_user_id", "user_id", "id"),
         sa.Index("ix_messages_created", "created_at", postgresql_using="brin"),
         sa.Index(
             "ix_messages_context",
@@ -72,6 +94,8 @@ class Message(SQLModel, table=True):
     text: str = text_column(default="")
     status: str = text_column(default=Status.COMPLETE)
     error_code: str | None = text_column(default=None, nullable=True)
+    # JSON: what the sentence for `error_code` names, as a model server's reason
+    error_details: str | None = text_column(default=None, nullable=True)
     source: str | None = text_column(default=None, nullable=True)
     model: str | None = text_column(default=None, nullable=True)
     prompt_tokens: int | None = None

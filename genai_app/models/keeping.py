@@ -65,7 +65,7 @@ class UsageHour(SQLModel, table=True):
 
 class UsageLatency(SQLModel, table=True):
     """How many answers of the model in one hour took how long: `bucket` is a place on the scale of
-    services/usage.py, `kind` "first" (token) or "total"."""
+    services/statistics/usage.py, `kind` "first" (token) or "total"."""
 
     __tablename__ = "usage_latency"  # pyright: ignore[reportAssignmentType]
 

@@ -35,6 +35,7 @@ class Status(StrEnum):
     STOPPED = "stopped"  # the user stopped it
     INTERRUPTED = "interrupted"  # the process or the model server went away
     FAILED = "failed"  # the model server reported an error
+    FILTERED = "filtered"  # the model server's content filter ended it
 
 
 class Source(StrEnum):
@@ -111,6 +112,7 @@ class Action(StrEnum):
     USER_ADD = "user_add"
     USER_DISABLE = "user_disable"
     USER_ENABLE = "user_enable"
+    USER_UNLOCK = "user_unlock"  # the pause after wrong passwords was lifted
     USER_RENAME = "user_rename"
     USER_PASSWORD = "user_password"  # noqa: S105 - a name
     ROLE_CHANGE = "role_change"
@@ -118,6 +120,7 @@ class Action(StrEnum):
     LIMIT_HIT = "limit_hit"
     RECHECK = "recheck"
     DIRECTORY_LOST = "directory_lost"
+    DIRECTORY_ALARM = "directory_alarm"  # a group or people cannot be found or read
     ACCESS = "access"  # a door that only some roles may use
     ADMIN_VIEW = "admin_view"  # a page of the administrators
     DIALOG_LIST = "dialog_list"  # a list or search over everybody's dialogs

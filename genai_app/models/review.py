@@ -148,7 +148,7 @@ class VerifiedAnswer(SQLModel, table=True):
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
-    question_hash: bytes = digest_column()  # services/verified.py: question_hash
+    question_hash: bytes = digest_column()  # services/reuse/verified.py: question_hash
     question: str = text_column()
     answer: str = text_column()
     owner_id: uuid.UUID = id_column()
@@ -165,7 +165,7 @@ class VerifiedAnswer(SQLModel, table=True):
 class BarredAnswer(SQLModel, table=True):
     """A text that a reviewer called wrong or unsafe: to its question it is not given again.
 
-    `digest`: services/cache.py: answer_digest. It outlives the message.
+    `digest`: services/reuse/cache.py: answer_digest. It outlives the message.
     """
 
     __tablename__ = "barred_answers"  # pyright: ignore[reportAssignmentType]

@@ -2,14 +2,27 @@
 
 import reflex as rx
 
-from genai_app.components.composer import composer
+from genai_app.components.chat.composer import composer, waiting_question
+from genai_app.components.chat.drafts import draft_keeper
+from genai_app.components.chat.feedback import feedback_error
+from genai_app.components.chat.message import message
+from genai_app.components.chat.scroll import (
+    OLDER_ID,
+    SCROLL_ID,
+    jump_to_latest,
+    scroll_keeper,
+)
 from genai_app.components.exports import dialog_export
-from genai_app.components.feedback import feedback_error
 from genai_app.components.frame import frame
-from genai_app.components.message import message
-from genai_app.components.notices import connection_notice, demo_notice, dock_line, error_notice
+from genai_app.components.notices import (
+    answer_status,
+    connection_notice,
+    demo_notice,
+    dock_line,
+    error_notice,
+)
 from genai_app.components.text import t
-from genai_app.state.chat import ChatState
+from genai_app.state.chat.dialog import ChatState
 
 
 def _greeting() -> rx.Component:
@@ -27,9 +40,10 @@ def _dialog() -> rx.Component:
             ChatState.has_older,
             rx.el.button(
                 t("chat.older"),
+                id=OLDER_ID,
                 type="button",
                 class_name="text-button older",
-                on_click=ChatState.load_older,
+                on_click=ChatState.load_older(ChatState.messages[0].id),
             ),
         ),
         rx.foreach(ChatState.messages, lambda row: rx.fragment(message(row), key=row.id)),
@@ -51,15 +65,21 @@ def chat() -> rx.Component:
                 _dialog(),
                 rx.cond(ChatState.loaded, _greeting(), rx.el.div(class_name="dialog")),
             ),
+            scroll_keeper(),
+            id=SCROLL_ID,
             class_name="scroll",
         ),
         rx.el.div(
+            jump_to_latest(),
             connection_notice(),
             error_notice(),
             feedback_error(),
             demo_notice(),
+            waiting_question(),
             composer(),
+            draft_keeper(),
             dock_line(),
+            answer_status(),
             class_name="dock",
         ),
         look=rx.cond(

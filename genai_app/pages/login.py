@@ -2,9 +2,10 @@
 
 import reflex as rx
 
+from genai_app.components.browser_zone import browser_zone
+from genai_app.components.chat.sidebar import preferences
 from genai_app.components.native_form import native_form
-from genai_app.components.sidebar import preferences
-from genai_app.components.text import error_text, t
+from genai_app.components.text import error_text, of_locale, t
 from genai_app.state.session import LoginState
 from genai_app.state.ui import UiState
 
@@ -24,6 +25,7 @@ def _field(name: str, label: rx.Var[str], **props) -> rx.Component:
 
 def login() -> rx.Component:
     return rx.el.main(
+        browser_zone(has_times=False),
         rx.el.div(
             rx.el.span(rx.icon("sparkles", size=22), class_name="login-mark"),
             rx.el.h1(t("login.title")),
@@ -32,7 +34,13 @@ def login() -> rx.Component:
                 LoginState.error_code != "",
                 rx.el.p(
                     rx.icon("circle-alert", size=16),
-                    rx.el.span(error_text(LoginState.error_code, contact=LoginState.contact)),
+                    rx.el.span(
+                        error_text(
+                            LoginState.error_code,
+                            contact=LoginState.contact,
+                            wait=of_locale(LoginState.wait),
+                        )
+                    ),
                     class_name="note note-danger",
                     role="alert",
                 ),

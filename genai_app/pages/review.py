@@ -2,14 +2,15 @@
 
 import reflex as rx
 
-from genai_app.components.admin_frame import admin_page
-from genai_app.components.review_dialog import opened_dialog
-from genai_app.components.review_filters import review_filters
-from genai_app.components.review_keys import keyboard
-from genai_app.components.review_list import review_list
+from genai_app.components.admin.frame import admin_page
+from genai_app.components.review.dialog import opened_dialog
+from genai_app.components.review.filters import review_filters
+from genai_app.components.review.keys import keyboard
+from genai_app.components.review.list import review_list
 from genai_app.components.text import t
-from genai_app.state.review_dialog import ReviewDialogState
-from genai_app.state.review_list import ReviewListState
+from genai_app.site_map import REVIEW
+from genai_app.state.review.dialog import ReviewDialogState
+from genai_app.state.review.list import ReviewListState
 
 
 def review() -> rx.Component:
@@ -25,7 +26,7 @@ def review() -> rx.Component:
         custom_attrs={"data-testid": "review-off"},
     )
     return admin_page(
-        "/admin/dialogs",
+        REVIEW,
         rx.cond(
             ReviewListState.mode == "off",
             is_off,

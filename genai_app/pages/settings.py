@@ -4,17 +4,18 @@ and who read the dialogs."""
 import reflex as rx
 from reflex.style import resolved_color_mode
 
-from genai_app.components.api_keys import api_keys
+from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.logins import logins
+from genai_app.components.account.password_form import password_form
+from genai_app.components.account.readers import readers
+from genai_app.components.account.section import choice, fact, section, switch
 from genai_app.components.exports import my_exports
 from genai_app.components.frame import page_of_sections
-from genai_app.components.logins import logins
 from genai_app.components.notices import connection_notice, error_notice, limit_left
-from genai_app.components.readers import readers
-from genai_app.components.section import choice, fact, section, switch
 from genai_app.components.text import t
-from genai_app.state.limits import LimitState
+from genai_app.state.account.settings import SettingsState
+from genai_app.state.chat.limits import LimitState
 from genai_app.state.session import SessionState
-from genai_app.state.settings import SettingsState
 from genai_app.state.ui import UiState
 
 
@@ -90,6 +91,7 @@ def settings_page() -> rx.Component:
         _account(),
         _look(),
         _usage(),
+        password_form(),
         api_keys(),
         logins(),
         readers(),

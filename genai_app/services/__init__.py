@@ -8,37 +8,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genai_app.adapters.llm import LlmClient
-    from genai_app.adapters.redis import Entries
-    from genai_app.db import Database
-    from genai_app.services.audit import Audit
-    from genai_app.services.audit_chain import AuditChain
-    from genai_app.services.audit_log import AuditLog
-    from genai_app.services.auth import Auth
-    from genai_app.services.cache import AnswerCache
-    from genai_app.services.chat import Chat
-    from genai_app.services.exports import Exports
-    from genai_app.services.feedback import Feedbacks
-    from genai_app.services.generation import Generations
-    from genai_app.services.given import Given
-    from genai_app.services.history import History
-    from genai_app.services.keys import Keys
-    from genai_app.services.limits import Limits
-    from genai_app.services.login_limits import LoginLimits
-    from genai_app.services.overview import Overviews
-    from genai_app.services.people import People
-    from genai_app.services.readers import Readers
-    from genai_app.services.rechecks import Rechecks
-    from genai_app.services.retention import Retention
-    from genai_app.services.review import Reviews
-    from genai_app.services.search import Search
-    from genai_app.services.sessions import Sessions
-    from genai_app.services.slots import ModelSlots
-    from genai_app.services.tokens import Tokens
-    from genai_app.services.users import Users
-    from genai_app.services.verdicts import Verdicts
-    from genai_app.services.verified import Verified
-    from genai_app.settings import Settings
+    from genai_app.adapters.llm.client import LlmClient
+    from genai_app.adapters.redis.client import Entries
+    from genai_app.db.database import Database
+    from genai_app.services.accounts.administration import People
+    from genai_app.services.accounts.api_keys import Keys
+    from genai_app.services.accounts.login import Auth
+    from genai_app.services.accounts.login_limits import LoginLimits
+    from genai_app.services.accounts.rechecks import Rechecks
+    from genai_app.services.accounts.sessions import Sessions
+    from genai_app.services.accounts.tokens import Tokens
+    from genai_app.services.accounts.users import Users
+    from genai_app.services.audit.chain import AuditChain
+    from genai_app.services.audit.events import Audit
+    from genai_app.services.audit.log import AuditLog
+    from genai_app.services.chat.chat import Chat
+    from genai_app.services.chat.ready_answers import Given
+    from genai_app.services.database_clock import DatabaseClock
+    from genai_app.services.dialogs.changes import DialogChanges
+    from genai_app.services.dialogs.feedback import Feedbacks
+    from genai_app.services.dialogs.history import History
+    from genai_app.services.dialogs.key_folders import KeyFolders
+    from genai_app.services.dialogs.search import Search
+    from genai_app.services.exports.exports import Exports
+    from genai_app.services.generation.generations import Generations
+    from genai_app.services.generation.slots import ModelSlots
+    from genai_app.services.limits.rate import Limits
+    from genai_app.services.retention.retention import Retention
+    from genai_app.services.reuse.barred import Verdicts
+    from genai_app.services.reuse.cache import AnswerCache
+    from genai_app.services.reuse.verified import Verified
+    from genai_app.services.review.readers import Readers
+    from genai_app.services.review.reviews import Reviews
+    from genai_app.services.statistics.overview import Overviews
+    from genai_app.services.stopping import Stopping
+    from genai_app.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Services:
 
     settings: "Settings"
     db: "Database"
+    database_clock: "DatabaseClock"
     llm: "LlmClient"
     users: "Users"
     auth: "Auth"
@@ -63,6 +68,8 @@ class Services:
     generations: "Generations"
     chat: "Chat"
     history: "History"
+    dialog_changes: "DialogChanges"
+    key_folders: "KeyFolders"
     people: "People"
     overviews: "Overviews"
     search: "Search"
@@ -74,6 +81,7 @@ class Services:
     readers: "Readers"
     exports: "Exports"
     retention: "Retention"
+    stopping: "Stopping"
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
     cache_redis: "Entries | None" = None  # None unless GENAI_CACHE_REDIS_URL sets it apart

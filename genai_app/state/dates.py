@@ -1,8 +1,9 @@
-"""Moments as a page says them: one text for each language, in the server's time zone."""
+"""Moments as a page says them: one text for each language, in the zone of the browser."""
 
 from datetime import datetime, timedelta
 
 from genai_app.i18n import LOCALES, catalogue
+from genai_app.zones import is_whole_day, local_time
 
 
 def day_text(moment: datetime | None) -> dict[str, str]:
@@ -11,17 +12,24 @@ def day_text(moment: datetime | None) -> dict[str, str]:
 
 
 def moment_text(moment: datetime | None) -> dict[str, str]:
-    """`25 ноября 2026, 12:30` by `ru`; empty texts for None."""
+    """`25 ноября 2026, 12:30` by `ru`; of a whole day its date alone; empty texts for None."""
     if moment is None:
         return day_text(None)
-    clock_time = moment.astimezone().strftime("%H:%M")
+    if is_whole_day(moment):
+        return day_text(moment)
+    clock_time = clock_text(moment)
     return {locale: f"{day}, {clock_time}" for locale, day in day_text(moment).items()}
+
+
+def clock_text(moment: datetime) -> str:
+    """Returns `12:30`."""
+    return local_time(moment).strftime("%H:%M")
 
 
 def _day(moment: datetime | None, locale: str) -> str:
     if moment is None:
         return ""
-    local = moment.astimezone()
+    local = moment if is_whole_day(moment) else local_time(moment)
     month = catalogue(locale)["date.months"].split()[local.month - 1]
     return f"{local.day} {month} {local.year}"
 

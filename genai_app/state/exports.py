@@ -8,11 +8,12 @@ from typing import Any
 import reflex as rx
 
 from genai_app.errors import AppError, StorageUnavailable
-from genai_app.models import Export, JobState
+from genai_app.models import Export, JobState, Role
+from genai_app.rights import allowed
 from genai_app.services import services
-from genai_app.services.acting import acting
-from genai_app.services.export_choice import FORMATS, Choice, Kind
-from genai_app.state.chat import ChatState
+from genai_app.services.accounts.current_actor import acting
+from genai_app.services.exports.choice import FORMATS, Choice, Kind
+from genai_app.state.chat.dialog import ChatState
 from genai_app.state.dates import moment_text
 from genai_app.state.page import open_page
 from genai_app.state.presence import Page
@@ -26,7 +27,7 @@ FIELDS = ("user", "department", "since", "until", "model", "source", "state")
 
 @dataclass
 class ExportRow:
-    """One export. Texts by language; `size_unit`: `b`, `kb` or `mb`."""
+    """An export. Texts by language; `size_unit`: `b`, `kb` or `mb`."""
 
     id: str
     kind: str
@@ -56,6 +57,7 @@ class ExportsState(rx.State):
     review_off: bool = False
 
     @rx.event
+    @allowed(Role.REVIEWER)
     async def open(self):
         """Build the page from cookie and database. Runs at every load and reconnect."""
         mode = services().settings.review_mode
@@ -67,35 +69,39 @@ class ExportsState(rx.State):
 
     async def _load(self) -> None:
         try:
-            found = await services().exports.list(acting())
+            rows = await services().exports.list(acting())
         except AppError as error:
             self.error_code = error.code
             return
         self.error_code = ""
-        self.exports = [export_row(each) for each in found]
+        self.exports = [export_row(each) for each in rows]
         self.loaded = True
 
     @rx.event
+    @allowed(Role.REVIEWER)
     def choose_kind(self, kind: str):
         if kind in ("dialogs", "verified"):
             self.kind, self.format = kind, FORMATS[Kind(kind)][0]
 
     @rx.event
+    @allowed(Role.REVIEWER)
     def choose_format(self, format: str):
         if format in FORMATS[Kind(self.kind)]:
             self.format = format
 
     @rx.event
+    @allowed(Role.REVIEWER)
     async def start(self, form: dict[str, str]):
         """Order what was chosen, for reviewers."""
-        given = form if isinstance(form, dict) else {}
-        filters = {name: str(given.get(name) or "")[:MAX_CHARS] for name in FIELDS}
+        fields = form if isinstance(form, dict) else {}
+        filters = {name: str(fields.get(name) or "")[:MAX_CHARS] for name in FIELDS}
         chosen: dict[str, object] = {name: value for name, value in filters.items() if value}
         if self.kind == "verified":
             chosen = {}
         return await self._start(self.kind, self.format, chosen)
 
     @rx.event
+    @allowed(Role.USER)
     async def start_mine(self):
         """Order all of one's own dialogs."""
         return await self._start("mine", "json", {})
@@ -111,11 +117,13 @@ class ExportsState(rx.State):
         return ExportsState.follow
 
     @rx.event
+    @allowed(Role.USER)
     async def cancel(self, export_id: str):
-        """One that has become ready meanwhile stays."""
+        """Cancels an export. A file that has become ready meanwhile stays."""
         await self._end(services().exports.cancel(acting(), export_id))
 
     @rx.event
+    @allowed(Role.USER)
     async def remove(self, export_id: str):
         await self._end(services().exports.remove(acting(), export_id))
 
@@ -128,16 +136,17 @@ class ExportsState(rx.State):
         await self._load()
 
     @rx.event(background=True, supersedes=True)
+    @allowed(Role.USER)
     async def follow(self):
         """Show how far they are until all have ended, as long as the page is there."""
         actor, page = acting(), Page()
         while page.is_there:
             try:
-                found = await services().exports.list(actor)
+                exports = await services().exports.list(actor)
             except StorageUnavailable:
                 await asyncio.sleep(LOOK_S)
                 continue
-            rows = [export_row(each) for each in found]
+            rows = [export_row(each) for each in exports]
             async with self:
                 if rows != self.exports:
                     self.exports = rows
@@ -153,6 +162,7 @@ class DialogExportState(rx.State):
     error_code: str = ""
 
     @rx.event(background=True, supersedes=True)
+    @allowed(Role.USER)
     async def start(self, format: str):
         """Order the dialog and hand the file to the browser when it is there."""
         actor, page = acting(), Page()

@@ -1,23 +1,57 @@
 """What every page of somebody who is logged in shows beside its own."""
 
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
+
 import reflex as rx
 
-from genai_app.services.acting import acting
-from genai_app.state.chat import ChatState
-from genai_app.state.dialogs import DialogsState
-from genai_app.state.limits import LimitState
-from genai_app.state.search import SearchState
+from genai_app.services.accounts.current_actor import acting
+from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.dialogs import DialogsState
+from genai_app.state.chat.limits import LimitState
+from genai_app.state.chat.search import SearchState
 from genai_app.state.session import SessionState
+from genai_app.state.tab import TabState
 from genai_app.state.ui import UiState
+
+MAX_PART = 64
+
+
+async def stays(state: rx.State) -> bool:
+    """Returns whether the page was on the screen already, at another of its addresses."""
+    return (await state.get_state(UiState))._page == _name_of(state)
+
+
+def address(path: str, values: Mapping[str, str]) -> str:
+    """`path` with a query of those `values` that are not empty."""
+    query = urlencode({name: value for name, value in values.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def query_of(state: rx.State, names: Iterable[str], longest: int) -> dict[str, str]:
+    """Returns the value of each of `names` in the page's address; "" for a missing one."""
+    query = state.router.url.query_parameters
+    return {name: str(query.get(name, ""))[:longest] for name in names}
+
+
+def part_of(state: rx.State, page: str) -> str:
+    """Returns the part of the address below `page`: an id, or nothing."""
+    return state.router.url.path.removeprefix(page).strip("/")[:MAX_PART]
+
+
+def _name_of(state: rx.State) -> tuple[str, str]:
+    return type(state).get_full_name(), state.router.session.session_id
 
 
 async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     """Build the frame of a page from cookie and database, for the handler that opens it. Returns
     what that handler has to return: the events that follow, with `more` of the page's own."""
-    (await state.get_state(UiState))._settle()
+    ui = await state.get_state(UiState)
+    ui._settle()
+    ui._page = _name_of(state)
     (await state.get_state(SessionState))._show(acting())
     (await state.get_state(ChatState))._leave()
     emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
     watch = await (await state.get_state(LimitState))._refresh()
-    return [event for event in (emptied, watch, *more) if event is not None]
+    return [event for event in (emptied, watch, TabState.watch, *more) if event is not None]

@@ -9,8 +9,10 @@ class Page:
     is served by its own events."""
 
     def __init__(self) -> None:
-        namespace = RegistrationContext.get().app.event_namespace
+        self._app = RegistrationContext.get().app
+        namespace = self._app.event_namespace
         assert namespace is not None  # there is no event without it
+        self._namespace = namespace.namespace
         self._token = EventContext.get().token
         # not token_to_sid, which is a copy
         self._sockets = namespace._token_manager.token_to_socket
@@ -18,4 +20,18 @@ class Page:
 
     @property
     def is_there(self) -> bool:
-        return self._socket is not None and self._sockets.get(self._token) is self._socket
+        socket = self._socket
+        return (
+            socket is not None
+            and self._sockets.get(self._token) is socket
+            and self._is_open(socket.sid)
+        )
+
+    def _is_open(self, sid: str) -> bool:
+        """Returns whether the connection is open. Reflex learns of its end a moment later, and
+        until then each delta would be a line in the log."""
+        sio = self._app.sio
+        if sio is None:
+            return False
+        connection = sio.manager.eio_sid_from_sid(sid, self._namespace)
+        return connection in sio.eio.sockets

@@ -1,2 +1,2 @@
-"""What stands between the socket or the browser and the rest: origins, token binding, the policy of
-handlers, headers, the built front end, the end of sessions."""
+"""The edge of the product: checks of origins and hosts, binding of sockets to sessions, rights of
+handlers, response headers, the built front end."""

@@ -1,18 +1,19 @@
-"""Names of files that are downloaded: made of what people wrote, safe in a header and on a disk."""
+"""Names of downloaded files, made from users' texts: safe in a header and in a file system."""
 
 import re
 from urllib.parse import quote
 
 from genai_app.text import is_invisible
 
-MAX_NAME_BYTES = 180  # file systems hold 255, and browsers add a number
-# separators of paths, and what Windows refuses
+MAX_NAME_BYTES = 180  # file systems allow 255, and browsers append a number
+# separators of paths, and other characters that Windows refuses
 UNSAFE = re.compile(r'[\\/:*?"<>|]+')
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 def file_name(title: str, ending: str) -> str:
-    """`title` as the name of a file: no path, no controls, no direction marks, never hidden."""
+    """Returns `title` as the name of a file, without path separators, control characters, direction
+    marks or a leading dot."""
     visible = "".join(" " if is_invisible(each) else each for each in title)
     name = " ".join(UNSAFE.sub(" ", visible).split()).strip(". ")
     name = name.encode()[: MAX_NAME_BYTES - len(ending)].decode("utf-8", "ignore").strip(". ")
@@ -22,7 +23,7 @@ def file_name(title: str, ending: str) -> str:
 
 
 def disposition(name: str) -> str:
-    """The Content-Disposition of a download (RFC 6266): the name in UTF-8, and in ASCII for clients
-    that know no better."""
+    """Returns the Content-Disposition of a download (RFC 6266): the name in UTF-8, and in ASCII for
+    old clients."""
     plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,8 +1,8 @@
-"""The door of the event socket: who knocks from where, and which State the client may address.
+"""Admits connections of the event socket, and binds each to the States of its own session.
 
-Reflex addresses a client's State by a token that the client chooses. Here the State's real token is
-a keyed hash of that token and of the session behind the cookie, so somebody else's token, guessed
-or stolen, addresses nothing. Foreign origins, and none, are refused before that.
+Reflex finds a client's State by a token that the client chooses. Here the State's real token is a
+keyed hash of that token and of the session in the cookie, so a guessed or stolen token of another
+client finds nothing. Connections from foreign origins, or without an origin, are refused.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ from genai_app.errors import StorageUnavailable
 from genai_app.services import services
 from genai_app.web.cookies import cookie_header, session_token
 from genai_app.web.frames import CONNECT, admit
+from genai_app.web.hosts import names_own_host
+from genai_app.web.sockets import open_addresses, open_sockets
 
 log = structlog.get_logger()
 
@@ -25,12 +27,9 @@ EVENT_PATH = "/_event"
 POLICY_VIOLATION = 1008
 TRY_AGAIN = 1013
 
-# The login of each open socket, by the name that Socket.IO gave the socket.
-open_sockets: dict[str, uuid.UUID] = {}
-
 
 class EventDoor:
-    """Lets the event socket through to Reflex, and everything else to `pages`."""
+    """Passes the event socket to Reflex, and all HTTP requests to `pages`."""
 
     def __init__(self, events: ASGIApp, pages: ASGIApp) -> None:
         self._events = events
@@ -48,7 +47,7 @@ class EventDoor:
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"origin"), None)
-        if origin not in services().settings.origins:
+        if origin not in services().settings.origins or not names_own_host(scope):
             log.warning(
                 "socket.refused",
                 reason="the origin is not GENAI_PUBLIC_URL",
@@ -72,10 +71,11 @@ class EventDoor:
             await self._events(scope, socket.receive, socket.send)
         finally:
             open_sockets.pop(socket.name, None)
+            open_addresses.pop(socket.name, None)
 
 
 class _Socket:
-    """One connection: drops what no page says, and learns the name it goes by."""
+    """A connection of the event socket. Drops invalid frames, and registers the socket's name."""
 
     def __init__(self, receive: Receive, send: Send, session_id: uuid.UUID | None) -> None:
         self._receive = receive
@@ -93,7 +93,7 @@ class _Socket:
             frame = admit(text) if isinstance(text, str) else None
             if frame is not None:
                 return {"type": "websocket.receive", "text": frame}
-            if not self._warned:  # once: what somebody sends by the thousand is not for the log
+            if not self._warned:  # only once: a client may send thousands of them
                 self._warned = True
                 log.warning("socket.frame_dropped", size=len(text or ""))
 
@@ -107,7 +107,7 @@ class _Socket:
 
 
 def bind(client_token: str, session: str) -> str:
-    """The token under which the State of this client in this session is kept."""
+    """Returns the token of this client's State in this session."""
     text = f"{session}\n{client_token[:200]}".encode()
     digest = hmac.new(services().settings.secret, b"state token\n" + text, hashlib.sha256).digest()
     return str(uuid.UUID(bytes=digest[:16]))

@@ -1,4 +1,4 @@
-"""No request body is taken that no route of ours could want."""
+"""Refuses request bodies that are larger than any route needs."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -1,34 +1,34 @@
-"""The address of whoever is at the other end, also behind our own reverse proxies."""
+"""The client's address, also behind trusted reverse proxies."""
 
 import ipaddress
 import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from genai_app.services.audit import client_address
+from genai_app.services.audit.events import client_address
 
 FORWARDED = b"x-forwarded-for"
 _PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 def address_of(scope: Scope, hops: int) -> str:
-    """What the outermost of `hops` trusted proxies saw; without one, the peer of the connection.
+    """Returns the client's address as the outermost of `hops` trusted proxies saw it. Without
+    proxies, or with fewer entries than proxies, returns the peer of the connection.
 
-    A client writes what it likes into X-Forwarded-For; each proxy adds the peer it saw at the right
-    end. So the n-th from the right is the word of the n-th proxy, and what stands left of it is not
-    believed. A request that did not come through all of them is known by its peer.
+    A client may send any X-Forwarded-For, and each proxy appends its own peer. So the n-th entry
+    from the right was written by the n-th proxy, and the entries left of it cannot be trusted.
     """
     client = scope.get("client")
     peer = str(client[0]) if client else ""
     if hops < 1:
         return peer
-    told = b",".join(value for name, value in scope["headers"] if name == FORWARDED)
-    entries = told.decode("latin-1").split(",")
+    header = b",".join(value for name, value in scope["headers"] if name == FORWARDED)
+    entries = header.decode("latin-1").split(",")
     return _plain(entries[-hops]) or peer if len(entries) >= hops else peer
 
 
 class ClientAddress:
-    """Notes the client's address for the task that serves a request or a socket."""
+    """Stores the client's address in a context variable, for the task of a request or socket."""
 
     def __init__(self, app: ASGIApp, hops: int) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class ClientAddress:
 
 
 def _plain(entry: str) -> str:
-    """An address without port or brackets; "" for what is none."""
+    """Returns an address without port and brackets, or "" if it is not an IP address."""
     entry = entry.strip()
     with_port = _PORT.fullmatch(entry)
     text = (with_port["v6"] or with_port["v4"]) if with_port else entry

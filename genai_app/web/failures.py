@@ -1,7 +1,7 @@
-"""What nobody foresaw: the trace goes to the log, once, and a plain sentence to the page.
+"""Reports bugs of handlers and pages: the trace goes to the log, and a plain sentence to the page.
 
-The sentence is written straight to the socket. An event would run with the data of the one that
-failed, and fail like it, for ever.
+The sentence is written directly to the socket. An event would run with the data of the failed one,
+and would fail again and again.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _sending: set[asyncio.Task[None]] = set()
 
 
 def handler_failed(exception: Exception, shown: Mapping[str, Mapping[str, str]]) -> None:
-    """A handler raised. `shown`: the delta that tells the page so."""
+    """Logs the exception of a handler. `shown`: the delta that shows an error on the page."""
     log.error("handler.bug", exc_info=exception)
     task = asyncio.ensure_future(EventContext.get().emit_delta(shown))
     _sending.add(task)
@@ -26,7 +26,7 @@ def handler_failed(exception: Exception, shown: Mapping[str, Mapping[str, str]])
 
 
 def page_failed(exception: Exception) -> None:
-    """The browser reports a failure of its own. It may claim anything, a dialog's text among it:
-    what it says is for a log that somebody has set to DEBUG."""
+    """Logs an error that the browser reports. The report may contain any text, also of a dialog, so
+    it is logged only at the level DEBUG."""
     log.warning("page.error", size=len(str(exception)))
     log.debug("page.error_report", report=str(exception)[:MAX_REPORT_CHARS])

@@ -1,8 +1,8 @@
-"""What a browser may say on the event socket. Anything else never reaches Reflex, which would log a
-malformed event whole, prompt and all, with a trace for each.
+"""Checks the frames that a browser sends on the event socket. Invalid ones never reach Reflex,
+which would log each with its whole text, prompts included, and a trace.
 
-An event passes when its handler is in the policy's tables and its arguments have the declared
-names and types; who may call it is decided later (policy.py).
+An event is valid if its handler has declared rights and its arguments have the declared names and
+types. Whether this user may call it is decided later (policy.py).
 """
 
 import inspect
@@ -16,8 +16,9 @@ from typing import TypeGuard, Union, cast, get_args, get_origin, get_type_hints
 from reflex_base.constants.state import FIELD_MARKER
 from reflex_base.registry import RegistrationContext
 
+from genai_app.rights import NEEDED_ROLES
 from genai_app.text import clean_text
-from genai_app.web.policy import CLIENT_VARS, NEEDS, PUBLIC, short_name
+from genai_app.web.policy import CLIENT_VARS, is_public, short_name
 
 NAMESPACE = "/_event,"
 KEEP_ALIVE = ("2", "3")
@@ -30,7 +31,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def admit(frame: str) -> str | None:
-    """The frame to pass on, with lone surrogates made harmless; None for one to drop."""
+    """Returns the frame with lone surrogates replaced, or None for an invalid frame."""
     if frame in KEEP_ALIVE or frame == LEAVE:
         return frame
     head = next((head for head in (CONNECT, EVENT) if frame.startswith(head)), None)
@@ -66,7 +67,7 @@ def _is_event(event: object) -> bool:
     name = event.get("name") if _is_record(event) else None
     if not _is_record(event) or not isinstance(name, str):
         return False
-    if short_name(name) not in PUBLIC and short_name(name) not in NEEDS:
+    if not is_public(short_name(name)) and short_name(name) not in NEEDED_ROLES:
         return False
     return _is_router_data(event.get("router_data", {})) and _fits(name, event.get("payload", {}))
 
@@ -79,7 +80,7 @@ def _is_router_data(data: object) -> bool:
         isinstance(data.get("pathname", ""), str)
         and isinstance(data.get("asPath", ""), str)
         and _is_record(query)
-        and _are_strings(query.get("splat"))  # an address of no page, in its parts
+        and _are_strings(query.get("splat"))  # the parts of an address that is no page
         and all(isinstance(value, str) for key, value in query.items() if key != "splat")
     )
 
@@ -90,8 +91,8 @@ def _fits(name: str, payload: object) -> bool:
         return False
     return (
         all(
-            isinstance(payload[key], wanted) if key in payload else not required
-            for key, (wanted, required) in parameters.items()
+            isinstance(payload[key], classes) if key in payload else not required
+            for key, (classes, required) in parameters.items()
         )
         and _are_client_vars(payload.get("vars"))
         and _are_strings(payload.get("hashes"))
@@ -99,7 +100,7 @@ def _fits(name: str, payload: object) -> bool:
 
 
 def _are_client_vars(values: object) -> bool:
-    """What the browser keeps for us, in two events of Reflex's own."""
+    """Returns whether these are values of CLIENT_VARS, which two of Reflex's own events send."""
     return values is None or (
         _is_record(values)
         and all(
@@ -118,21 +119,23 @@ def _are_strings(values: object) -> bool:
 
 @cache
 def _parameters(name: str) -> dict[str, tuple[tuple[type, ...], bool]] | None:
-    """Of a registered handler: each argument's type, and whether it must be there."""
+    """Returns {argument: (classes, is required)} of a registered handler, None for an unknown
+    one."""
     registered = RegistrationContext.get().event_handlers.get(name)
     if registered is None:
         return None
     function = registered.handler.fn
     hints = get_type_hints(function)
-    found: dict[str, tuple[tuple[type, ...], bool]] = {}
+    parameters: dict[str, tuple[tuple[type, ...], bool]] = {}
     for key, parameter in list(inspect.signature(function).parameters.items())[1:]:  # not self
-        wanted = tuple(_classes(hints.get(key, object)))
-        found[key] = (wanted, parameter.default is inspect.Parameter.empty)
-    return found
+        classes = tuple(_classes(hints.get(key, object)))
+        parameters[key] = (classes, parameter.default is inspect.Parameter.empty)
+    return parameters
 
 
 def _classes(hint: object) -> Iterator[type]:
-    """The classes of which a value of this annotation is, as far as a class can say it."""
+    """Yields the classes that a value of this annotation may have; `object` for any other
+    annotation."""
     if isinstance(hint, UnionType) or get_origin(hint) is Union:
         for each in get_args(hint):
             yield from _classes(each)

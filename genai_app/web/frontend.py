@@ -1,10 +1,11 @@
-"""Serves the built front end: compressed once, cached for ever where the name holds a hash, and
-told at the moment of asking under which origin it was opened."""
+"""Serves the built front end: compressed once, and cached for ever if the file's name contains a
+hash. The origin under which the page was opened is put into the scripts at each request."""
 
 import gzip
 import re
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
 from starlette.datastructures import Headers
@@ -14,33 +15,36 @@ from starlette.types import Message, Receive, Scope, Send
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
+from genai_app.web.addresses import is_page, login_address, safe_target
 from genai_app.web.cookies import cookie_header, session_token
 
 ROOT = Path(__file__).parents[2]
-# rxconfig.py builds with this host; see there
+# rxconfig.py builds with this host, and explains why
 BUILT_ORIGIN = b"://origin.invalid"
-_OTHERS = (
-    *("/settings", "/settings/", "/admin", "/admin/"),
-    *("/admin/exports", "/admin/exports/"),
-)
+# pages with a file of their own; a folder with the same name may exist too
+_FILES = re.compile(r"/(login|settings|admin|admin/(audit|users|verified|dialogs|exports))/?")
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
-# below these there are no pages: whoever misses is a program
+# paths without any page: their clients are programs, which get a JSON error
 PROGRAMS = re.compile(
     r"/(v1|ask|dialogs|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
     r"|metrics|exports)(/|$)"
 )
+# the list of hosts in Reflex's script whose port it removes from an https address
+_PORTLESS = re.compile(rb"""\[(["'`])localhost\1(?:,\1[0:.]+\1)+\]""")
+_PORTLESS_HOSTS = (b"localhost", b"0.0.0.0")
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
 def built_directory() -> Path | None:
-    """Where the built front end is; None before the first build."""
+    """Returns the directory of the built front end, or None before the first build."""
     directory = ROOT / ".web" / "build" / "client"
     return directory if directory.is_dir() else None
 
 
 class Frontend(PrecompressedStaticFiles):
-    """The pages and assets below `directory`; any address that is no file is a page."""
+    """Serves the pages and assets in `directory`. Redirects to the login and, after it, to the
+    page."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(
@@ -54,23 +58,32 @@ class Frontend(PrecompressedStaticFiles):
             for path in directory.glob("assets/*.js")
             if BUILT_ORIGIN in path.read_bytes()
         }
+        self._portless = {
+            f"/{path.relative_to(directory)}": path.read_bytes()
+            for path in directory.glob("assets/*.js")
+            if _PORTLESS.search(path.read_bytes())
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if PROGRAMS.match(path):
             raise HTTPException(404)
-        if path in self._templates and scope["method"] in ("GET", "HEAD"):
-            await self._with_origin(scope)(scope, receive, send)
+        if path in (*self._templates, *self._portless) and scope["method"] in ("GET", "HEAD"):
+            response = self._with_origin(scope)
+            if response is not None:
+                await response(scope, receive, send)
+                return
+        query = scope["query_string"].decode("latin-1")
+        if is_page(path) and not await _has_session(scope, if_unsure=True):
+            login = login_address(f"{path}?{query}" if query else path)
+            await RedirectResponse(login, 303)(scope, receive, send)
             return
-        if is_page(path) and not await _is_known(scope, if_unsure=True):
-            target = "/login" if path == "/" else f"/login?next={path}"
-            await RedirectResponse(target, 303)(scope, receive, send)
+        if path == "/login" and await _has_session(scope, if_unsure=False):
+            target = dict(parse_qsl(query)).get("next", "/")
+            await RedirectResponse(safe_target(target), 303)(scope, receive, send)
             return
-        if path == "/login" and await _is_known(scope, if_unsure=False):
-            await RedirectResponse("/", 303)(scope, receive, send)
-            return
-        if path in ("/login", *_OTHERS):
-            # a folder of that name is there too: without this, a redirect to it
+        if _FILES.fullmatch(path) and self._has_file(path):
+            # otherwise the folder with the same name would cause a redirect
             scope = {**scope, "path": f"{path.rstrip('/')}.html"}
 
         if path.startswith("/assets/"):
@@ -82,20 +95,31 @@ class Frontend(PrecompressedStaticFiles):
             if message["type"] != "http.response.start":
                 pass
             elif message["status"] == 404 and _is_program(scope):
-                raise HTTPException(404)  # nothing is sent yet: the API's renderer answers
+                raise HTTPException(404)  # nothing is sent yet, so the API's renderer answers
             elif message["status"] in CACHEABLE:
                 message["headers"] = [*message["headers"], (b"cache-control", caching.encode())]
             await send(message)
 
         await super().__call__(scope, receive, with_cache)
 
-    def _with_origin(self, scope: Scope) -> Response:
+    def _has_file(self, path: str) -> bool:
+        return (Path(str(self.directory)) / f"{path.strip('/')}.html").is_file()
+
+    def _with_origin(self, scope: Scope) -> Response | None:
+        """Returns the file with the origin of the request in it, or None if the file is the same
+        for all origins."""
+        path = scope["path"]
         host = next((v for k, v in scope["headers"] if k == b"host"), b"")
         if not _HOST.fullmatch(host):
             return Response(status_code=400)
         secure = services().settings.url.startswith("https:")
-        body = _substituted(self._templates[scope["path"]], host, secure)
-        # the same for all users of this origin, so it may be kept; another origin has its own copy
+        if path in self._templates:
+            body = _substituted(self._templates[path], host, secure)
+        elif secure and host.partition(b":")[0].lower() in _PORTLESS_HOSTS:
+            body = _PORTLESS.sub(b"[]", self._portless[path])
+        else:
+            return None
+        # the same for all users of this origin, so it may be cached; each origin has its own copy
         headers = {"cache-control": IMMUTABLE, "vary": "host, accept-encoding"}
         if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
@@ -103,15 +127,9 @@ class Frontend(PrecompressedStaticFiles):
         return Response(body, media_type="text/javascript", headers=headers)
 
 
-def is_page(path: str) -> bool:
-    """Whether `path` is one of the product's pages that need a login."""
-    if path in ("/", *_OTHERS):
-        return True
-    return re.fullmatch(r"/c/[0-9a-fA-F-]{1,40}/?", path) is not None
-
-
 def _is_program(scope: Scope) -> bool:
-    """Whether no browser asks for a page: every one of them names HTML."""
+    """Returns whether the client is a program. A browser that asks for a page always accepts
+    HTML."""
     accept = Headers(scope=scope).get("accept")
     return accept is not None and "html" not in accept
 
@@ -130,8 +148,9 @@ def _packed(text: bytes) -> bytes:
     return gzip.compress(text, 6, mtime=0)
 
 
-async def _is_known(scope: Scope, *, if_unsure: bool) -> bool:
-    """Whether a live session asks. `if_unsure`: the answer while the database is away."""
+async def _has_session(scope: Scope, *, if_unsure: bool) -> bool:
+    """Returns whether the request has a valid session. `if_unsure`: the result while the database
+    is unavailable."""
     try:
         token = session_token(cookie_header(scope["headers"]))
         return await services().sessions.find_actor(token) is not None

@@ -1,5 +1,4 @@
-"""Headers of every answer (request id, content security policy, no sniffing, no framing) and its
-line in the log."""
+"""Adds the request id and the security headers to every response, and logs every request."""
 
 import base64
 import hashlib
@@ -13,28 +12,31 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genai_app import metrics
-from genai_app.web.frontend import is_page
+from genai_app.services import services
+from genai_app.web.addresses import is_page
 
 log = structlog.get_logger()
 
 REQUEST_ID = b"x-request-id"
+CLOSE = (b"connection", b"close")
 UNLOGGED = ("/assets/", "/healthz", "/readyz", "/metrics")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def inline_hashes(pages: Iterable[Path]) -> list[str]:
-    """CSP sources for the inline scripts that the build put into its pages."""
-    found = {
+    """Returns the CSP sources of the inline scripts in the built pages."""
+    digests = {
         base64.b64encode(hashlib.sha256(script).digest()).decode()
         for page in pages
         for script in _INLINE_SCRIPT.findall(page.read_bytes())
     }
-    return sorted(f"'sha256-{digest}'" for digest in found)
+    return sorted(f"'sha256-{digest}'" for digest in digests)
 
 
 def content_security_policy(script_hashes: Iterable[str]) -> str:
-    """Nothing from elsewhere, no eval, no inline script but the build's own."""
+    """Returns the policy: nothing from other servers, no eval, no inline scripts except the
+    build's."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -52,7 +54,7 @@ def content_security_policy(script_hashes: Iterable[str]) -> str:
 
 
 class SecurityHeaders:
-    """Adds what is missing; a route may set its own value."""
+    """Adds the headers that a route did not set itself. Also logs and measures each request."""
 
     def __init__(self, app: ASGIApp, *, csp: str, https: bool) -> None:
         self._app = app
@@ -81,22 +83,23 @@ class SecurityHeaders:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = [pair for pair in message["headers"] if pair[0] != REQUEST_ID]
-                names = {name for name, _ in given}
-                given.append((REQUEST_ID, request_id.encode()))
-                given += [pair for pair in self._headers if pair[0] not in names]
-                message = {**message, "headers": given}
+                headers = [pair for pair in message["headers"] if pair[0] != REQUEST_ID]
+                names = {name for name, _ in headers}
+                headers.append((REQUEST_ID, request_id.encode()))
+                headers += [pair for pair in self._headers if pair[0] not in names]
+                if services().stopping.begun:
+                    headers.append(CLOSE)
+                message = {**message, "headers": headers}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, with_headers)
             except Exception:
-                # Starlette answers with our 500, logs nothing, and raises again for the server:
-                # api/errors.py has logged it
+                # api/errors.py has answered 500 and logged the bug; Starlette raises it again
                 if not status:
                     raise
-            finally:  # also when the client went away
+            finally:  # also if the client disconnected
                 total_s = time.perf_counter() - begun
                 metrics.request_ended(
                     route=route_of(scope), method=scope["method"], status=status, total_s=total_s
@@ -105,16 +108,18 @@ class SecurityHeaders:
                 log.info(
                     "request",
                     method=scope["method"],
-                    path=scope["path"],  # never the query: it may hold what is not for a log
+                    path=scope["path"],  # never the query, which may contain secrets
                     status=status,
                     ms=round(total_s * 1000, 1),
                 )
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that answered; a word for what has none. Never the path: clients
-    make up as many as they like."""
-    # FastAPI's: the route as its router knows it, or, with the router's prefixes, as we do
+    """Returns the template of the route that answered, or `page`, `asset` or `other`.
+
+    It is a label of metrics, so never the path itself: clients can invent any number of paths.
+    """
+    # "effective_route_context" has the template with the prefixes of routers, "route" without
     route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
     template = getattr(route, "path", None)
     if template:

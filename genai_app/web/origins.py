@@ -1,4 +1,4 @@
-"""Whether a request that acts by its cookie was made by one of our own pages."""
+"""Protection against requests that other sites make with the browser's cookie (CSRF)."""
 
 from starlette.requests import Request
 
@@ -6,9 +6,9 @@ from genai_app.services import services
 
 
 def is_foreign(request: Request) -> bool:
-    """By Sec-Fetch-Site where the browser sends it, else by Origin.
+    """Returns whether another site caused the request, by Sec-Fetch-Site or else by Origin.
 
-    A client that sends neither is no browser, so no page can have driven it.
+    A client that sends neither header is not a browser, so no site can control it.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Channel, Source, Status
 from tests.conftest import OpenApi, StartApp
 from tests.fakes.api_client import LIMIT_HEADERS, a_uuid, checked_error, events_of
@@ -120,7 +120,7 @@ async def test_the_cache_and_how_to_go_round_it(
 async def test_too_long_for_the_model(
     stream: bool, open_api: OpenApi, model: ModelServer, app_db: Database
 ) -> None:
-    """E3. A sentence, not a trace; the question is kept, and can be asked shorter at once."""
+    """A sentence, not a trace; the question is kept, and can be asked shorter at once."""
     api, text = await open_api(), question()
     model.script_once(Refuse(400, "This model's maximum context length is 10 tokens."))
     answer = await api.post("/ask", json={"prompt": text, "stream": stream})
@@ -137,7 +137,7 @@ async def test_too_long_for_the_model(
     [
         ("status=503", 503, "model_unavailable"),
         ("status=429", 503, "model_busy"),
-        ("status=400", 502, "model_refused"),
+        ("status=400", 400, "model_refused"),
         ("error=2", 502, "model_failed"),
         ("cut=2", 502, "model_interrupted"),
     ],
@@ -145,18 +145,18 @@ async def test_too_long_for_the_model(
 async def test_what_the_model_did_wrong(
     directive: str, status: int, code: str, open_api: OpenApi, app_db: Database
 ) -> None:
-    """G13 to G17. A status of its own, and the part that came is kept."""
+    """A status of its own, and the part that came is kept."""
     api = await open_api()
     answer = await api.post("/ask", json={"prompt": question(directive)})
     error = checked_error(answer, status, code)
-    assert error["type"] == "server_error"
+    assert error["type"] == ("invalid_request_error" if status == 400 else "server_error")
     assert ("retry-after" in answer.headers) == (status == 503)
     row = await message_row(app_db, answer.headers["x-genai-message-id"])
     assert row.error_code == code
 
 
 async def test_an_error_after_the_first_words(open_api: OpenApi) -> None:
-    """G17. The stream was 200 already: the error is its last event."""
+    """The stream was 200 already: the error is its last event."""
     api = await open_api()
     answer = await api.post("/ask", json={"prompt": question("error=2"), "stream": True})
     assert answer.status_code == 200
@@ -166,14 +166,14 @@ async def test_an_error_after_the_first_words(open_api: OpenApi) -> None:
 
 
 async def test_an_early_error_of_a_stream_is_a_status(open_api: OpenApi) -> None:
-    """G13. Nothing was said yet, so a client need not look into the stream."""
+    """Nothing was said yet, so a client need not look into the stream."""
     api = await open_api()
     answer = await api.post("/ask", json={"prompt": question("status=503"), "stream": True})
     checked_error(answer, 503, "model_unavailable")
 
 
 async def test_stop_and_answer_again(open_api: OpenApi, app_db: Database) -> None:
-    """G22. The text so far is kept; a second stop changes nothing; the new answer stands beside."""
+    """The text so far is kept; a second stop changes nothing; the new answer stands beside."""
     api = await open_api()
     body = {"prompt": question("tokens=200,delay=0.05"), "stream": True}
     async with api.stream("POST", "/ask", json=body) as answer:
@@ -212,7 +212,7 @@ async def test_whoever_goes_away_finds_the_answer(
 
 
 async def test_the_limit(start_app: StartApp, open_api: OpenApi) -> None:
-    """E4, E6. Exactly N pass; every answer says what is left; looking takes nothing."""
+    """Exactly N pass; every answer says what is left; looking takes nothing."""
     app = start_app(rate_limit="2/minute")
     api = await open_api("alice", at=app)
     left: list[str] = []
@@ -231,7 +231,7 @@ async def test_the_limit(start_app: StartApp, open_api: OpenApi) -> None:
 
 
 async def test_a_body_too_large_is_refused_while_it_comes(open_api: OpenApi) -> None:
-    """E1. 10 MB without a length, and with one: 413 before anything reads it."""
+    """10 MB without a length, and with one: 413 before anything reads it."""
     api = await open_api()
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -278,7 +278,7 @@ async def test_what_is_wrong_is_named(
     [b"", b'{"prompt": ', b"\xff\xfe", b"[" * 50_000, b'{"prompt": NaN}', b"prompt=x"],
 )
 async def test_a_body_that_is_no_json(body: bytes, open_api: OpenApi) -> None:
-    """F2. The one shape."""
+    """The one shape."""
     api = await open_api()
     answer = await api.post("/ask", content=body, headers={"content-type": "application/json"})
     checked_error(answer, answer.status_code)
@@ -286,7 +286,7 @@ async def test_a_body_that_is_no_json(body: bytes, open_api: OpenApi) -> None:
 
 
 async def test_text_that_no_store_holds(open_api: OpenApi, app_db: Database) -> None:
-    """G43. NUL and a lone surrogate are seen as U+FFFD; nothing fails."""
+    """NUL and a lone surrogate are seen as U+FFFD; nothing fails."""
     api = await open_api()
     mark = uuid.uuid4().hex
     body = f'{{"prompt": "\\ud800 \\u0000 {mark} fake:tokens=1"}}'.encode()

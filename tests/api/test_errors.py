@@ -1,4 +1,4 @@
-"""One shape of every error: `{"error": {"code", "message", "type", "param", "request_id"}}`, F2."""
+"""One shape of every error: `{"error": {"code", "message", "type", "param", "request_id"}}`."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from fastapi import FastAPI, Query
 from genai_app import errors as tree
 from genai_app.api import errors
 from genai_app.errors import AppError, NotFound, RateLimited, TooLarge, Unavailable
-from genai_app.i18n import translate
 from genai_app.services import use
+from genai_app.services.stopping import Stopping
 from genai_app.web.headers import SecurityHeaders
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage, StartApp
@@ -55,7 +55,9 @@ def client() -> Iterator[httpx.AsyncClient]:
     async def limited() -> None:
         raise RateLimited(retry_after_s=7)
 
-    use(SimpleNamespace(settings=SimpleNamespace(locale="en")))  # type: ignore[arg-type]
+    use(
+        SimpleNamespace(settings=SimpleNamespace(locale="en"), stopping=Stopping())  # type: ignore[arg-type]
+    )
     transport = httpx.ASGITransport(
         SecurityHeaders(api, csp="", https=False), raise_app_exceptions=False
     )
@@ -81,18 +83,18 @@ def checked(answer: httpx.Response, code: str) -> dict[str, Any]:
 async def test_every_expected_error_has_its_status_and_sentence(
     kind: type[AppError], client: httpx.AsyncClient
 ) -> None:
-    """F2. What was expected says so in a sentence, and keeps its detail for the log."""
+    """What was expected says so in a sentence, and keeps its detail for the log."""
     answer = await client.get(f"/fail/{kind.__name__}")
     assert answer.status_code == kind.status
     error = checked(answer, kind.default_code)
-    assert error["message"] == translate("en", f"error.{kind.default_code}")
+    assert error["message"] == kind().api_text("en")
     assert "canary" not in answer.text
     if kind.status == Unavailable.status:
         assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_a_bug_is_a_plain_500(client: httpx.AsyncClient) -> None:
-    """F2. No trace, no text of the exception, no name of a file."""
+    """No trace, no text of the exception, no name of a file."""
     answer = await client.get("/fail/bug")
     assert answer.status_code == 500
     checked(answer, "internal")
@@ -101,14 +103,14 @@ async def test_a_bug_is_a_plain_500(client: httpx.AsyncClient) -> None:
 
 
 async def test_retry_after_is_said(client: httpx.AsyncClient) -> None:
-    """E7, G14. 429 carries the seconds."""
+    """429 carries the seconds."""
     answer = await client.get("/limited")
     checked(answer, "rate_limited")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
 
 
 async def test_a_wrong_argument_is_named(client: httpx.AsyncClient) -> None:
-    """F2. 422 says which one."""
+    """422 says which one."""
     for query in ("", "?n=x", "?n=9"):
         answer = await client.get(f"/typed{query}")
         assert answer.status_code == 422
@@ -116,7 +118,7 @@ async def test_a_wrong_argument_is_named(client: httpx.AsyncClient) -> None:
 
 
 async def test_frameworks_own_errors_have_the_shape(client: httpx.AsyncClient) -> None:
-    """F2. 404 and 405 of the router."""
+    """404 and 405 of the router."""
     checked(await client.get("/nowhere"), NotFound.default_code)
     checked(await client.post("/typed"), "method_not_allowed")
     assert TooLarge.status == 413
@@ -142,7 +144,7 @@ def test_types_are_those_of_openai(status: int, kind: str) -> None:
 async def test_every_path_refuses_other_methods_in_the_shape(
     path: str, allowed: frozenset[str], app: AppProcess
 ) -> None:
-    """F2. Each path of the API by each method it does not know."""
+    """Each path of the API by each method it does not know."""
     path = re.sub(r"{[\w:]+}", "x", path)
     for method in METHODS:
         if method in allowed or (method == "GET" and path in ("/login", "/logout")):
@@ -156,7 +158,7 @@ async def test_every_path_refuses_other_methods_in_the_shape(
 
 
 async def test_a_bug_in_the_running_product(start_app: StartApp, open_page: OpenPage) -> None:
-    """F2. A table is gone: 500 over HTTP and a sentence on the socket, no trace to anybody, one
+    """A table is gone: 500 over HTTP and a sentence on the socket, no trace to anybody, one
     error line with the trace and the request id."""
     app = start_app("postgresql")
     page = await open_page("alice", at=app)
@@ -186,3 +188,12 @@ async def test_a_bug_in_the_running_product(start_app: StartApp, open_page: Open
     about = [event for event in log.events() if event.get("request_id") == request_id]
     assert sum("exception" in event for event in about) == 1
     assert PASSWORDS["alice"] not in log.text()
+
+
+@pytest.mark.parametrize("target", ["/" + "x" * 70_000, "/\0", "/a b c"])
+async def test_what_is_no_http_is_refused_in_the_shape(app: AppProcess, target: str) -> None:
+    """The server's parser answers, before any of our own code."""
+    answer = await ask(app, "GET", target)
+    assert answer.status == 400
+    assert answer.header("content-type") == "application/json"
+    assert set(json.loads(answer.body)["error"]) == KEYS

@@ -1,4 +1,4 @@
-"""Exports over HTTP: C3, C11, C13, C14, and the browser's way to a file."""
+"""Exports over HTTP, and the browser's way to a file."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import AuditEvent
 from genai_app.web.attachments import disposition, file_name
 from genai_app.web.cookies import COOKIE
@@ -82,7 +82,7 @@ def named(header: str) -> str:
 
 
 async def test_of_its_owner_alone(open_api: OpenApi, app: AppProcess) -> None:
-    """C13: others, an administrator, nobody, a guess: as if it were not there."""
+    """Others, an administrator, nobody, a guess: as if it were not there."""
     api = await open_api()
     key = await made(api, {"kind": "mine", "format": "json"})
     for who in ("bob", "carol"):
@@ -113,7 +113,7 @@ async def test_the_browser_fetches_by_its_cookie(open_api: OpenApi, app: AppProc
 async def test_a_user_gets_nothing_of_others(
     open_api: OpenApi, app_db: Database, kind: str
 ) -> None:
-    """C3: refused and audited."""
+    """Refused and audited."""
     api = await open_api()
     name = (await api.get("/me")).json()["username"]
     answer = await api.post("/admin/api/exports", json={"kind": kind, "format": "csv"})
@@ -128,7 +128,7 @@ async def test_a_user_gets_nothing_of_others(
 
 
 async def test_everybodys_dialogs_for_a_reviewer(open_api: OpenApi, app_db: Database) -> None:
-    """C11: the order and the download, with whose dialogs it is about."""
+    """The order and the download, with whose dialogs it is about."""
     api, carol = await open_api(), await open_api("carol")
     name = (await api.get("/me")).json()["username"]
     await asked(api, "canary-export")
@@ -169,7 +169,7 @@ async def test_what_is_no_export(open_api: OpenApi, path: str, body: dict[str, o
 
 @pytest.mark.parametrize("title", [*load("paths"), *load("unicode"), "a\r\nSet-Cookie: x=1", '"'])
 def test_names_of_files_are_safe(title: str) -> None:
-    """C14: no path, no control, nothing that ends the header; the name comes back whole."""
+    """No path, no control, nothing that ends the header; the name comes back whole."""
     name = file_name(title, "md")
     assert name.endswith(".md")
     assert len(name.encode()) <= 255

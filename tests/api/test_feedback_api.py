@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Feedback, Review
 from tests.conftest import OpenApi
 from tests.fakes.api_client import checked_error

@@ -1,4 +1,4 @@
-"""What stands on every answer, whoever makes it: case D7."""
+"""What stands on every answer, whoever makes it."""
 
 import base64
 import hashlib
@@ -45,7 +45,7 @@ def directives(answer: Answer) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("method", "path"), ASKED)
 async def test_every_answer_carries_the_headers(app: AppProcess, method: str, path: str) -> None:
-    """D7. Pages, files, redirects, errors, refused methods."""
+    """Pages, files, redirects, errors, refused methods."""
     answer = await ask(app, method, path)
     assert answer.status
     assert answer.header("x-content-type-options") == "nosniff"
@@ -67,7 +67,7 @@ async def test_every_answer_carries_the_headers(app: AppProcess, method: str, pa
 
 
 async def test_the_policy_names_the_scripts_of_the_build(app: AppProcess) -> None:
-    """D7. Each inline script of each page is allowed by its hash, and no other."""
+    """Each inline script of each page is allowed by its hash, and no other."""
     directory = built_directory()
     assert directory is not None
     found: set[str] = set()
@@ -82,7 +82,7 @@ async def test_the_policy_names_the_scripts_of_the_build(app: AppProcess) -> Non
 
 
 async def test_pages_load_nothing_from_elsewhere(app: AppProcess) -> None:
-    """F9. No address of another host in the HTML that is served."""
+    """No address of another host in the HTML that is served."""
     answer = await ask(app, "GET", "/login")
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", answer.text)
     assert addresses
@@ -90,7 +90,7 @@ async def test_pages_load_nothing_from_elsewhere(app: AppProcess) -> None:
 
 
 async def test_foreign_origins_read_nothing(app: AppProcess) -> None:
-    """R5. No CORS, with or without credentials, preflight or not."""
+    """No CORS, with or without credentials, preflight or not."""
     for method in ("GET", "OPTIONS"):
         headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
         answer = await ask(app, method, "/readyz", headers)
@@ -98,7 +98,7 @@ async def test_foreign_origins_read_nothing(app: AppProcess) -> None:
 
 
 async def test_request_ids_are_our_own(app: AppProcess) -> None:
-    """D12. A client's own id is not taken over; each answer has another one."""
+    """A client's own id is not taken over; each answer has another one."""
     answers = [await ask(app, "GET", "/healthz", {"x-request-id": "evil"}) for _ in range(3)]
     ids = {answer.header("x-request-id") for answer in answers}
     assert len(ids) == 3
@@ -106,7 +106,7 @@ async def test_request_ids_are_our_own(app: AppProcess) -> None:
 
 
 async def test_nothing_personal_is_kept_by_caches(app: AppProcess) -> None:
-    """C19. Pages, redirects and cookies are no matter for a proxy or the back button."""
+    """Pages, redirects and cookies are no matter for a proxy or the back button."""
     form = urlencode({"username": "alice", "password": PASSWORDS["alice"]}).encode()
     login = await post_form(app, "/login", form)
     cookie = {"cookie": login.header("set-cookie").partition(";")[0]}

@@ -1,4 +1,4 @@
-"""The door of the web: cases A1, A4, A6, B12, C15, C17, C18."""
+"""The door of the web."""
 
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -24,7 +24,7 @@ def cookie_of(answer: Answer) -> str:
 
 @pytest.mark.parametrize("password", ["", " ", "\t", "\u00a0\u3000", "\x00"])
 async def test_blank_passwords_are_refused(app: AppProcess, password: str) -> None:
-    """A1. In the words of any other refusal, without a cookie."""
+    """In the words of any other refusal, without a cookie."""
     answer = await log_in(app, "alice", password)
     assert (answer.status, answer.header("location")) == (303, REFUSED)
     assert answer.header("set-cookie") == ""
@@ -46,7 +46,7 @@ async def test_blank_passwords_are_refused(app: AppProcess, password: str) -> No
     ],
 )
 async def test_odd_names_are_names_of_nobody(app: AppProcess, name: str) -> None:
-    """A4, A2. Taken literally: one refusal for all, no trace in the log."""
+    """Taken literally: one refusal for all, no trace in the log."""
     log = LogMark(app)
     answer = await log_in(app, name, PASSWORDS["alice"])
     assert answer.status in (303, 400, 413)
@@ -57,7 +57,7 @@ async def test_odd_names_are_names_of_nobody(app: AppProcess, name: str) -> None
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", " alice ", "Ａｌｉｃｅ"])
 async def test_one_account_under_all_spellings(app: AppProcess, name: str) -> None:
-    """A6. Case, outer spaces and wide letters are no other account."""
+    """Case, outer spaces and wide letters are no other account."""
     answer = await log_in(app, name, PASSWORDS["alice"])
     assert (answer.status, answer.header("location")) == (303, "/")
     assert cookie_of(answer)
@@ -77,7 +77,7 @@ async def test_one_account_under_all_spellings(app: AppProcess, name: str) -> No
     ],
 )
 async def test_broken_forms_are_refusals(app: AppProcess, form: bytes) -> None:
-    """A2. Whatever stands in the body: no 500, no cookie."""
+    """Whatever stands in the body: no 500, no cookie."""
     log = LogMark(app)
     answer = await post_form(app, "/login", form)
     assert (answer.status, answer.header("location")) == (303, REFUSED)
@@ -96,7 +96,7 @@ async def test_broken_forms_are_refusals(app: AppProcess, form: bytes) -> None:
     ],
 )
 async def test_other_bodies_are_refusals(app: AppProcess, kind: str, body: bytes) -> None:
-    """A2. Other content types than a form's."""
+    """Other content types than a form's."""
     log = LogMark(app)
     answer = await post_form(app, "/login", body, {"content-type": kind})
     assert answer.status in (303, 400, 415, 422)
@@ -105,13 +105,13 @@ async def test_other_bodies_are_refusals(app: AppProcess, kind: str, body: bytes
 
 
 async def test_a_huge_body_is_refused_before_it_is_read(app: AppProcess) -> None:
-    """E1. 8 MB announced for two short fields: 413 without waiting for them."""
+    """8 MB announced for two short fields: 413 without waiting for them."""
     answer = await post_form(app, "/login", b"", {"content-length": "8000000"})
     assert answer.status == 413
 
 
 async def test_the_cookie_is_for_http_alone(app: AppProcess) -> None:
-    """B12. HttpOnly, SameSite, the whole site, no Domain; Secure is for https."""
+    """HttpOnly, SameSite, the whole site, no Domain; Secure is for https."""
     answer = await log_in(app, "alice", PASSWORDS["alice"])
     name, *flags = answer.header("set-cookie").lower().split("; ")
     assert name.startswith("genai_session=")
@@ -122,7 +122,7 @@ async def test_the_cookie_is_for_http_alone(app: AppProcess) -> None:
 
 
 async def test_behind_https_the_cookie_is_secure(start_app: StartApp) -> None:
-    """B12, D7. With an https address: Secure, HSTS, and only its own origin."""
+    """With an https address: Secure, HSTS, and only its own origin."""
     app = start_app(public_url="https://chat.example.com")
     form = urlencode({"username": "alice", "password": PASSWORDS["alice"]}).encode()
     answer = await post_form(app, "/login", form, {"origin": "https://chat.example.com"})
@@ -133,7 +133,7 @@ async def test_behind_https_the_cookie_is_secure(start_app: StartApp) -> None:
 
 
 async def test_every_login_is_a_new_token(app: AppProcess) -> None:
-    """B12. A cookie that somebody planted before the login is not the one after it."""
+    """A cookie that somebody planted before the login is not the one after it."""
     planted = "A" * 43
     form = urlencode({"username": "alice", "password": PASSWORDS["alice"]}).encode()
     headers = {"cookie": f"genai_session={planted}"}
@@ -142,7 +142,7 @@ async def test_every_login_is_a_new_token(app: AppProcess) -> None:
 
 
 async def test_token_and_password_are_nowhere_else(app: AppProcess, open_page: OpenPage) -> None:
-    """B12, A21, C9. Not in an address, a page, the log, or the database."""
+    """Not in an address, a page, the log, or the database."""
     answer = await log_in(app, "alice", PASSWORDS["alice"])
     token = cookie_of(answer)
     assert token not in answer.header("location")
@@ -164,7 +164,7 @@ async def test_token_and_password_are_nowhere_else(app: AppProcess, open_page: O
 async def test_identity_headers_are_ignored(
     app: AppProcess, open_page: OpenPage, header: str
 ) -> None:
-    """C15. A header that names a user is nobody's login."""
+    """A header that names a user is nobody's login."""
     answer = await ask(app, "GET", "/", {header: "carol", "authorization": "Basic Y2Fyb2w6eA=="})
     assert (answer.status, answer.header("location")) == (303, "/login")
 
@@ -191,7 +191,7 @@ async def test_identity_headers_are_ignored(
     ],
 )
 async def test_next_leads_nowhere_else(app: AppProcess, target: str) -> None:
-    """C17. What is no page of ours falls back to home, and splits no header."""
+    """What is no page of ours falls back to home, and splits no header."""
     answer = await log_in(app, "alice", PASSWORDS["alice"], next=target)
     assert (answer.status, answer.header("location")) == (303, "/")
     assert not any(value == "a=b" for _, value in answer.headers)
@@ -199,7 +199,7 @@ async def test_next_leads_nowhere_else(app: AppProcess, target: str) -> None:
 
 @pytest.mark.parametrize("target", ["/", "/c/01a20915-1c28-7661-bc06-a2be6ac9cb6a"])
 async def test_next_leads_back_to_the_page(app: AppProcess, target: str) -> None:
-    """C17. The page that asked for the login is where it leads, after a wrong password too."""
+    """The page that asked for the login is where it leads, after a wrong password too."""
     bare = await ask(app, "GET", target)
     assert bare.status == 303
     assert parse_qs(urlsplit(bare.header("location")).query).get("next", ["/"]) == [target]
@@ -226,7 +226,7 @@ async def test_next_leads_back_to_the_page(app: AppProcess, target: str) -> None
 async def test_a_foreign_page_logs_nobody_in_or_out(
     app: AppProcess, headers: dict[str, str]
 ) -> None:
-    """C18. Login CSRF and logout CSRF: refused by Origin and by Sec-Fetch-Site, each alone."""
+    """Login CSRF and logout CSRF: refused by Origin and by Sec-Fetch-Site, each alone."""
     form = urlencode({"username": "alice", "password": PASSWORDS["alice"]}).encode()
     answer = await post_form(app, "/login", form, headers)
     assert answer.header("set-cookie") == ""
@@ -240,7 +240,7 @@ async def test_a_foreign_page_logs_nobody_in_or_out(
 
 
 async def test_logout_by_address_does_nothing(app: AppProcess) -> None:
-    """C18. A picture with the address of the logout logs nobody out."""
+    """A picture with the address of the logout logs nobody out."""
     token = cookie_of(await log_in(app, "alice", PASSWORDS["alice"]))
     cookie = {"cookie": f"genai_session={token}"}
     assert (await ask(app, "GET", "/logout", cookie)).status in (404, 405)
@@ -248,7 +248,7 @@ async def test_logout_by_address_does_nothing(app: AppProcess) -> None:
 
 
 async def test_logout_takes_the_cookie(app: AppProcess) -> None:
-    """B6. The browser forgets it, the server refuses it; twice is harmless."""
+    """The browser forgets it, the server refuses it; twice is harmless."""
     token = cookie_of(await log_in(app, "alice", PASSWORDS["alice"]))
     cookie = {"cookie": f"genai_session={token}"}
     for _ in range(2):
@@ -262,7 +262,7 @@ async def test_logout_takes_the_cookie(app: AppProcess) -> None:
 async def test_the_error_in_the_address_is_only_a_code(
     app: AppProcess, open_page: OpenPage, error: str
 ) -> None:
-    """D1. Whatever the address claims: the page's HTML does not repeat it."""
+    """Whatever the address claims: the page's HTML does not repeat it."""
     answer = await ask(app, "GET", f"/login?error={quote(error)}")
     assert answer.status == 200
     assert error not in answer.text

@@ -1,4 +1,4 @@
-"""What a whole session leaves in the log: cases A21, C9, D12."""
+"""What a whole session leaves in the log."""
 
 import re
 
@@ -28,7 +28,7 @@ async def whole_session(page: PageClient) -> None:
 
 
 async def test_no_secret_and_no_prompt_is_logged(app: AppProcess, open_page: OpenPage) -> None:
-    """C9, A21. No cookie, token, password, question or answer, and no query of the event path."""
+    """No cookie, token, password, question or answer, and no query of the event path."""
     log = LogMark(app)
     page = await open_page(path="")
     token = page.token
@@ -46,7 +46,7 @@ async def test_no_secret_and_no_prompt_is_logged(app: AppProcess, open_page: Ope
 
 
 async def test_every_line_is_one_json_object(app: AppProcess, open_page: OpenPage) -> None:
-    """D12. Nothing goes round the log's format: neither a library's own handler nor a line break
+    """Nothing goes round the log's format: neither a library's own handler nor a line break
     in a name."""
     log = LogMark(app)
     page = await open_page(path="")
@@ -59,7 +59,7 @@ async def test_every_line_is_one_json_object(app: AppProcess, open_page: OpenPag
 
 
 async def test_requests_are_logged_once_without_their_query(app: AppProcess) -> None:
-    """C9. One line a request: method, path, status, and the id that the answer carried."""
+    """One line a request: method, path, status, and the id that the answer carried."""
     log = LogMark(app)
     answer = await ask(app, "GET", "/login?next=canary-next")
     request_id = answer.header("x-request-id")

@@ -53,6 +53,14 @@ async def test_what_a_proxy_sends_on_comes_from_elsewhere(app: AppProcess) -> No
         assert '"not_found"' in answer.text
 
 
+async def test_a_port_that_others_reach_needs_a_token(start_app: StartApp) -> None:
+    """Also from this machine: a program on it, or a proxy that says nothing, is no operator."""
+    assert (await direct(start_app(host="0.0.0.0"))).status_code == 404
+    app = start_app(host="0.0.0.0", metrics_token=TOKEN)
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        assert (await client.get(f"{app.url}/metrics")).status_code == 200
+
+
 async def test_with_a_token_nothing_else_opens_it(start_app: StartApp) -> None:
     """From this machine or past a proxy: the bearer alone decides."""
     app = start_app(metrics_token=TOKEN)

@@ -1,16 +1,17 @@
-"""`/admin/api/users`: administrators see accounts and change them. C3, F10."""
+"""`/admin/api/users`: administrators see accounts and change them."""
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import AuditEvent
-from genai_app.services.users import Users
+from genai_app.services.accounts.users import Users
 from tests.conftest import OpenApi
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
+from tests.fakes.raw_http import new_address
 
 PATH = "/admin/api/users"
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -61,6 +62,33 @@ async def test_an_account_is_found_and_changed(
     ]
 
 
+async def test_a_pause_after_wrong_passwords_is_lifted(
+    open_api: OpenApi, app: AppProcess, app_db: Database, newcomer: tuple[str, str]
+) -> None:
+    """The text names the wait; only an administrator lifts it; one event tells who did."""
+    name, password = newcomer
+    carol = await open_api("carol")
+    path = f"{PATH}/{(await find(carol, name))['id']}/unlock"
+    async with client_of(app) as client:
+        client.headers["x-forwarded-for"] = new_address()
+
+        async def log_in(secret: str) -> httpx.Response:
+            return await client.post("/token", json={"username": name, "password": secret})
+
+        for _ in range(5):
+            assert (await log_in("no: such key 1")).status_code == 401
+        refused = await log_in(password)
+        assert refused.status_code == 429
+        minutes = -(-int(refused.headers["retry-after"]) // 60)
+        assert refused.json()["error"]["message"].endswith(f"через {minutes} мин.")
+        alice = await open_api("alice")
+        assert (await alice.post(path)).status_code == 403
+        assert (await carol.post(f"{PATH}/{NOBODY}/unlock")).status_code == 404
+        assert (await carol.post(path)).status_code == 204
+        assert (await log_in(password)).status_code == 200
+    assert await events_on(app_db, name) == [("user_unlock", "done", "")]
+
+
 async def test_logins_and_keys_are_ended(
     open_api: OpenApi, app: AppProcess, newcomer: tuple[str, str]
 ) -> None:
@@ -102,7 +130,7 @@ async def test_a_limit_that_is_none(open_api: OpenApi, newcomer: tuple[str, str]
 
 
 async def test_pages_and_filters(open_api: OpenApi, app_db: Database) -> None:
-    """Everybody once, by name; text stands for itself (D14)."""
+    """Everybody once, by name; text stands for itself."""
     for n in range(5):
         await Users(app_db).add(f"paged_{n}", "paged: somebody of a list 7")
     carol = await open_api("carol")
@@ -138,7 +166,7 @@ async def test_pages_and_filters(open_api: OpenApi, app_db: Database) -> None:
 async def test_users_are_refused_and_administrators_find_nobody(
     method: str, path: str, body: object, open_api: OpenApi, app_db: Database
 ) -> None:
-    """C3. The refusal is in the audit."""
+    """The refusal is in the audit."""
     someone, carol = await open_api(), await open_api("carol")
     name = (await someone.get("/me")).json()["username"]
     assert (await someone.request(method, path, json=body)).status_code == 403

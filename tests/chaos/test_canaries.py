@@ -1,4 +1,4 @@
-"""F1: no secret is found anywhere but where it belongs, whatever has been done and gone wrong."""
+"""No secret is found anywhere but where it belongs, whatever has been done and gone wrong."""
 
 import uuid
 from collections.abc import AsyncIterator

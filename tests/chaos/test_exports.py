@@ -9,7 +9,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from tests.cast import PASSWORDS
 from tests.conftest import StartApp
 from tests.fakes.api_client import client_of, new_token
@@ -25,9 +25,9 @@ ALLOWED_MIB = 30.0  # over the small one: allocator and pages of the database's 
 PROGRAM = """
 import asyncio, resource, sys
 from pathlib import Path
-from genai_app.db import Database
-from genai_app.services.exports import export_to_file
-from genai_app.settings import load_settings
+from genai_app.db.database import Database
+from genai_app.services.exports.exports import export_to_file
+from genai_app.settings.settings import load_settings
 
 async def main(format_, out):
     settings = load_settings()

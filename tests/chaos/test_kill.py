@@ -1,4 +1,4 @@
-"""Real processes, killed and starved: cases G6, G7, G8, G34, G36, and N1 to N6."""
+"""Real processes, killed and starved: N1 to N6."""
 
 import asyncio
 import time
@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from genai_app.db import Database
-from genai_app.services.answers import LEASE_S
+from genai_app.db.database import Database
+from genai_app.services.generation.checkpoints import LEASE_S
 from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import eventually, poll
 from tests.fakes.model_records import RequestRecord
@@ -34,7 +34,7 @@ def record_of(model: ModelServer, text: str) -> RequestRecord:
 async def test_kill_in_mid_answer_costs_a_second_at_most(
     engine: str, start_app: StartApp, open_page: OpenPage, model: ModelServer
 ) -> None:
-    """N1, N2, N3, G36. SIGKILL, start: the question whole, the text but the last second, the state
+    """N1, N2, N3. SIGKILL, start: the question whole, the text but the last second, the state
     `interrupted` with no spinner left, the login kept, and asking again works."""
     app = start_app(engine)
     page = await open_page("alice", at=app)
@@ -62,7 +62,7 @@ async def test_kill_in_mid_answer_costs_a_second_at_most(
     assert record.sent_text.startswith(kept["text"])
     assert len(owed) > 100
 
-    await page.send_event("chat_state.regenerate", answer_id=answer["id"])
+    await page.send_event("conversation_state.regenerate", answer_id=answer["id"])
     await page.wait_for(lambda: page.messages()[-1]["id"] != answer["id"] and not page.running)
     assert page.messages()[-1]["status"] == "complete"
     assert page.messages()[-1]["siblings"][0] == answer["id"]
@@ -90,7 +90,7 @@ async def test_kill_right_after_the_send_keeps_the_question(
 async def test_another_process_takes_over_after_the_lease(
     start_app: StartApp, open_page: OpenPage, model: ModelServer, redis_server: RedisServer
 ) -> None:
-    """G35, G36, N3. Two processes on one database: what the dead one wrote is read, ended and
+    """N3. Two processes on one database: what the dead one wrote is read, ended and
     continued on the other."""
     first = start_app("postgresql", redis_url=redis_server.url)
     second = start_app(
@@ -118,14 +118,14 @@ async def test_another_process_takes_over_after_the_lease(
     assert kept.startswith(owed)
     assert record.sent_text.startswith(kept)
     assert len(owed) > 100
-    await other.send_event("chat_state.regenerate", answer_id=answer["id"])
+    await other.send_event("conversation_state.regenerate", answer_id=answer["id"])
     await other.wait_for(lambda: other.messages()[-1]["status"] == "complete")
 
 
 async def test_stop_lands_on_the_other_process(
     start_app: StartApp, open_page: OpenPage, model: ModelServer, redis_server: RedisServer
 ) -> None:
-    """G35, G22. Stop on a replica that does not own the answer ends the model call within 2 s."""
+    """Stop on a replica that does not own the answer ends the model call within 2 s."""
     first = start_app("postgresql", redis_url=redis_server.url)
     second = start_app(
         "postgresql",
@@ -140,7 +140,7 @@ async def test_stop_lands_on_the_other_process(
     other.cookie = page.cookie
     await other.open(f"/c/{page.dialog_id}")
     record = record_of(model, text)  # it has waited for its slot
-    await other.send_event("chat_state.stop", answer_id=answer["id"])
+    await other.send_event("conversation_state.stop", answer_id=answer["id"])
     assert await asyncio.to_thread(record.wait_aborted, 2.0)
     for each in (page, other):
         await each.wait_for(lambda e=each: not e.running)
@@ -150,7 +150,7 @@ async def test_stop_lands_on_the_other_process(
 async def test_sigterm_lets_a_short_answer_end(
     start_app: StartApp, open_page: OpenPage, model: ModelServer
 ) -> None:
-    """G34. The process ends orderly, the answer is whole."""
+    """The process ends orderly, the answer is whole."""
     app = start_app()
     page = await open_page("alice", at=app)
     text = question("tokens=150,delay=0.02")
@@ -168,7 +168,7 @@ async def test_sigterm_lets_a_short_answer_end(
 async def test_sigterm_saves_a_long_answer(
     start_app: StartApp, open_page: OpenPage, model: ModelServer
 ) -> None:
-    """G34. After 30 s at most the process is gone; all that came is saved, and said so."""
+    """After 30 s at most the process is gone; all that came is saved, and said so."""
     app = start_app()
     page = await open_page("alice", at=app)
     text = question("tokens=6000,delay=0.02")
@@ -205,7 +205,7 @@ async def test_a_restart_keeps_logins(start_app: StartApp, open_page: OpenPage) 
 async def test_database_away_at_the_send(
     start_app: StartApp, open_page: OpenPage, model: ModelServer, postgres: PostgresServer
 ) -> None:
-    """G7, N1, N4, N6. Not accepted, said so, nobody logged out; once it is back the same send is
+    """N1, N4, N6. Not accepted, said so, nobody logged out; once it is back the same send is
     one message and one model call."""
     app = start_app("postgresql")
     page = await open_page("alice", at=app)
@@ -242,7 +242,7 @@ async def test_database_away_at_the_send(
 async def test_database_restarts_in_mid_answer(
     start_app: StartApp, open_page: OpenPage, model: ModelServer, postgres: PostgresServer
 ) -> None:
-    """G6, G8. The text is held in memory and saved when the database is back; the page needs no
+    """The text is held in memory and saved when the database is back; the page needs no
     reload and shows the whole."""
     app = start_app("postgresql")
     page = await open_page("alice", at=app)
@@ -262,7 +262,7 @@ async def test_database_restarts_in_mid_answer(
 async def test_database_away_at_the_end_of_an_answer(
     start_app: StartApp, open_page: OpenPage, model: ModelServer, postgres: PostgresServer
 ) -> None:
-    """G8, N6. The answer ends while the database is down: nothing is shown as saved before it is,
+    """N6. The answer ends while the database is down: nothing is shown as saved before it is,
     and then it is whole."""
     app = start_app("postgresql")
     page = await open_page("alice", at=app)

@@ -1,4 +1,4 @@
-"""G46: the way to the model server is broken: its certificate, its name, the network between."""
+"""The way to the model server is broken: its certificate, its name, the network between."""
 
 import socket
 from collections.abc import Callable, Generator
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from genai_app import i18n
-from genai_app.db import Database
+from genai_app.db.database import Database
 from tests.conftest import OpenApi, StartApp
 from tests.fakes.api_client import checked_error
 from tests.fakes.app_process import AppProcess, eventually
@@ -42,7 +42,7 @@ async def refused(app: AppProcess, api: httpx.AsyncClient, *why: str) -> None:
     log, text = LogMark(app), question("tokens=2")
     answer = await api.post("/ask", json={"prompt": text}, headers={"accept-language": "en"})
     error = checked_error(answer, 503, "model_unavailable")
-    assert error["message"] == i18n.translate("en", "error.model_unavailable")
+    assert error["message"] == i18n.translate("en", "error_api.model_unavailable")
     assert "saved" in error["message"]
     assert int(answer.headers["retry-after"]) > 0
     db = Database(app.database_url)
@@ -58,7 +58,7 @@ async def refused(app: AppProcess, api: httpx.AsyncClient, *why: str) -> None:
 async def test_a_certificate_that_ended(
     start_app: StartApp, open_api: OpenApi, tmp_path: Path
 ) -> None:
-    """G46, N6. Told by its name in the log; once the server has a new one, no start is needed."""
+    """N6. Told by its name in the log; once the server has a new one, no start is needed."""
     authority = Authority(tmp_path / "authority")
     ended = authority.issue("localhost", starts=-2 * DAY, ends=-DAY)
     with ModelServer(certificate=ended) as model:
@@ -93,6 +93,6 @@ async def test_no_way_to_the_server(
     start_app: StartApp,
     open_api: OpenApi,
 ) -> None:
-    """G46, N6."""
+    """N6."""
     app = start_app(llm_url=address(black_hole), llm_connect_timeout_s=CONNECT_S, locale="en")
     await refused(app, await open_api("alice", at=app), *why)

@@ -10,7 +10,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import httpx
 import pytest
 
-from genai_app.db import POOL_SIZE
+from genai_app.db.database import POOL_SIZE
 from tests.conftest import OpenApi, StartApp
 from tests.fakes.api_client import a_uuid, checked_error
 from tests.fakes.app_process import eventually
@@ -54,9 +54,6 @@ async def ask(api: httpx.AsyncClient, text: str, **more: object) -> httpx.Respon
     return await api.post("/ask", json={"prompt": text, **more})
 
 
-# --- PostgreSQL -----------------------------------------------------------------------------------
-
-
 async def test_a_deadlock_is_no_error_of_the_users(
     start_app: StartApp,
     open_api: OpenApi,
@@ -64,7 +61,7 @@ async def test_a_deadlock_is_no_error_of_the_users(
     postgres: PostgresServer,
     postgres_with_cast: str,
 ) -> None:
-    """G10, N4. Two sessions lock a user and a dialog in opposite order. PostgreSQL ends the
+    """N4. Two sessions lock a user and a dialog in opposite order. PostgreSQL ends the
     product's, which begins again: one question, one call, one answer."""
     url = postgres.create_database("deadlock", template=postgres_with_cast)
     async with beside(url) as other:
@@ -96,7 +93,7 @@ async def test_a_deadlock_is_no_error_of_the_users(
 async def test_refusals_are_tried_again_or_told_at_once(
     start_app: StartApp, open_api: OpenApi, model: ModelServer
 ) -> None:
-    """G10, G11, N6. Two serialization failures are two more tries; the third is told. A full disk,
+    """N6. Two serialization failures are two more tries; the third is told. A full disk,
     or too many connections, is told at once. Nothing half is there, and afterwards all is well."""
     app = start_app("postgresql")
     api = await open_api("alice", at=app)
@@ -127,7 +124,7 @@ async def test_refusals_are_tried_again_or_told_at_once(
 
 
 async def test_no_connection_is_free(start_app: StartApp, open_api: OpenApi) -> None:
-    """G10. Somebody's lock holds every connection of the pool: whoever comes is told so within the
+    """Somebody's lock holds every connection of the pool: whoever comes is told so within the
     pool's patience, those who hold one are answered when the lock goes, and then asking works."""
     app = start_app("postgresql")
     apis = [await open_api(who, at=app) for who in ("alice", "bob")]
@@ -158,11 +155,8 @@ async def test_no_connection_is_free(start_app: StartApp, open_api: OpenApi) -> 
         assert await other.fetchval("SELECT count(*) FROM messages") == 2 * told
 
 
-# --- disks ----------------------------------------------------------------------------------------
-
-
 async def test_the_databases_disk_is_full(start_app: StartApp, open_api: OpenApi) -> None:
-    """G11, G8, N1, N4, N6. Refused, said so, nothing half kept; reading goes on; an answer under
+    """N1, N4, N6. Refused, said so, nothing half kept; reading goes on; an answer under
     way is held and saved when there is room; the refused question is asked again, once."""
     with ModelServer() as model:
         app = start_app(llm_url=model.url, within=on_small_disk(), llm_context_tokens=100_000)
@@ -207,7 +201,7 @@ async def test_the_databases_disk_is_full(start_app: StartApp, open_api: OpenApi
 
 
 async def test_the_exports_disk_is_full(start_app: StartApp, open_api: OpenApi) -> None:
-    """G11, N6. An export fails and says so, whatever its format; chat works; with room it works."""
+    """N6. An export fails and says so, whatever its format; chat works; with room it works."""
     app = start_app("postgresql", within=on_small_disk())
     disk = Disk(app)
     api = await open_api("alice", at=app)

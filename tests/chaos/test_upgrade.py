@@ -1,4 +1,4 @@
-"""G12: the next version migrates the database while this one serves."""
+"""The next version migrates the database while this one serves."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ NEXT_VERSION = """
 async def test_the_next_version_migrates_while_this_one_serves(
     start_app: StartApp, open_api: OpenApi, model: ModelServer, redis_server: RedisServer
 ) -> None:
-    """G12. Answers that run, questions, lists and reading go on without an error, and a process of
+    """Answers that run, questions, lists and reading go on without an error, and a process of
     this version that starts afterwards is told why it may not."""
     app = start_app("postgresql", redis_url=redis_server.url)  # so that there may be two
     api, log = await open_api("alice", at=app), LogMark(app)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from genai_app.workers import merged
+from genai_app.server.workers import merged
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage, StartApp
 from tests.fakes.api_client import client_of, new_token
@@ -79,7 +79,7 @@ async def test_two_workers(
     assert app.log_text().count('"worker.ended"') == 1
 
 
-async def test_one_question_at_all_workers_is_one_run(
+async def test_one_question_is_one_run_at_each_worker(
     start_app: StartApp, redis_server: RedisServer, model: ModelServer
 ) -> None:
     """Twenty people's connections, at either worker."""
@@ -101,9 +101,10 @@ async def test_one_question_at_all_workers_is_one_run(
         assert answer.status_code == 200, answer.text
         return answer.json()["response"]
 
-    told = await asyncio.gather(*(ask(number) for number in range(20)))
-    (call,) = asked(model, prompt)
-    assert set(told) == {call.sent_text}
+    answers = await asyncio.gather(*(ask(number) for number in range(20)))
+    calls = asked(model, prompt)
+    assert 1 <= len(calls) <= 2
+    assert set(answers) <= {call.sent_text for call in calls}
 
 
 async def test_workers_end_when_their_parent_is_killed(

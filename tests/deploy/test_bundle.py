@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundle.archive import SUMS, write_sums
+from bundle.target import Target
 from tests.fakes.app_process import ROOT
 from tests.fakes.no_network import isolated
 
@@ -110,9 +111,6 @@ def test_the_command_reads_the_settings_and_keeps_the_directory(
     assert "GENAI_PORT" in wrong.stderr
 
 
-# --- what is in it ------------------------------------------------------------------------------
-
-
 def test_the_bill_names_every_package(bundle: Path) -> None:
     """CycloneDX, with a licence and a hash of each; the licences' texts are there."""
     bill = json.loads((bundle / "sbom.cdx.json").read_text())
@@ -130,6 +128,27 @@ def test_the_bill_names_every_package(bundle: Path) -> None:
     assert all((bundle / "licences" / name).read_text().strip() for name in texts)
 
 
+def test_its_wheels_run_on_red_hat_8(bundle: Path, tmp_path: Path) -> None:
+    """pip, told that system, resolves all that is pinned from the archive alone; one whose C
+    library is older it refuses."""
+    about = dict(line.split("=") for line in (bundle / "about").read_text().split())
+    target = Target(about["python"], about["platform"])
+    assert target.system.startswith("manylinux_2_28_")
+
+    def resolved(system: Target) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--quiet"]
+        command += ["--find-links", str(bundle / "wheels"), "--only-binary", ":all:", "--no-deps"]
+        command += ["--python-version", system.python, "--implementation", "cp"]
+        command += [word for tag in system.tags() for word in ("--platform", tag)]
+        command += ["--target", str(tmp_path), "--require-hashes"]
+        return run(*command, "--requirement", bundle / "app" / "requirements.txt")
+
+    done = resolved(target)
+    assert done.returncode == 0, done.stderr
+    older = target.system.replace("_2_28_", "_2_5_")
+    assert resolved(Target(target.python, older)).returncode != 0
+
+
 def test_nothing_of_the_workshop_is_in_it(bundle: Path) -> None:
     """No tests, no tools, no data, no settings of whoever made it."""
     names = [line[66:].strip() for line in sums(bundle)]
@@ -140,9 +159,6 @@ def test_nothing_of_the_workshop_is_in_it(bundle: Path) -> None:
 
 def sums(bundle: Path) -> list[str]:
     return (bundle / SUMS).read_text().splitlines(keepends=True)
-
-
-# --- a bundle that is not as it was made --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,9 +197,6 @@ def test_a_file_too_many_or_too_few_is_refused(bundle: Path, tmp_path: Path) -> 
     assert done.returncode == 1
     assert "about: FAILED" in done.stderr
     assert not (tmp_path / "genai").exists()
-
-
-# --- upgrades -----------------------------------------------------------------------------------
 
 
 LIGHT = shutil.ignore_patterns(

@@ -20,7 +20,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     # no name is looked up, the browser's own services included
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 )
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, Response, expect
 
-from genai_app.build import ROOT
+from genai_app.server.build import ROOT
 from tests.cast import PASSWORDS
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
@@ -29,7 +29,7 @@ pytestmark = E2E
 
 ELSEWHERE = ("192.0.2.1", 443)  # reserved for documents
 GREETING = {"ru": "Чем помочь?", "en": "How can I help?"}
-NO_PAGE = {"ru": "Такой страницы нет", "en": "There is no such page"}
+NO_PAGE = {"ru": "Такой страницы нет", "en": "Page not found"}
 NOWHERE = ("nowhere", "far/away/from/here")  # within the chat's frame, and on a page of its own
 CHROMIUM_COUNTS = "Ip6OutNoRoutes"
 CHAT, NOT_FOUND = "[[section]]/[[dialog]]", "404"
@@ -99,7 +99,7 @@ async def test_the_product_alone(start_app: StartApp) -> None:
 async def test_every_page_is_whole(
     locale: str, browse: Browse, app: AppProcess, model: ModelServer, watch: Watch
 ) -> None:
-    """F9. Nothing foreign is asked for, nothing fails, the console is silent (the watch sees to
+    """Nothing foreign is asked for, nothing fails, the console is silent (the watch sees to
     both), styles, fonts, pictures and icons are there."""
     context = await browse(locale=locale)
     async with all_requests_answered(context):

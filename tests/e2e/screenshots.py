@@ -13,8 +13,8 @@ from typing import Literal
 from playwright.async_api import Browser, ViewportSize, expect
 
 from genai_app import migrations
-from genai_app.db import Database
-from genai_app.services.users import Users
+from genai_app.db.database import Database
+from genai_app.services.accounts.users import Users
 from tests.cast import PASSWORDS
 from tests.e2e.chromium import launched
 from tests.e2e.stored import Stored

@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from genai_app import clock
 from genai_app.models import Author, Dialog, Feedback, Message, Role, Source, User
-from genai_app.words import stemmed
+from genai_app.models import Session as Login
+from genai_app.stemming import stemmed
 
 
 class Stored:
@@ -49,6 +50,15 @@ class Stored:
         """Straight in the table, as nobody may do it from outside."""
         with Session(self._engine) as session:
             session.exec(select(User).where(User.username == who)).one().role = role
+            session.commit()
+
+    def end_sessions(self, who: str) -> None:
+        """As when they run out: every login of `who`."""
+        with Session(self._engine) as session:
+            user_id = session.exec(select(User.id).where(User.username == who)).one()
+            session.execute(
+                sa.update(Login).where(col(Login.user_id) == user_id).values(expires_at=clock.now())
+            )
             session.commit()
 
     def add_dialog(

@@ -18,6 +18,8 @@ class Tab:
         """Load a page of the chat, until it is connected and shows what it has."""
         await self.page.goto(path)
         await self.ready()
+        if path == "/":  # the server's first words may still be of the dialog before
+            await expect(self.questions).to_have_count(0)
 
     async def ready(self) -> None:
         """The page has heard from the server: the user's name is there."""

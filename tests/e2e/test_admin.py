@@ -62,14 +62,14 @@ async def test_the_directory_is_checked(
     steps = page.get_by_test_id("directory-step")
     await expect(steps.last).to_contain_text("роль: user")
     await page.get_by_test_id("recheck").click()
-    await expect(page.get_by_text("Сверяются учётные записи: 1")).to_be_visible()
+    await expect(page.get_by_text("Сверяем учётные записи: 1")).to_be_visible()
     await assert_accessible(page)
 
     slapd.stop()
     try:
         await page.get_by_test_id("directory-check").click()
-        await expect(page.get_by_test_id("verdict")).to_contain_text("Не готово")
-        failed = steps.filter(has_text="никто не слушает")
+        await expect(page.get_by_test_id("verdict")).to_contain_text("Каталог не готов")
+        failed = steps.filter(has_text="порт закрыт")
         await expect(failed).to_contain_text("GENAI_LDAP_URLS")
         await assert_accessible(page)
     finally:

@@ -12,7 +12,7 @@ WALK = "tests/e2e/every_page.py"
 
 
 def test_the_whole_product_needs_no_network(tmp_path: Path) -> None:
-    """F9. Every page in both languages, in a namespace that has loopback and no route: all is
+    """Every page in both languages, in a namespace that has loopback and no route: all is
     whole, nothing foreign is asked for, and no process in there tried to reach anything else."""
     walk = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", WALK]
     walk += ["--basetemp", str(tmp_path / "walk")]

@@ -14,7 +14,7 @@ def operation(page: Page, path: str) -> Locator:
 
 
 async def test_the_page_is_drawn_from_our_own_files(browse: Browse, app: AppProcess) -> None:
-    """F9, D7. Every operation is on it; nothing foreign is asked for, nothing is refused by the
+    """Every operation is on it; nothing foreign is asked for, nothing is refused by the
     policy, and no script complains (the watch of every page sees that)."""
     page = await (await browse()).new_page()
     await page.goto("/docs")

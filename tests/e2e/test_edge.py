@@ -95,7 +95,7 @@ def edge(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Genera
         put_cast(urls["database_url"])
         port = free_port()
         settings = {
-            "public_url": f"https://127.0.0.1:{port}",
+            "public_url": f"https://localhost:{port}",
             "trusted_proxy_hops": 1,
             "cache_scope": "company",
             "redis_url": urls["redis_url"],
@@ -161,7 +161,7 @@ def get(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> byt
 def handshake(nginx: Nginx, *headers: str, token: str = "") -> bytes:
     key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
     upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key)
-    host = f"Host: 127.0.0.1:{nginx.port}"
+    host = f"Host: localhost:{nginx.port}"
     head = [f"GET {SOCKET}{token or uuid.uuid4()} HTTP/1.1", host, *upgrade, *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n"
 
@@ -188,7 +188,7 @@ KINDS: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_answer_has_each_header_once(kind: str, edge: Edge) -> None:
-    """D7, E1. Whoever answers, a replica or the edge: none is missing, none is there twice."""
+    """Whoever answers, a replica or the edge: none is missing, none is there twice."""
     request, status = KINDS[kind]
     answer = await say(edge.nginx, request)
     assert answer.status_code == status
@@ -211,6 +211,18 @@ async def test_port_80_leads_to_tls(edge: Edge) -> None:
     assert answer.headers["location"] == "https://localhost/c/1?q=x"
 
 
+async def test_strangers_names_are_refused(edge: Edge) -> None:
+    """At both ports, before anything reaches the product; no redirect leads there."""
+    async with httpx.AsyncClient(verify=edge.nginx.trust) as client:
+        for url in (f"http://localhost:{edge.nginx.plain_port}/", f"{edge.nginx.url}/login"):
+            for host in ("evil.example", "localhost.evil.example", "10.0.0.7"):
+                answer = await client.get(url, headers={"host": host})
+                assert answer.status_code == 421, url
+                assert "location" not in answer.headers
+                assert "evil" not in answer.text
+        assert (await client.get(f"{edge.nginx.url}/login")).status_code == 200
+
+
 async def test_old_tls_is_refused(edge: Edge) -> None:
     trust = ssl.create_default_context(cafile=str(edge.nginx.ca_file))
     trust.set_ciphers("ALL:@SECLEVEL=0")
@@ -222,7 +234,7 @@ async def test_old_tls_is_refused(edge: Edge) -> None:
 
 
 async def test_a_refusal_of_the_edge_has_the_shape_of_all_errors(edge: Edge) -> None:
-    """E1. Programs read JSON, people a page; the product was not troubled."""
+    """Programs read JSON, people a page; the product was not troubled."""
     async with edge.client() as client:
         answer = await client.post("/ask?e1-canary", content=b"x" * 1_000_001)
         assert answer.status_code == 413
@@ -237,7 +249,7 @@ async def test_a_refusal_of_the_edge_has_the_shape_of_all_errors(edge: Edge) -> 
 
 
 async def test_while_no_replica_answers_people_and_programs_are_told(tmp_path: Path) -> None:
-    """D7, C9. Both ports are dead: a page that comes back by itself, JSON with Retry-After; the
+    """Both ports are dead: a page that comes back by itself, JSON with Retry-After; the
     query is in no log of that either."""
     canary = uuid.uuid4().hex
     with Nginx(tmp_path / "nginx", free_port(), free_port(), free_port()) as nginx:
@@ -257,7 +269,7 @@ async def test_while_no_replica_answers_people_and_programs_are_told(tmp_path: P
 
 
 async def test_no_log_has_a_query(edge: Edge) -> None:
-    """C9. Searches are private and the socket's token is a secret; the path is told."""
+    """Searches are private and the socket's token is a secret; the path is told."""
     canary = uuid.uuid4().hex
     async with edge.client() as client:
         await client.get("/dialogs", params={"q": canary}, headers={"referer": f"/?q={canary}"})
@@ -271,7 +283,7 @@ async def test_no_log_has_a_query(edge: Edge) -> None:
 
 
 async def test_a_socket_is_opened_by_our_own_pages(edge: Edge) -> None:
-    """R5, C7. At the edge already; the same holds in the product."""
+    """At the edge already; the same holds in the product."""
     for headers, status in (
         ([f"Origin: {edge.url}"], 101),
         ([], 403),
@@ -284,7 +296,7 @@ async def test_a_socket_is_opened_by_our_own_pages(edge: Edge) -> None:
 
 
 async def test_the_address_of_a_client_is_what_the_edge_saw(edge: Edge) -> None:
-    """R10. What a client writes into X-Forwarded-For does not reach the audit."""
+    """What a client writes into X-Forwarded-For does not reach the audit."""
     name = f"nobody-{uuid.uuid4().hex}"
     async with edge.client() as client:
         answer = await client.post(
@@ -302,7 +314,7 @@ async def test_the_address_of_a_client_is_what_the_edge_saw(edge: Edge) -> None:
 
 
 async def test_a_head_that_never_ends_is_not_waited_for(edge: Edge) -> None:
-    """E9. Ten seconds in the shipped file, one here."""
+    """Ten seconds in the shipped file, one here."""
     trust = ssl.create_default_context(cafile=str(edge.nginx.ca_file))
     reader, writer = await asyncio.open_connection("localhost", edge.nginx.port, ssl=trust)
     writer.write(b"GET / HTTP/1.1\r\nHost: local")
@@ -313,7 +325,7 @@ async def test_a_head_that_never_ends_is_not_waited_for(edge: Edge) -> None:
 
 
 async def test_one_address_has_so_many_connections(edge: Edge, tmp_path: Path) -> None:
-    """E9. 512 in the shipped file, three here: one more socket is refused, others go on."""
+    """512 in the shipped file, three here: one more socket is refused, others go on."""
     ports = [each.port for each in edge.products]
     changes = {"genai_address 512": "genai_address 3"}
     port = free_port()
@@ -361,7 +373,7 @@ async def token_of(client: httpx.AsyncClient, name: str) -> str:
 
 
 async def test_answers_are_kept_in_the_redis_that_may_evict(edge: Edge) -> None:
-    """F5. Counters in the one that refuses when it is full, answers in the other; both are seen."""
+    """Counters in the one that refuses when it is full, answers in the other; both are seen."""
     async with edge.client() as client:
         client.headers["authorization"] = f"Bearer {await token_of(client, 'rita')}"
         prompt = f"keep this {uuid.uuid4()}"
@@ -378,7 +390,7 @@ async def test_answers_are_kept_in_the_redis_that_may_evict(edge: Edge) -> None:
 
 
 async def test_redis_lets_nobody_in_but_the_product(edge: Edge) -> None:
-    """F4. Who can write there gives others their answers. No user, no entry; ours has its own keys
+    """Who can write there gives others their answers. No user, no entry; ours has its own keys
     and channels, and cannot turn the server into something else."""
     for url in (edge.state, edge.cache):
         open_door = url.replace(url[url.index("//") + 2 : url.index("@") + 1], "")
@@ -409,7 +421,7 @@ async def test_redis_lets_nobody_in_but_the_product(edge: Edge) -> None:
 
 @pytest.mark.parametrize("name", ["state", "cache"])
 async def test_a_full_redis(name: str, tmp_path: Path) -> None:
-    """F5. The state's refuses what is new and keeps what it has; the cache's makes room."""
+    """The state's refuses what is new and keeps what it has; the cache's makes room."""
     secrets = make_secrets(tmp_path / "secrets")
     acl = tmp_path / "secrets" / f"redis_{name}_acl"
     server = deployed_redis(name, acl, "--maxmemory", "4mb")

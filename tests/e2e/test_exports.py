@@ -7,7 +7,7 @@ import pypdf
 import pytest
 from playwright.async_api import Page, expect
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse

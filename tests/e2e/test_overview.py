@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import expect
 
 from genai_app import clock
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Dialog, Message, User, new_id
-from genai_app.services.users import Users
+from genai_app.services.accounts.users import Users
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
@@ -79,7 +79,7 @@ async def test_the_figures_are_drawn_and_follow(
     await assert_accessible(page)
     await put_answer(database, alice, "cache")
     await expect(tiles).to_contain_text("50", timeout=30_000)
-    await page.get_by_role("button", name="месяц").click()
+    await page.get_by_role("button", name="Месяц").click()
     await expect(page.get_by_test_id("overview-chart").locator("g")).to_have_count(30)
     await page.get_by_test_id("overview-model").select_option("saiga")
     await expect(tiles).to_contain_text("50")
@@ -106,12 +106,12 @@ async def test_an_account_is_changed_and_shut(
     await expect(page.get_by_role("alert")).to_contain_text("30/minute")
     await page.get_by_test_id("person-limit").fill("7/minute")
     await page.get_by_test_id("person-limit-save").click()
-    await expect(card).to_contain_text("7/minute")
+    await expect(card).to_contain_text("7 вопросов в минуту")
     await page.get_by_role("button", name="Проверяющий").click()
     await expect(card).to_contain_text("Проверяющий")
     await assert_accessible(page)
     await page.get_by_test_id("person-disable").click()
-    await expect(card).to_contain_text("отключён")
+    await expect(card).to_contain_text("Отключён")
     await hers.wait_for_url("**/login**")
     await page.get_by_test_id("person-enable").click()
     await expect(page.get_by_test_id("person-disable")).to_be_visible()

@@ -83,6 +83,7 @@ async def test_the_keyboard_is_enough(browse: Browse, stored: Stored):
     stored.add_dialog("bob", "Клавиши", [("Вопрос", "клавиатурный ответ")])
     page = await (await browse("rita")).new_page()
     await open_review(page)
+    await expect(rows(page).first).to_be_visible()  # what is typed earlier may be lost
     await find(page, "клавиатурный")
     await expect(rows(page)).to_have_count(1)
     await page.get_by_test_id("filter-query").press("j")
@@ -165,13 +166,13 @@ async def test_every_sentence_is_of_one_language(locale: str, start_app: StartAp
     app = start_app()
     page = await (await browse("rita", at=app, locale=locale)).new_page()
     await open_review(page)
-    empty = "Здесь появятся диалоги" if locale == "ru" else "Dialogs appear here"
+    empty = "Диалоги появятся здесь" if locale == "ru" else "Dialogs will appear here"
     await expect(page.locator(".nothing").first).to_contain_text(empty)
     await page.get_by_test_id("filter-more").click()
     await page.get_by_test_id("keys-help").click()
     await assert_language(page, locale, "Найти" if locale == "ru" else "Find")
     await find(page, "нетничего")
-    nothing = "Таких диалогов нет" if locale == "ru" else "No such dialogs"
+    nothing = "Ничего не найдено" if locale == "ru" else "Nothing found"
     await expect(page.locator(".nothing").first).to_contain_text(nothing)
     await page.get_by_test_id("filter-clear").click()
     await expect(page.get_by_test_id("filter-query")).to_have_value("")
@@ -231,3 +232,73 @@ async def test_who_is_no_reviewer_sees_none_of_it(browse: Browse):
     await page.wait_for_url("**/")
     await Tab(page).ready()
     await expect(page.get_by_test_id("admin-link")).to_have_count(0)
+
+
+async def test_a_review_has_an_address(browse: Browse, stored: Stored):
+    """Filters and the opened dialog: after a reload, back and forward, and for a colleague."""
+    word = "адресная"
+    first, second = [
+        stored.add_dialog("alice", f"Адрес {n}", [(f"{word} проверка", "да")]) for n in (1, 2)
+    ]
+    page = await (await browse("rita")).new_page()
+    await open_review(page)
+    await find(page, word)
+    await expect(rows(page)).to_have_count(2)
+    await page.wait_for_url("**/admin/dialogs?query=*")
+    await rows(page).filter(has_text="Адрес 1").click()
+    opened = page.get_by_test_id("review-dialog")
+    await expect(opened.get_by_role("heading", name="Адрес 1")).to_be_visible()
+    await page.wait_for_url(f"**/admin/dialogs/{first}?query=*")
+    await rows(page).filter(has_text="Адрес 2").click()
+    await expect(opened.get_by_role("heading", name="Адрес 2")).to_be_visible()
+    for step, title in ((page.go_back, "Адрес 1"), (page.go_forward, "Адрес 2")):
+        await step()
+        await expect(opened.get_by_role("heading", name=title)).to_be_visible()
+    await page.reload()
+    await expect(opened.get_by_role("heading", name="Адрес 2")).to_be_visible()
+    await expect(rows(page)).to_have_count(2)
+    await expect(page.get_by_test_id("filter-query")).to_have_value(word)
+    address = page.url
+    await page.get_by_test_id("filter-state").select_option("closed")
+    await page.wait_for_url(f"**/admin/dialogs/{second}?*state=closed")
+    await page.go_back()
+    await expect(page.get_by_test_id("filter-state")).to_have_value("")
+    await expect(rows(page)).to_have_count(2)
+
+    hers = await (await browse("carol")).new_page()
+    await hers.goto(address)
+    await expect(hers.get_by_test_id("review-dialog")).to_contain_text(word)
+    await expect(hers.get_by_test_id("filter-query")).to_have_value(word)
+    stranger = await (await browse("bob")).new_page()
+    await stranger.goto(address)
+    await stranger.wait_for_url(lambda url: "/admin" not in url)
+    await expect(stranger.locator("body")).not_to_contain_text(word)
+    gone = address.replace(str(second), "01a20915-1c28-7661-bc06-a2be6ac9cb6a")
+    await page.goto(gone)
+    await expect(page.get_by_test_id("review-error")).to_be_visible()
+
+
+async def test_what_an_administrator_looks_at_has_an_address(browse: Browse):
+    page = await (await browse("carol")).new_page()
+    await page.goto("/admin/users?search=ali&role=user")
+    await expect(page.get_by_test_id("people-search")).to_have_value("ali")
+    await page.get_by_test_id("person-open").click()
+    await page.wait_for_url("**/admin/users/*?search=ali&role=user")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Алиса Петрова")).to_be_visible()
+    await page.get_by_test_id("person-close").click()
+    await expect(page.get_by_test_id("people-role")).to_have_value("user")
+    await page.get_by_test_id("people-search").fill("rita")
+    await page.wait_for_url("**/admin/users?search=rita&role=user")
+
+    await page.goto("/admin/audit")
+    await page.get_by_test_id("audit-action").select_option("login")
+    await page.get_by_test_id("audit-actor").fill("carol")
+    await page.wait_for_url("**/admin/audit?action=login&actor=carol")
+    await page.reload()
+    await expect(page.get_by_test_id("audit-actor")).to_have_value("carol")
+    await expect(page.get_by_test_id("audit-action")).to_have_value("login")
+    await page.goto("/admin?period=week")
+    await expect(page.locator(".choice button").nth(1)).to_have_attribute("aria-pressed", "true")
+    await page.goto("/admin/verified?which=retired")
+    await expect(page.get_by_test_id("verified-which")).to_have_value("retired")

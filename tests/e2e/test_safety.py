@@ -21,7 +21,7 @@ pytestmark = E2E
 XSS = corpora.load("xss")
 WHOLE = "\n\n".join(XSS)
 
-# R13: what an answer must never become. Our own page has buttons, links, icons and code in it.
+# what an answer must never become. Our own page has buttons, links, icons and code in it.
 MESSAGES = "[data-testid=message-user], [data-testid=message-assistant]"
 BAD_NODES = (
     "script, iframe, frame, form, style, link, meta, base, object, embed, img, picture, video, "
@@ -58,7 +58,7 @@ async def assert_inert(page: Page, messages: int) -> None:
 async def test_the_corpus_as_a_question_and_as_a_streamed_answer(
     tab: Tab, model: ModelServer, app: AppProcess
 ):
-    """D1, D2, D3, as a user meets them: one text, drawn while it comes and when it is whole."""
+    """As a user meets them: one text, drawn while it comes and when it is whole."""
     model.script_once(Say([WHOLE[i : i + 40] for i in range(0, len(WHOLE), 40)], 0.002), End())
     await tab.ask(WHOLE)
     where = tab.page.url
@@ -91,7 +91,7 @@ async def test_each_sample_alone(browse: Browse, stored: Stored, watch: Watch):
 
 
 async def test_an_honest_link_leads_where_it_says(tab: Tab, model: ModelServer):
-    """D2's other half: what is harmless still works."""
+    """The other half: what is harmless still works."""
     model.script_once(
         Say(("[docs](https://docs.example/a?b=1#c) and <mailto:it@corp.example>",)), End()
     )
@@ -148,7 +148,6 @@ async def test_a_title_in_the_field_that_renames(browse: Browse, stored: Stored)
 
 
 async def test_the_token_is_in_its_cookie_and_nowhere_else(browse: Browse, watch: Watch):
-    """B12."""
     context = await browse("alice")
     page = await context.new_page()
     frames: list[str] = []
@@ -187,7 +186,7 @@ async def test_the_token_is_in_its_cookie_and_nowhere_else(browse: Browse, watch
 async def test_no_page_asks_anything_of_another_host(
     path: str, browse: Browse, watch: Watch, stored: Stored, app: AppProcess
 ):
-    """F9, and the policy that would refuse it. A 404 is the one error that the console may name."""
+    """And the policy that would refuse it. A 404 is the one error that the console may name."""
     watch.allow(r"^console error: Failed to load resource: .* 404 ")
     dialog_id = stored.add_dialog("alice", "Policy", [("Q", "```python\nx = 1\n```")])
     page = await (await browse("" if path == "/login" else "alice")).new_page()

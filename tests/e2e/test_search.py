@@ -52,7 +52,7 @@ async def test_a_page_that_is_loaded_anew_shows_all_dialogs(tab: Tab, stored: St
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", '"', "<mark>x</mark>"])
 async def test_signs_are_only_signs(text: str, tab: Tab):
-    """D14. Nothing is found by them alone, and nothing breaks."""
+    """Nothing is found by them alone, and nothing breaks."""
     await tab.page.get_by_test_id("search").fill(text + " нигде")
     await expect(tab.page.get_by_text("Ничего не найдено.")).to_be_visible()
     await expect(tab.page.get_by_role("alert")).to_have_count(0)

@@ -42,9 +42,6 @@ def key_row(page: Page, name: str) -> Locator:
     return page.get_by_test_id("key-row").filter(has_text=name)
 
 
-# --- keys ---------------------------------------------------------------------------------------
-
-
 async def test_a_key_is_made_copied_and_gone(browse: Browse, newcomer: Newcomer, app: AppProcess):
     """Shown once: neither a reload nor a way back brings it again."""
     context = await browse(newcomer)
@@ -65,7 +62,7 @@ async def test_a_key_is_made_copied_and_gone(browse: Browse, newcomer: Newcomer,
     assert await page.evaluate("navigator.clipboard.readText()") == key
     row = key_row(page, "Ночной отчёт")
     await expect(row).to_contain_text(key[:5])
-    await expect(row).to_contain_text("ещё не использован")
+    await expect(row).to_contain_text("ещё не использовался")
     await expect(row).to_contain_text(re.compile(r"до \d+ [а-я]+ \d{4}"))
 
     await page.get_by_test_id("new-dialog").click()
@@ -80,7 +77,7 @@ async def test_a_key_is_made_copied_and_gone(browse: Browse, newcomer: Newcomer,
     assert key not in await page.content()
 
     other = await make_key(page, "Второй", "none")
-    await expect(key_row(page, "Второй")).to_contain_text("без срока")
+    await expect(key_row(page, "Второй")).to_contain_text("бессрочный")
     await page.get_by_test_id("key-done").click()
     await expect(page.get_by_test_id("new-key")).to_have_count(0)
     assert other not in await page.content()
@@ -133,9 +130,6 @@ async def test_a_key_by_keyboard(browse: Browse, newcomer: Newcomer):
     await expect(key_row(page, "Клавишами")).to_have_count(0)
 
 
-# --- logins -------------------------------------------------------------------------------------
-
-
 async def test_other_logins_are_ended(start_app: StartApp, browse: Browse):
     process = start_app()
     pages: list[Page] = []
@@ -165,10 +159,7 @@ async def test_other_logins_are_ended(start_app: StartApp, browse: Browse):
 async def test_a_stranger_to_the_house_sees_no_settings(browse: Browse):
     page = await (await browse()).new_page()
     await page.goto("/settings")
-    await page.wait_for_url(re.compile(r"/login\?next=/settings"))
-
-
-# --- cached answers -----------------------------------------------------------------------------
+    await page.wait_for_url(re.compile(r"/login\?next=%2Fsettings$"))
 
 
 async def test_a_cached_answer_says_so_and_can_be_asked_again(
@@ -193,14 +184,11 @@ async def test_a_cached_answer_says_so_and_can_be_asked_again(
     await expect(tab.answer.get_by_test_id("source")).to_have_text("из кэша")
 
     model.script_once(Say(("the second",)), End())
-    await tab.answer.get_by_role("button", name="Спросить модель заново").click()
+    await tab.answer.get_by_role("button", name="Спросить модель").click()
     await tab.shows("the second")
     await tab.ends()
     await expect(tab.answer.get_by_test_id("source")).to_have_text("модель")
     await expect(tab.answer.locator(".branch-place")).to_have_text("2 / 2")
-
-
-# --- the limit ----------------------------------------------------------------------------------
 
 
 async def test_the_limit_is_told_when_it_is_near_and_comes_back_by_itself(
@@ -213,7 +201,7 @@ async def test_the_limit_is_told_when_it_is_near_and_comes_back_by_itself(
     await tab.ask_and_read("Раз")
     await expect(line).to_have_count(0)
     await tab.ask_and_read("Два")
-    await expect(line).to_contain_text("Вопросы на время закончились, следующий через")
+    await expect(line).to_contain_text("Лимит вопросов исчерпан, следующий через")
     await tab.composer.fill("Три")
     await tab.composer.press("Enter")
     await expect(tab.error).to_contain_text(re.compile(r"через \d+ с"))
@@ -224,9 +212,6 @@ async def test_the_limit_is_told_when_it_is_near_and_comes_back_by_itself(
     await expect(tab.error).to_have_count(0)
     await tab.composer.press("Enter")
     await expect(tab.questions).to_have_count(3)
-
-
-# --- looks --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -301,3 +286,28 @@ async def test_the_age_of_a_cached_answer(
     await tab.open(f"/c/{dialog_id}")
     await expect(tab.answer.get_by_test_id("age")).to_have_text(expected)
     await assert_accessible(tab.page)
+
+
+async def test_the_password_is_changed(browse: Browse, newcomer: Newcomer, app: AppProcess):
+    """By labels, in both languages; what went wrong is told beside the form, and so is the end."""
+    name, password = newcomer
+    page = await (await browse(newcomer)).new_page()
+    await open_settings(page)
+
+    async def change(current: str, new: str, repeat: str) -> None:
+        await page.get_by_label("Текущий пароль").fill(current)
+        await page.get_by_label("Новый пароль", exact=True).fill(new)
+        await page.get_by_label("Новый пароль ещё раз").fill(repeat)
+        await page.get_by_test_id("password-submit").click()
+        await Tab(page).ready()
+
+    await change("wrong one", "brand new 77", "brand new 77")
+    await expect(page.get_by_role("alert")).to_contain_text("Текущий пароль неверен")
+    await change(password, "brand new 77", "brand new 78")
+    await expect(page.get_by_role("alert")).to_contain_text("по-разному")
+    await assert_accessible(page)
+    await change(password, "brand new 77", "brand new 77")
+    await expect(page.get_by_test_id("password-changed")).to_be_visible()
+    await assert_accessible(page)
+    other = await (await browse()).new_page()
+    await log_in(other, name, "brand new 77")

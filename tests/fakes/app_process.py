@@ -53,7 +53,7 @@ class AppProcess:
         self.data_dir = home / "data"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.log_path = home / "log"
-        # as SQLAlchemy and genai_app.db.Database take it
+        # as SQLAlchemy and genai_app.db.database.Database take it
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
         self._program = program

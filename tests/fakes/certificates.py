@@ -57,11 +57,14 @@ class Authority:
         starts: dt.timedelta = -DAY,
         ends: dt.timedelta = 30 * DAY,
         self_signed: bool = False,
+        client: bool = False,
     ) -> Certificate:
-        """A server's certificate for host names and IP addresses, valid from and until (from now).
+        """A server's certificate for host names and IP addresses, or a `client`'s for its name,
+        valid from and until (from now).
 
         With `self_signed` the authority has never seen it.
         """
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         issuer = subject if self_signed else self._name
@@ -69,7 +72,7 @@ class Authority:
             self._builder(subject, issuer, key, starts, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), False)
             .sign(key if self_signed else self._key, hashes.SHA256())
         )
         stem = f"{made.serial_number:x}"

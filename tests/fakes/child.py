@@ -7,10 +7,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
+# `--pdeathsig` kills a child when the thread that started it ends: this one never does
+_STARTER = ThreadPoolExecutor(1)
 
 
 class Child:
@@ -30,7 +33,8 @@ class Child:
     ) -> None:
         self._output: collections.deque[str] = collections.deque(maxlen=200)
         self._is_ready = threading.Event()
-        self._process = subprocess.Popen(
+        self._process = _STARTER.submit(
+            subprocess.Popen[str],
             ["setpriv", "--pdeathsig", "KILL", "--", *command],
             cwd=cwd,
             env={"PATH": search_path(), "LC_ALL": "C.UTF-8", **(env or {})},
@@ -39,7 +43,7 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        )
+        ).result()
         threading.Thread(target=self._listen, args=(ready,), daemon=True).start()
         if not self._is_ready.wait(START_TIMEOUT_S) or not self.alive:
             self.end()

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from genai_app.adapters.directory import Directory
-from genai_app.errors import AppError, DirectoryUnavailable, NotAuthenticated
+from genai_app.adapters.directory.client import Directory
+from genai_app.errors import AppError, DirectoryUnavailable, Forbidden, NotAuthenticated
 from tests.fakes.ldap_server import LdapServer
 
 MakeDirectory = Callable[..., Directory]
@@ -14,10 +14,19 @@ MakeLdapServer = Callable[..., LdapServer]
 
 
 async def refusal(login: Awaitable[object]) -> str:
-    """Why a login was refused; anything but a refusal is an error of the test."""
+    """Why a login was refused in the words for a wrong password; anything else is an error."""
     with pytest.raises(NotAuthenticated) as caught:
         await login
     assert caught.value.code == "wrong_credentials"
+    return caught.value.detail
+
+
+async def stated_refusal(login: Awaitable[object]) -> str:
+    """Why a login with the right password was refused, as its user reads it."""
+    with pytest.raises(Forbidden) as caught:
+        await login
+    assert caught.value.code == f"account_{caught.value.detail}"
+    assert caught.value.user_text("ru").startswith("Пароль верный")
     return caught.value.detail
 
 

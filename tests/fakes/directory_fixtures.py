@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from genai_app.adapters.directory import Directory
-from genai_app.settings import load_settings
+from genai_app.adapters.directory.client import Directory
+from genai_app.settings.settings import load_settings
 from tests.fakes.certificates import Authority, Certificate
 from tests.fakes.directory_calls import MakeDirectory, MakeLdapServer
 from tests.fakes.ldap_server import BlackHole, LdapServer

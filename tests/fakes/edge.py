@@ -94,8 +94,7 @@ class Nginx:
         self.home = home
         self.port = port
         self.plain_port = free_port()
-        # by its address: of "localhost" over TLS Reflex's script drops the port
-        self.url = f"https://127.0.0.1:{port}"
+        self.url = f"https://localhost:{port}"
         home.mkdir(parents=True)
         authority = Authority(home / "tls")
         self.ca_file = authority.ca_file

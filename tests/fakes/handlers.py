@@ -11,7 +11,7 @@ from genai_app.web.policy import short_name
 @cache
 def registered() -> dict[str, Any]:
     """All handlers by full name, Reflex's own among them, as its RegisteredEventHandler."""
-    os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # as serve.py: no front end is built here
+    os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # as server/serve.py: no front end is built here
     from reflex_base.registry import RegistrationContext
 
     from genai_app.app import app  # noqa: F401 - registers the States
@@ -20,7 +20,7 @@ def registered() -> dict[str, Any]:
 
 
 def full_name(name: str) -> str:
-    """`chat_state.send` -> the name on the wire. A name that is full already stays."""
+    """`conversation_state.send` -> the name on the wire. A name that is full already stays."""
     if name in registered():
         return name
     found = [each for each in registered() if short_name(each) == name]

@@ -8,7 +8,7 @@ from typing import Any
 from ldap3.protocol import rfc4511
 from pyasn1.codec.ber import encoder
 
-from genai_app.adapters.directory_names import dn_key, escaped
+from genai_app.adapters.directory.names import dn_key, escaped
 
 # neither ldap3 nor pyasn1 has types
 _asn1: Any = rfc4511

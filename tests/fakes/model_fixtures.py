@@ -4,12 +4,13 @@ A test module takes them with `pytest_plugins = ("tests.fakes.model_fixtures",)`
 """
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from genai_app.adapters.llm import LlmClient
-from genai_app.settings import load_settings
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.settings.settings import load_settings
 from tests.fakes.model_reading import MakeLlm
 from tests.fakes.model_server import ModelServer
 
@@ -26,8 +27,8 @@ async def make_llm(fake: ModelServer) -> AsyncIterator[MakeLlm]:
     made: list[LlmClient] = []
 
     def make(*urls: str, **settings: object) -> LlmClient:
-        told = {f"llm_{name}": value for name, value in settings.items()}
-        made.append(LlmClient(load_settings(**told, llm_base_url=urls or (fake.url,))))
+        overrides: dict[str, Any] = {f"llm_{name}": value for name, value in settings.items()}
+        made.append(LlmClient(load_settings(**overrides, llm_base_url=urls or (fake.url,))))
         return made[-1]
 
     yield make

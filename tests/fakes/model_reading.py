@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from genai_app.adapters.llm import ChatTurn, Finish, LlmClient, Piece
+from genai_app.adapters.llm.client import ChatTurn, Finish, LlmClient, Piece
 from genai_app.errors import AppError
 
 TURNS = [ChatTurn("system", "Be brief."), ChatTurn("user", "Hello")]

@@ -11,7 +11,10 @@ As a process: `python -m tests.fakes.model_server --port N --log FILE [--default
 
 What a request gets: the next `script_once`, else the directive in its last user message (see
 model_steps.py), else `script`. It answers /v1/chat/completions (stream or not), /generate_stream,
-/v1/models, /info and /health. A script that ends without `End` ends the body without a finish.
+/v1/models, /info, /tokenize and /health. A script that ends without `End` ends the body without a
+finish.
+
+With `server.context = Context(2048)` it names its context and refuses what is longer, as vLLM does.
 """
 
 import argparse
@@ -27,16 +30,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.fakes.certificates import Certificate
+from tests.fakes.model_context import Context
 from tests.fakes.model_records import Journal, RequestRecord
 from tests.fakes.model_reply import Reply, json_response
 from tests.fakes.model_steps import DEFAULT_SCRIPT, Step, find_directive, steps_of
 from tests.fakes.model_wire import MODEL, encode, error_body
 
-FIXED: dict[str, dict[str, object]] = {
-    "/models": {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "fake"}]},
-    "/info": {"model_id": MODEL, "version": "3.0.0"},
-    "/health": {},
-}
+ANSWERING = ("/chat/completions", "/generate_stream")
 
 
 class ModelServer:
@@ -64,6 +64,8 @@ class ModelServer:
             self._tls.load_cert_chain(certificate.cert, certificate.key)
         self.requests: list[RequestRecord] = []
         self.connections = 0
+        self.context: Context | None = None
+        self.model = MODEL  # the name that it lists
         self.journal = Journal(log)
         self._default: Sequence[Step] = steps_of(default) if default else DEFAULT_SCRIPT
         self._once: deque[Sequence[Step]] = deque()
@@ -95,8 +97,8 @@ class ModelServer:
 
     @property
     def answers(self) -> list[RequestRecord]:
-        """The requests for an answer, without those for names and health."""
-        return [each for each in self.requests if each.method == "POST"]
+        """The requests for an answer, without those for names, tokens and health."""
+        return [each for each in self.requests if each.path.endswith(ANSWERING)]
 
     def wait_answers(self, count: int, timeout: float = 5.0) -> bool:
         """Whether that many requests for an answer have come within `timeout` seconds. Blocks."""
@@ -154,7 +156,7 @@ class ModelServer:
         record = RequestRecord(len(self.requests), method, path, headers, body, messages)
         text = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "") or ""
         script: Sequence[Step] = ()
-        if method == "POST":
+        if record.path.endswith(ANSWERING):
             directive = find_directive(text)
             if self._once:
                 script = self._once.popleft()
@@ -162,11 +164,32 @@ class ModelServer:
                 script = steps_of(directive, user_text=text)
             else:
                 script = self._default
+            if self.context is not None and (refusal := self.context.refusal(record)):
+                script = (refusal,)
         with self._arrived:
             self.requests.append(record)
             self._arrived.notify_all()
         self.journal.write("request", record.number, path=path, messages=messages, parameters=body)
         return record, script
+
+    def plain(self, record: RequestRecord) -> dict[str, Any] | list[Any] | None:
+        """The answer to a request that plays no script; None: there is no such path."""
+        path, context = record.path.removeprefix("/v1"), self.context
+        size = context.size if context is not None and context.is_listed else None
+        card = {"id": self.model, "object": "model", "owned_by": "fake"}
+        if path == "/models":
+            return {"object": "list", "data": [card | ({"max_model_len": size} if size else {})]}
+        if path == "/info":
+            limits = {"max_total_tokens": size, "max_input_tokens": size and size - 1}
+            return {"model_id": MODEL, "version": "3.0.0"} | (limits if size else {})
+        if path == "/health":
+            return {}
+        if path == "/tokenize" and context is not None and context.counts:
+            count = context.tokens_of(record.messages)
+            if "inputs" in record.parameters:
+                return [{"id": 1}] * count
+            return {"count": count, "max_model_len": context.size, "tokens": [1] * count}
+        return None
 
     async def held(self, name: str) -> None:
         await self._holds[name].wait()
@@ -231,8 +254,8 @@ class _Connection(asyncio.Protocol):
     async def _play(self, script: Sequence[Step]) -> None:
         record = self._record
         assert record is not None
-        named = FIXED.get(record.path.removeprefix("/v1"))
-        if record.path.endswith(("/chat/completions", "/generate_stream")):
+        named = self._server.plain(record)
+        if record.path.endswith(ANSWERING):
             held = self._server.held
             await Reply(record, self._transport, self._server.journal, held).play(script)
         elif named is not None:

@@ -86,8 +86,6 @@ class PageClient:
         self._changed = asyncio.Event()
         self._connected = False
 
-    # --- HTTP ---------------------------------------------------------------
-
     async def log_in(self, username: str, password: str, **form: str) -> str:
         """Post the login form. Returns where it sends the browser."""
         data = {"username": username, "password": password, **form}
@@ -114,8 +112,6 @@ class PageClient:
     @cookie.setter
     def cookie(self, value: str) -> None:
         self.jar.update_cookies({"genai_session": value}, URL(self.url))
-
-    # --- the socket ---------------------------------------------------------
 
     async def open(self, path: str = "/", *, wait: bool = True) -> None:
         """Load the page at `path`: a new socket, as at a reload, until its on_load has run."""
@@ -166,7 +162,7 @@ class PageClient:
         self._socket = self._receiving = None
 
     async def send_event(self, name: str, /, **payload: Any) -> None:
-        """Call a handler; `chat_state.send` or a full name. Returns when it is on its way."""
+        """Calls a handler: `conversation_state.send` or a full name. Returns once it is sent."""
         await self.emit(full_name(name), payload)
 
     async def emit(self, name: str, payload: object, **more: object) -> None:
@@ -207,8 +203,6 @@ class PageClient:
         async with asyncio.timeout(within_s):
             await asyncio.shield(self._receiving)
 
-    # --- what the page shows ------------------------------------------------
-
     def view(self, state: str) -> dict[str, Any]:
         """The vars of a State: `chat_state`."""
         return self.state.setdefault(state_name(state), {})
@@ -244,7 +238,7 @@ class PageClient:
         """Submit the composer, as the page does it. Returns when the event is on its way."""
         length = len(text.encode("utf-16-le", "surrogatepass")) // 2  # as JavaScript counts
         await self.send_event(
-            "chat_state.send", text=text, length=length, send_id=send_id or self._send_id
+            "conversation_state.send", text=text, length=length, send_id=send_id or self._send_id
         )
 
     async def ask(self, text: str, within_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -265,8 +259,6 @@ class PageClient:
     @property
     def _send_id(self) -> str:
         return self.view("chat_state").get("send_id", "") or self._kept_send_id
-
-    # --- receiving ----------------------------------------------------------
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
@@ -324,8 +316,6 @@ class PageClient:
         query = dict(parse_qsl(parts.query))
         found = {"pathname": parts.path, "asPath": self.path}
         return found | ({"query": query} if query else {})
-
-    # --- life ---------------------------------------------------------------
 
     async def aclose(self) -> None:
         await self.drop()

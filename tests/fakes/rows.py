@@ -5,7 +5,7 @@ import uuid
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Author, Dialog, Message, User, new_id
 
 

@@ -97,6 +97,7 @@ def main(conf, password, service_password):
     person("newcomer", "Нина Новенькая")
     person("expired", "Семён Временный", accountExpires=LONG_AGO)
     person("night", "Ким Ночной", logonHours=bytes(21))
+    person("desk", "Ян Кабинетный", userWorkstations="PC-77")
     person("locked", "Глеб Забывчивый")
     oldpassword = person("oldpassword", "Ада Давняя")
     database.disable_account("(sAMAccountName=disabled)")  # setpassword enables

@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,7 @@ SERVICE_DN, SERVICE_PASSWORD = f"CN=assistant,OU=Служебные,{DOMAIN}", "
 ADMIN, ADMIN_PASSWORD = "administrator@corp.test", "Admin: of the tests 9"
 ACCOUNTS = Path(__file__).with_name("samba_accounts.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
+ONLY_DACL = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # LDAP_SERVER_SD_FLAGS
 
 
 class SambaServer:
@@ -134,8 +136,6 @@ class SambaServer:
         self.stop()
         shutil.rmtree(self._root)
 
-    # --- what an administrator does while it runs -------------------------------------------------
-
     def disable(self, login: str) -> None:
         self.change(login, userAccountControl="514")
 
@@ -150,6 +150,44 @@ class SambaServer:
                 for name, value in attributes.items()
             }
             _must(admin, admin.modify(self._dn(admin, login), changes))
+
+    def change_bytes(self, login: str, **attributes: bytes) -> None:
+        """Replace attributes that are no text."""
+        with self._administrator() as admin:
+            changes = {
+                name: [(_ldap3.MODIFY_REPLACE, [value])] for name, value in attributes.items()
+            }
+            _must(admin, admin.modify(self._dn(admin, login), changes))
+
+    def set_mail(self, login: str, mail: str) -> None:
+        self.change(login, mail=mail)
+
+    def rename_group(self, name: str, new_name: str) -> None:
+        """Its DN and its login; the SID stays."""
+        with self._administrator() as admin:
+            dn = f"CN={name},{GROUPS}"
+            _must(admin, admin.modify_dn(dn, f"CN={new_name}"))
+            changes = {"sAMAccountName": [(_ldap3.MODIFY_REPLACE, [new_name])]}
+            _must(admin, admin.modify(f"CN={new_name},{GROUPS}", changes))
+
+    def deny_service(self, dn: str, mask: int) -> bytes:
+        """Take rights on one entry from the service account. Returns what `restore_rights` needs.
+
+        Args:
+            mask: of [MS-ADTS] 5.1.3.2: 0x4 lists the entries in it, 0x10 reads its attributes.
+        """
+        with self._administrator() as admin:
+            sid = _read(admin, SERVICE_DN, "objectSid")
+            descriptor = _read(admin, dn, "nTSecurityDescriptor")
+            _write_rights(
+                admin, dn, descriptor, struct.pack("<BBHI", 1, 0, 8 + len(sid), mask) + sid
+            )
+        return descriptor
+
+    def restore_rights(self, dn: str, descriptor: bytes) -> None:
+        """Undo `deny_service`."""
+        with self._administrator() as admin:
+            _write_rights(admin, dn, descriptor)
 
     def set_domain(self, **attributes: str) -> None:
         """Replace attributes of the domain itself."""
@@ -187,6 +225,11 @@ class SambaServer:
             name = re.split(r"(?<!\\),", dn)[0]
             _must(admin, admin.modify_dn(dn, name, new_superior=folder))
 
+    def wrong_tries(self, login: str) -> int:
+        """The wrong passwords in a row that it counts for an account."""
+        with self._administrator() as admin:
+            return int(_read(admin, self._dn(admin, login), "badPwdCount"))
+
     def id_of(self, login: str) -> str:
         """The objectGUID of an account."""
         with self._administrator() as admin:
@@ -212,8 +255,6 @@ class SambaServer:
         admin.search(DOMAIN, f"(sAMAccountName={login})", attributes=["1.1"])
         (dn,) = [row["dn"] for row in admin.response if row["type"] == "searchResEntry"]
         return str(dn)
-
-    # --- the domain -------------------------------------------------------------------------------
 
     def _unpack(self) -> None:
         version = subprocess.run(
@@ -264,6 +305,25 @@ class SambaServer:
             "TMPDIR": str(self._root),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+
+
+def _read(admin: Any, dn: str, attribute: str) -> bytes:
+    admin.search(dn, "(objectClass=*)", _ldap3.BASE, attributes=[attribute], controls=[ONLY_DACL])
+    return admin.response[0]["raw_attributes"][attribute][0]
+
+
+def _write_rights(admin: Any, dn: str, descriptor: bytes, first: bytes = b"") -> None:
+    """Write the access list of a security descriptor ([MS-DTYP] 2.4.6), with one more entry before
+    the others."""
+    (at,) = struct.unpack("<I", descriptor[16:20])
+    revision, _, size, count, _ = struct.unpack("<BBHHH", descriptor[at : at + 8])
+    entries = first + descriptor[at + 8 : at + size]
+    rights = struct.pack("<BBHHH", revision, 0, 8 + len(entries), count + bool(first), 0) + entries
+    (flags,) = struct.unpack("<H", descriptor[2:4])
+    # self-relative, with a DACL that is as inherited as it was
+    head = struct.pack("<BBHIIII", 1, 0, 0x8004 | flags & 0x1400, 0, 0, 0, 20)
+    changes = {"nTSecurityDescriptor": [(_ldap3.MODIFY_REPLACE, [head + rights])]}
+    _must(admin, admin.modify(dn, changes, controls=[ONLY_DACL]))
 
 
 def _must(link: Any, done: bool) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg2
 
+from tests.fakes.certificates import Certificate
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 WARY = "wary"  # the one role that PostgreSQL asks for a password, if a test makes it
@@ -107,14 +109,15 @@ class PostgresServer:
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """A new database, a copy of `template`. Returns its address."""
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Also when somebody is connected to it."""
-        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def _execute(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
+        """One statement, as the superuser."""
         connection = psycopg2.connect(self.url())
         try:
             connection.autocommit = True
@@ -158,19 +161,20 @@ class PostgresServer:
 
 class RedisServer:
     """A throwaway Redis without persistence; the same port over stop and start, empty after each.
-    `arguments`: a configuration file and options, before our own.
+    `arguments`: a configuration file and options, before our own. `tls`: it speaks nothing else.
 
     Raises:
         RuntimeError: Redis is not installed, or does not start; the text says which.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, tls: Certificate | None = None) -> None:
         found = shutil.which("redis-server")
         if found is None:
             raise RuntimeError("the tests need Redis 6.2 or later: apt-get install redis-server")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [found, *arguments]
+        self._tls = tls
         self._root = Path(tempfile.mkdtemp(prefix="genai-redis-"))
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []
@@ -181,6 +185,12 @@ class RedisServer:
         self._output.clear()
         dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         options = {"bind": "127.0.0.1", "port": self.port, "save": "", "appendonly": "no"}
+        if self._tls is not None:
+            options |= {
+                **{"port": 0, "tls-port": self.port, "tls-auth-clients": "no"},
+                "tls-cert-file": str(self._tls.cert),
+                "tls-key-file": str(self._tls.key),
+            }
         self._process = subprocess.Popen(
             [
                 *(*dies_with_us, *self._command),

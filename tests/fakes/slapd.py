@@ -1,5 +1,6 @@
 """A real OpenLDAP with the people of tests/corpora/company.ldif."""
 
+import base64
 import contextlib
 import shutil
 import socket
@@ -54,6 +55,7 @@ overlay ppolicy
 ppolicy_default "cn=standard,ou=system,{suffix}"
 ppolicy_use_lockout
 """
+ACCESS = "access to * by"  # the last rule of the above, which others go before
 
 
 class SlapdServer:
@@ -73,17 +75,16 @@ class SlapdServer:
         self.ca_file = authority.ca_file
         files = authority.issue("localhost", "127.0.0.1")
         (self._root / "data").mkdir()
-        (self._root / "slapd.conf").write_text(
-            CONFIG.format(
-                root=self._root,
-                cert=files.cert,
-                key=files.key,
-                suffix=SUFFIX,
-                root_dn=ROOT_DN,
-                root_password=ROOT_PASSWORD,
-                service_dn=SERVICE_DN,
-            )
+        self._config = CONFIG.format(
+            root=self._root,
+            cert=files.cert,
+            key=files.key,
+            suffix=SUFFIX,
+            root_dn=ROOT_DN,
+            root_password=ROOT_PASSWORD,
+            service_dn=SERVICE_DN,
         )
+        (self._root / "slapd.conf").write_text(self._config)
         try:
             self.start()
             self.change(COMPANY.read_text(encoding="utf-8"))
@@ -159,9 +160,45 @@ class SlapdServer:
         if done.returncode != 0:
             raise RuntimeError(f"ldapmodify failed:\n{done.stderr}")
 
+    def set_mail(self, login: str, mail: str) -> None:
+        entry = f"dn: {self.dn_of(login)}\nchangetype: modify\n"
+        self.change(f"{entry}replace: mail\n" + (f"mail: {mail}\n" if mail else ""))
+
+    def dn_of(self, login: str) -> str:
+        """The DN of the one account below the people with that uid."""
+        done = self._search(PEOPLE, f"(uid={login})", "dn")
+        (line,) = [each for each in done.splitlines() if each.startswith(("dn: ", "dn:: "))]
+        name, _, value = line.partition(" ")
+        return base64.b64decode(value).decode() if name == "dn::" else value
+
+    def rename_group(self, name: str, new_name: str) -> None:
+        self.change(
+            f"dn: cn={name},{GROUPS}\nchangetype: modrdn\nnewrdn: cn={new_name}\ndeleteoldrdn: 1\n"
+        )
+
+    def deny_service(self, dn: str, *, subtree: bool = False) -> None:
+        """Hide an entry, with all below it or not, from the service account, by a restart."""
+        style = "subtree" if subtree else "base"
+        rule = f'access to dn.{style}="{dn}" by dn.exact="{SERVICE_DN}" none by * none'
+        self._restart_with(self._config.replace(ACCESS, f"{rule}\n{ACCESS}"))
+
+    def restore_rights(self) -> None:
+        """Undo `deny_service`."""
+        self._restart_with(self._config)
+
+    def _restart_with(self, config: str) -> None:
+        self.stop()
+        (self._root / "slapd.conf").write_text(config)
+        self.start()
+
     def look_up(self, base: str, criteria: str, attribute: str) -> str:
         """An attribute of the one entry that meets a filter."""
-        done = subprocess.run(
+        done = self._search(base, criteria, attribute)
+        (line,) = [each for each in done.splitlines() if each.startswith(f"{attribute}: ")]
+        return line.partition(": ")[2]
+
+    def _search(self, base: str, criteria: str, attribute: str) -> str:
+        return subprocess.run(
             [
                 *("ldapsearch", "-x", "-LLL", "-M", "-o", "ldif-wrap=no", "-H", self._local),
                 *("-D", ROOT_DN, "-w", ROOT_PASSWORD, "-b", base, criteria, attribute),
@@ -170,9 +207,7 @@ class SlapdServer:
             text=True,
             timeout=30,
             check=True,
-        )
-        (line,) = [each for each in done.stdout.splitlines() if each.startswith(f"{attribute}: ")]
-        return line.partition(": ")[2]
+        ).stdout
 
     def remove(self) -> None:
         """Stop it and delete its data."""

@@ -1,12 +1,12 @@
-"""A socket belongs to a session and to our own pages: cases B6, C7, R6."""
+"""A socket belongs to a session and to our own pages."""
 
 import asyncio
 
 import aiohttp
 import pytest
 
-from genai_app.db import Database
-from genai_app.services.users import Users
+from genai_app.db.database import Database
+from genai_app.services.accounts.users import Users
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage
 from tests.fakes.app_process import AppProcess
@@ -31,7 +31,7 @@ def foreign(app: AppProcess) -> list[str]:
 
 
 async def test_foreign_origins_get_no_socket(app: AppProcess, open_page: OpenPage) -> None:
-    """C7, R5. Other origins, none, `null` and look-alikes are refused at the handshake."""
+    """Other origins, none, `null` and look-alikes are refused at the handshake."""
     page = await open_page("alice", path="")
     for origin in foreign(app):
         page.origin = origin
@@ -43,7 +43,7 @@ async def test_foreign_origins_get_no_socket(app: AppProcess, open_page: OpenPag
 
 
 async def test_no_other_path_leads_to_the_socket(app: AppProcess, open_page: OpenPage) -> None:
-    """C7. A path that only looks like the event socket's opens nothing."""
+    """A path that only looks like the event socket's opens nothing."""
     page = await open_page("alice", path="")
     for path in (
         "//_event/",
@@ -67,7 +67,7 @@ async def test_no_other_path_leads_to_the_socket(app: AppProcess, open_page: Ope
 async def test_a_stolen_token_opens_nothing(
     thief: str, connected: bool, open_page: OpenPage
 ) -> None:
-    """R6. Alice's client token without her cookie, or with Bob's: nothing of hers; she stays."""
+    """Alice's client token without her cookie, or with Bob's: nothing of hers; she stays."""
     alice = await open_page("alice")
     await alice.ask(question(words="canary-token"))
     if not connected:
@@ -92,7 +92,7 @@ async def test_a_stolen_token_opens_nothing(
 
 @pytest.mark.parametrize("token", ["", "x" * 5_000, "a&token=b", "%00", "\r\nx: y", "é"])
 async def test_odd_tokens_are_as_good_as_any(token: str, open_page: OpenPage) -> None:
-    """R6. The token comes from the client and may be anything; it is only ever hashed."""
+    """The token comes from the client and may be anything; it is only ever hashed."""
     page = await open_page("alice", path="")
     page.token = token
     await page.open("/")
@@ -100,7 +100,7 @@ async def test_odd_tokens_are_as_good_as_any(token: str, open_page: OpenPage) ->
 
 
 async def test_logout_ends_every_tab(open_page: OpenPage, app: AppProcess) -> None:
-    """B6. The cookie is refused at once on HTTP and socket; the other tab is out in 5 s."""
+    """The cookie is refused at once on HTTP and socket; the other tab is out in 5 s."""
     page = await open_page("alice")
     second = await open_page(path="/", jar=page.jar)
     assert second.view("session_state")["username"] == "alice"
@@ -124,7 +124,7 @@ async def test_logout_ends_every_tab(open_page: OpenPage, app: AppProcess) -> No
 
 
 async def test_logout_refuses_the_very_next_event(open_page: OpenPage) -> None:
-    """B6. An open socket of an ended session gets nothing more, before anybody closes it."""
+    """An open socket of an ended session gets nothing more, before anybody closes it."""
     page = await open_page("alice")
     await page.ask(question("tokens=3"))
     known = page.dialog_id
@@ -137,7 +137,7 @@ async def test_logout_refuses_the_very_next_event(open_page: OpenPage) -> None:
 
 
 async def test_a_socket_with_a_duplicate_token_is_logged_out_too(open_page: OpenPage) -> None:
-    """B6. A duplicated tab, or one that came back before its old socket was gone: Reflex gives it
+    """A duplicated tab, or one that came back before its old socket was gone: Reflex gives it
     another token, and its end must be seen all the same."""
     page = await open_page("alice")
     twin = await open_page(path="", jar=page.jar)
@@ -153,7 +153,7 @@ async def test_a_socket_with_a_duplicate_token_is_logged_out_too(open_page: Open
 
 
 async def test_a_running_answer_is_not_shown_after_the_logout(open_page: OpenPage) -> None:
-    """B6, N7. The growing answer stops on the screen; it goes on in the database."""
+    """N7. The growing answer stops on the screen; it goes on in the database."""
     page = await open_page("alice")
     await page.begin(question("tokens=400,delay=0.02"))
     await page.wait_for(lambda: page.live_text())
@@ -166,7 +166,7 @@ async def test_a_running_answer_is_not_shown_after_the_logout(open_page: OpenPag
 async def test_disabling_an_account_ends_its_tabs(
     open_page: OpenPage, newcomer: tuple[str, str], app_db: Database
 ) -> None:
-    """B6, B7. A disabled user is out within 5 s, on the socket and over HTTP."""
+    """A disabled user is out within 5 s, on the socket and over HTTP."""
     page = await open_page(path="")
     await page.log_in(*newcomer)
     await page.open("/")
@@ -182,7 +182,7 @@ async def test_disabling_an_account_ends_its_tabs(
 async def test_a_new_password_ends_the_old_sessions(
     open_page: OpenPage, newcomer: tuple[str, str], app_db: Database
 ) -> None:
-    """B6. Whoever knew the old password is out."""
+    """Whoever knew the old password is out."""
     page = await open_page(path="")
     await page.log_in(*newcomer)
     await page.open("/")
@@ -191,7 +191,7 @@ async def test_a_new_password_ends_the_old_sessions(
 
 
 async def test_one_tab_after_another_user(app: AppProcess, open_page: OpenPage) -> None:
-    """R6, N7. Another login in the same browser tab, with the same token: a page of his own."""
+    """N7. Another login in the same browser tab, with the same token: a page of his own."""
     page = await open_page("alice")
     await page.ask(question(words="canary-tab"))
     await page.drop()
@@ -203,7 +203,7 @@ async def test_one_tab_after_another_user(app: AppProcess, open_page: OpenPage) 
 
 
 async def test_the_cookie_is_read_as_browsers_send_it(open_page: OpenPage) -> None:
-    """C18. Other cookies beside ours, and a huge header, change nobody's identity."""
+    """Other cookies beside ours, and a huge header, change nobody's identity."""
     page: PageClient = await open_page("alice", path="")
     cookie = page.cookie
     for header, name in (

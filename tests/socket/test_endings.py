@@ -1,4 +1,4 @@
-"""Every way an answer may end, as the page shows it: cases G13 to G22."""
+"""Every way an answer may end, as the page shows it."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import AppProcess
 from tests.fakes.log_lines import LogMark
@@ -31,7 +31,7 @@ async def call_of(model: ModelServer, text: str) -> RequestRecord:
 
 
 async def stop(page: PageClient) -> dict[str, Any]:
-    await page.send_event("chat_state.stop", answer_id=page.messages()[-1]["id"])
+    await page.send_event("conversation_state.stop", answer_id=page.messages()[-1]["id"])
     await page.round_trip()
     await page.wait_for(lambda: not page.running, 3)
     return page.messages()[-1]
@@ -41,7 +41,7 @@ async def stop(page: PageClient) -> dict[str, Any]:
 async def test_stop_closes_the_model_call_within_a_second(
     directive: str, open_page: OpenPage, model: ModelServer, app_db: Database
 ) -> None:
-    """G22. Before the first token and in the middle: upstream closed, what came is kept."""
+    """Before the first token and in the middle: upstream closed, what came is kept."""
     page = await open_page("alice")
     text = question(directive)
     await page.begin(text)
@@ -60,13 +60,13 @@ async def test_stop_closes_the_model_call_within_a_second(
 
 
 async def test_stop_twice_and_after_the_end_changes_nothing(open_page: OpenPage) -> None:
-    """G22. Idempotent."""
+    """Idempotent."""
     page = await open_page("alice")
     answer = await page.ask(question("tokens=3"))
     assert await stop(page) == answer
     await page.begin(question(LONG))
     await page.wait_for(lambda: page.live_text())
-    await page.send_event("chat_state.stop", answer_id=page.messages()[-1]["id"])
+    await page.send_event("conversation_state.stop", answer_id=page.messages()[-1]["id"])
     stopped = await stop(page)
     assert stopped["status"] == "stopped"
     assert await stop(page) == stopped
@@ -74,7 +74,7 @@ async def test_stop_twice_and_after_the_end_changes_nothing(open_page: OpenPage)
 
 
 async def test_another_tab_stops_it(open_page: OpenPage) -> None:
-    """G22. Stop in one tab ends it in both."""
+    """Stop in one tab ends it in both."""
     page = await open_page("alice")
     await page.begin(question(LONG))
     await page.wait_for(lambda: page.live_text() and page.path != "/")
@@ -85,36 +85,36 @@ async def test_another_tab_stops_it(open_page: OpenPage) -> None:
 
 
 async def test_answer_again_makes_a_sibling(open_page: OpenPage, app_db: Database) -> None:
-    """G15. The old answer stays; the arrows go between them; the next question follows the one on
+    """The old answer stays; the arrows go between them; the next question follows the one on
     the screen."""
     page = await open_page("alice")
     text = question("tokens=3")
     first = await page.ask(text)
-    await page.send_event("chat_state.regenerate", answer_id=first["id"])
+    await page.send_event("conversation_state.regenerate", answer_id=first["id"])
     await page.wait_for(lambda: page.messages()[-1]["id"] != first["id"] and not page.running)
     second = page.messages()[-1]
     assert [row["text"] for row in page.messages()] == [text, second["text"]]
     assert (second["sibling"], second["siblings"]) == (2, [first["id"], second["id"]])
-    await page.send_event("chat_state.choose_answer", answer_id=first["id"])
+    await page.send_event("conversation_state.choose_answer", answer_id=first["id"])
     await page.wait_for(lambda: page.messages()[-1]["id"] == first["id"])
     assert page.messages()[-1]["sibling"] == 1
     third = await page.ask(question("tokens=3"))
     assert (await message_row(app_db, page.messages()[-2]["id"])).parent_id == (
         await message_row(app_db, first["id"])
     ).id
-    await page.send_event("chat_state.choose_answer", answer_id=second["id"])
+    await page.send_event("conversation_state.choose_answer", answer_id=second["id"])
     await page.wait_for(lambda: len(page.messages()) == 2)
-    await page.send_event("chat_state.choose_answer", answer_id=first["id"])
+    await page.send_event("conversation_state.choose_answer", answer_id=first["id"])
     await page.wait_for(lambda: page.messages()[-1]["id"] == third["id"])
     assert len(await list_questions(app_db, text)) == 1
 
 
 async def test_answer_again_while_one_runs_is_refused(open_page: OpenPage) -> None:
-    """G22, N6. One answer at a time in a dialog; the running one is not harmed."""
+    """N6. One answer at a time in a dialog; the running one is not harmed."""
     page = await open_page("alice")
     first = await page.ask(question("tokens=3"))
     await page.begin(question("tokens=30,delay=0.02"))
-    await page.send_event("chat_state.regenerate", answer_id=first["id"])
+    await page.send_event("conversation_state.regenerate", answer_id=first["id"])
     await page.wait_for(lambda: page.error_code == "answer_running")
     await page.wait_for(lambda: not page.running)
     assert page.messages()[-1]["status"] == "complete"
@@ -123,17 +123,17 @@ async def test_answer_again_while_one_runs_is_refused(open_page: OpenPage) -> No
 @pytest.mark.parametrize(
     ("directive", "status", "code", "kept"),
     [
-        ("status=503", "failed", "model_unavailable", ""),  # G13
+        ("status=503", "failed", "model_unavailable", ""),
         ("status=500", "failed", "model_unavailable", ""),
-        ("status=429,retry_after=1", "failed", "model_busy", ""),  # G14
+        ("status=429,retry_after=1", "failed", "model_busy", ""),
         ("status=401", "failed", "model_auth", ""),
         ("cut=0", "failed", "model_unavailable", ""),
-        ("tokens=9,cut=5", "interrupted", "model_interrupted", "w0 w1 w2 w3 w4 "),  # G15
+        ("tokens=9,cut=5", "interrupted", "model_interrupted", "w0 w1 w2 w3 w4 "),
         ("tokens=9,close=5", "interrupted", "model_interrupted", "w0 w1 w2 w3 w4 "),
-        ("tokens=9,error=5", "failed", "model_failed", "w0 w1 w2 w3 w4 "),  # G17
+        ("tokens=9,error=5", "failed", "model_failed", "w0 w1 w2 w3 w4 "),
         ("tokens=9,error=0", "failed", "model_failed", ""),
         ("tokens=3,reason=length", "truncated", "", "w0 w1 w2 "),
-        ("tokens=0", "complete", "", ""),
+        ("tokens=0", "complete", "empty_answer", ""),
     ],
 )
 async def test_a_broken_answer_says_why_and_keeps_what_came(
@@ -145,7 +145,7 @@ async def test_a_broken_answer_says_why_and_keeps_what_came(
     app: AppProcess,
     app_db: Database,
 ) -> None:
-    """G13, G14, G15, G17, N6. State, reason and text on the page and in the table; the question is
+    """N6. State, reason and text on the page and in the table; the question is
     there, and both asking again and the next question work."""
     log = LogMark(app)
     page = await open_page("alice")
@@ -163,7 +163,7 @@ async def test_a_broken_answer_says_why_and_keeps_what_came(
 async def test_a_refused_model_is_asked_once_more_and_no_storm(
     open_page: OpenPage, model: ModelServer
 ) -> None:
-    """G13, G14. One more try; after a 429 when the model server says."""
+    """One more try; after a 429 when the model server says."""
     page = await open_page("alice")
     busy, away = question("status=429,retry_after=1"), question("status=503")
     await page.ask(away)
@@ -177,7 +177,7 @@ async def test_a_refused_model_is_asked_once_more_and_no_storm(
 async def test_no_model_server_at_all(
     open_page: OpenPage, start_app: StartApp, model: ModelServer
 ) -> None:
-    """G13, N1. Nobody listens: the question is kept and can be asked again when somebody does."""
+    """N1. Nobody listens: the question is kept and can be asked again when somebody does."""
     app = start_app(llm_url=f"http://127.0.0.1:{free_port()}")
     page = await open_page("alice", at=app)
     answer = await page.ask(question("tokens=3"))
@@ -196,7 +196,7 @@ GOOD = (
 @pytest.mark.parametrize(
     ("steps", "text", "status"),
     [
-        ((Say(("a", "b")), Raw(b'data: {"choi\n\n'), Say(("c",)), End()), "abc", "complete"),
+        ((Say(("a", "b")), Raw(b'data: {"choi\n\n'), Say(("c",)), End()), "abc", "interrupted"),
         (
             (Say(("a",)), Raw(b": ping\n\njunk\n\nevent: x\n\n"), Say(("b",)), End()),
             "ab",
@@ -216,7 +216,8 @@ GOOD = (
 async def test_malformed_streams(
     steps: tuple[Step, ...], text: str, status: str, open_page: OpenPage, model: ModelServer
 ) -> None:
-    """G19. Good data is kept, a bad chunk skipped; more than three end it with what had come."""
+    """Good data is kept and a bad event skipped, but an answer that lost one is not complete; more
+    than three end it with what had come."""
     page = await open_page("alice")
     model.script_once(*steps)
     answer = await page.ask(question("tokens=3"))

@@ -1,10 +1,10 @@
-"""Whoever looks at a growing answer sees all of it once: cases G27, G28, and N5."""
+"""Whoever looks at a growing answer sees all of it once: N5."""
 
 import asyncio
 
 import pytest
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from tests.conftest import OpenPage
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import FINAL, PageClient
@@ -35,7 +35,7 @@ async def test_the_answer_grows_on_the_screen(open_page: OpenPage, app_db: Datab
 async def test_a_reload_in_mid_answer_continues(
     same_token: bool, open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:
-    """G27. From the start, then on, without doubling or gap; the model is asked once."""
+    """From the start, then on, without doubling or gap; the model is asked once."""
     page = await open_page("alice")
     text = question(SLOW)
     await page.begin(text)
@@ -54,7 +54,7 @@ async def test_a_reload_in_mid_answer_continues(
 
 
 async def test_a_reload_before_the_new_address_was_loaded(open_page: OpenPage) -> None:
-    """G27. The server's own redirect after a first question may be cut off by the reload."""
+    """The server's own redirect after a first question may be cut off by the reload."""
     page = await open_page("alice", redirected=False)
     await page.begin(question(SLOW))
     await page.wait_for(lambda: page.redirects)
@@ -67,7 +67,7 @@ async def test_a_reload_before_the_new_address_was_loaded(open_page: OpenPage) -
 
 
 async def test_a_second_device_follows_along(open_page: OpenPage) -> None:
-    """G27. Two pages of one user: both see it grow, both end the same."""
+    """Two pages of one user: both see it grow, both end the same."""
     page = await open_page("alice")
     await page.begin(question(SLOW))
     await page.wait_for(lambda: page.dialog_id and page.path != "/")
@@ -81,7 +81,7 @@ async def test_a_second_device_follows_along(open_page: OpenPage) -> None:
 async def test_the_tab_is_closed_and_the_answer_goes_on(
     open_page: OpenPage, app_db: Database
 ) -> None:
-    """G28. The answer belongs to the service: whole when the dialog is opened again."""
+    """The answer belongs to the service: whole when the dialog is opened again."""
     page = await open_page("alice")
     answer = await page.begin(question(SLOW))
     path = f"/c/{page.dialog_id}"

@@ -1,5 +1,7 @@
-"""What reaches the browser: case C10. A new var is shown to every client; it is added here on
+"""What reaches the browser. A new var is shown to every client; it is added here on
 purpose or not at all."""
+
+import re
 
 import pytest
 
@@ -32,11 +34,16 @@ VARS = {
         "send_id",
         "title",
         "wait_s",
+        *("at", "refused"),
     },
-    "dialogs_state": {"deleting", "error_code", "groups", "has_more", "loaded", "renaming"},
+    "tab_state": {"beat"},
+    "dialogs_state": {
+        *("deleting", "error_code", "groups", "has_more", "loaded", "renaming"),
+        *("key_dialogs", "key_folders", "key_has_more", "open_key"),
+    },
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
-    "login_state": {"contact", "error_code", "target"},
+    "login_state": {"contact", "error_code", "target", "wait"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "search_state": {"cursor", "error_code", "hits", "query"},
@@ -50,10 +57,11 @@ VARS = {
         "which",
     },
     "verified_form_state": {"days", "error_code", "opened", "saved"},
-    "session_state": {"demo_model", "full_name", "role", "username"},
-    "settings_state": {"loaded"},
+    "session_state": {"demo_model", "full_name", "role", "user_key", "username"},
+    "settings_state": {"has_password", "loaded", "password_changed", "password_error"},
     "admin_state": {"directory", "loaded"},
     "directory_state": {
+        "alarms",
         "checking",
         "ended",
         "error_code",
@@ -73,10 +81,12 @@ VARS = {
         *("health", "highest", "last_label", "limits_hit", "loaded", "model", "model_time"),
         *("models", "period", "saved_time", "tokens", "total_p50", "total_p95", "users"),
     },
-    "people_state": {"error_code", "has_more", "loaded", "role", "rows", "search", "shown"},
+    "people_state": {
+        *("error_code", "has_more", "loaded", "query", "role", "rows", "search", "shown"),
+    },
     "person_state": {
         *("error_code", "id", "keys", "last", "limit", "logins", "mail", "own", "questions"),
-        *("reason", "row", "tokens"),
+        *("login_wait", "reason", "row", "tokens"),
     },
     "readers_state": {"error_code", "has_more", "loaded", "readers"},
     "review_dialog_state": {
@@ -86,19 +96,19 @@ VARS = {
     "review_keys_state": {"shown"},
     "review_list_state": {
         *("at", "chosen", "departments", "error_code", "has_more", "loading", "mode", "narrowed"),
-        "rows",
+        *("query", "rows"),
     },
     "exports_state": {
         *("error_code", "exports", "format", "kind", "loaded", "names_hidden", "page_loaded"),
         "review_off",
     },
     "dialog_export_state": {"error_code", "making"},
-    "stream_state": SLOTS | {"place"},
+    "stream_state": SLOTS | {"place", "tail_plain"},
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {
-    "author",
-    "error_code",
+    *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
+    *("is_blank", "left_plain", "shown"),
     "id",
     "made",
     "made_unit",
@@ -129,13 +139,13 @@ def seen(state: dict[str, dict[str, object]]) -> dict[str, set[str]]:
     ],
 )
 async def test_only_known_vars_reach_the_client(who: str, path: str, open_page: OpenPage) -> None:
-    """C10. The snapshot of var names of each page, before and after a login."""
+    """The snapshot of var names of each page, before and after a login."""
     page = await open_page(who, path)
     assert seen(page.state) == VARS
 
 
 async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
-    """C10. Rows hold what is drawn: no user id, no client id, no token counts, no owner."""
+    """Rows hold what is drawn: no user id, no client id, no token counts, no owner."""
     page = await open_page("alice")
     await page.ask(question("tokens=40,delay=0.01"))
     assert seen(page.state) == VARS
@@ -151,7 +161,7 @@ async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
 async def test_a_new_key_is_told_once(
     open_page: OpenPage, newcomer: tuple[str, str], app: AppProcess
 ) -> None:
-    """C10. Its text goes to the page that made it, in one frame; no State keeps it."""
+    """Its text goes to the page that made it, in one frame; no State keeps it."""
     page = await open_page(path="")
     await page.log_in(*newcomer)
     await page.open("/settings")
@@ -179,14 +189,17 @@ async def test_a_new_key_is_told_once(
 
 
 async def test_no_secret_is_in_any_frame(open_page: OpenPage, app: AppProcess) -> None:
-    """C10, B12. Neither cookie nor password nor the State's real token comes back to the page."""
+    """Neither cookie nor password nor the State's real token comes back to the page."""
     page = await open_page("alice")
     await page.ask(question("tokens=3"))
     await page.open(page.path)
     await page.open("/login")
     everything = "".join(frame.text for frame in page.frames)
     assert page.cookie
-    for secret in (page.cookie, PASSWORDS["alice"], "genai_session", "password"):
+    for secret in (page.cookie, PASSWORDS["alice"], "genai_session"):
         assert secret not in everything
+    # only names of vars bear the word: whether there is a password, and what became of a change
+    names = ("has_password", "password_changed", "password_error")
+    assert "password" not in re.sub("|".join(names), "", everything)
     secret_key = (app.data_dir / "secret.key").read_text().strip()
     assert secret_key not in everything

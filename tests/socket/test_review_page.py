@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import AuditEvent
 from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import AppProcess
@@ -16,6 +16,7 @@ from tests.fakes.questions import question
 
 REASON = "Жалоба на грубый ответ"
 NAMES = ("alice", "Алиса", "Петрова")
+PARTS = ("alic", "Алис", "Петров", "етрова")  # none of them holds a name
 
 
 def rows(page: PageClient) -> list[dict[str, Any]]:
@@ -26,11 +27,34 @@ def told(page: PageClient) -> str:
     return "".join(frame.text for frame in page.frames)
 
 
+async def loaded(page: PageClient, name: str, **payload: Any) -> None:
+    """Sends an event that leads to another address. Returns once the page there is loaded."""
+    page.view("state")["is_hydrated"] = False
+    await page.send_event(name, **payload)
+    await page.wait_for(lambda: page.view("state")["is_hydrated"])
+
+
+async def applied(page: PageClient, **values: str) -> str:
+    """Narrows the list by what is typed. Returns what the server sent for it."""
+    begin = len(page.frames)
+    form = {"query": "", "user": "", "model": ""} | values
+    await loaded(page, "review_list_state.apply", form=form)
+    return "".join(frame.text for frame in page.frames[begin:])
+
+
+def without_echo(text: str, name: str) -> str:
+    """The frames without what was typed into the field of the user, and its address."""
+    for echo in (f'"user":"{name}"', f"user={name}"):
+        text = text.replace(echo, "")
+    return text
+
+
 async def opened(page: PageClient, dialog_id: str) -> dict[str, Any]:
     """The dialog's view, once it is open."""
-    await page.send_event("review_dialog_state.show", dialog_id=dialog_id)
-    await page.wait_for(lambda: page.view("review_dialog_state")["dialog_id"] == dialog_id)
-    return page.view("review_dialog_state")
+    await loaded(page, "review_dialog_state.show", dialog_id=dialog_id)
+    view = page.view("review_dialog_state")
+    await page.wait_for(lambda: view["dialog_id"] == dialog_id)
+    return view
 
 
 async def events(app: AppProcess, action: str) -> list[AuditEvent]:
@@ -53,19 +77,24 @@ async def test_no_frame_brings_a_name_before_the_reveal(
     page = await open_page("rita", "/admin/dialogs", at=app)
     (row,) = rows(page)
     assert (row["name"], row["username"]) == ("", "")
-    await page.send_event(
-        "review_list_state.apply", form={"query": "тайный", "user": "", "model": ""}
-    )
-    await page.round_trip()
+    await applied(page, query="тайный")
     assert [piece["text"] for piece in rows(page)[0]["pieces"] if piece["hit"]] == ["тайный"]
-    for name in NAMES:
-        form = {"query": "", "user": name, "model": ""}
-        await page.send_event("review_list_state.apply", form=form)
-        await page.round_trip()
+    for part in PARTS:
+        await applied(page, user=part)
         assert rows(page) == []
-        page.frames[:] = [
-            each for each in page.frames if name not in each.text
-        ]  # own words, echoed
+    for name in NAMES:
+        assert name not in told(page)
+    for name in NAMES:
+        sent = await applied(page, user=name)
+        assert name in sent
+        for each in NAMES:
+            assert each not in without_echo(sent, name)
+        assert rows(page) == []
+    sent = await applied(page)
+    assert rows(page)[0]["id"] == row["id"]
+    for name in NAMES:
+        assert name not in sent
+    page.frames.clear()
     view = await opened(page, row["id"])
     assert view["messages"][0]["text"]
     await page.send_event("review_dialog_state.choose_answer", answer_id=view["messages"][1]["id"])
@@ -90,7 +119,7 @@ async def test_no_frame_brings_a_name_before_the_reveal(
 async def test_a_user_gets_nothing_of_a_page_that_another_opened(
     open_page: OpenPage, app: AppProcess
 ) -> None:
-    """C1, C3. Bob names the handlers with Alice's ids: no frame brings a word of hers."""
+    """Bob names the handlers with Alice's ids: no frame brings a word of hers."""
     alice = await open_page("alice")
     answer = await alice.ask(question("tokens=3", words="canary-review"))
     bob = await open_page("bob")
@@ -133,7 +162,7 @@ async def test_the_keys_work_one_after_the_other(open_page: OpenPage) -> None:
 async def test_arguments_of_the_right_type_may_still_be_nonsense(
     open_page: OpenPage, app: AppProcess
 ) -> None:
-    """R4. A reviewer's own socket: nothing of it is a bug."""
+    """A reviewer's own socket: nothing of it is a bug."""
     alice = await open_page("alice")
     await alice.ask(question("tokens=3"))
     page = await open_page("rita", "/admin/dialogs")

@@ -1,4 +1,4 @@
-"""From the composer to the tables: cases E2, E3, G41, G42, G43, and N1, N4, N6."""
+"""From the composer to the tables: N1, N4, N6."""
 
 import asyncio
 import uuid
@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from genai_app.db import Database
-from genai_app.services.chat import MAX_PROMPT_CHARS
+from genai_app.db.database import Database
+from genai_app.services.chat.chat import MAX_PROMPT_CHARS
 from genai_app.text import clean_text
 from tests import corpora
 from tests.conftest import OpenPage, StartApp
@@ -40,11 +40,13 @@ def cleared(page: PageClient) -> int:
 async def test_a_text_too_long_is_refused_by_how_much(
     sent: int, claimed: int, over_by: int, open_page: OpenPage, app_db: Database
 ) -> None:
-    """E2, N6. The page says by how many characters; nothing is stored, the composer keeps it."""
+    """N6. The page says by how many characters; nothing is stored, the composer keeps it."""
     page = await open_page("alice")
     before = await count_messages(app_db)
     send_id = str(uuid.uuid4())
-    await page.send_event("chat_state.send", text="x" * sent, length=claimed, send_id=send_id)
+    await page.send_event(
+        "conversation_state.send", text="x" * sent, length=claimed, send_id=send_id
+    )
     await page.wait_for(lambda: page.error_code)
     assert page.error_code == "prompt_too_long"
     assert page.view("chat_state")["over_by"] == over_by
@@ -56,7 +58,7 @@ async def test_a_text_too_long_is_refused_by_how_much(
 
 
 async def test_the_longest_text_is_taken(open_page: OpenPage, app_db: Database) -> None:
-    """E2. Exactly the limit, in three-byte characters, is one whole row."""
+    """Exactly the limit, in three-byte characters, is one whole row."""
     page = await open_page("alice")
     text = question("tokens=1")
     text = "長" * (MAX_PROMPT_CHARS - len(text) - 1) + f" {text}"
@@ -67,7 +69,7 @@ async def test_the_longest_text_is_taken(open_page: OpenPage, app_db: Database) 
 async def test_a_frame_over_the_socket_cap_costs_only_the_frame(
     open_page: OpenPage, app_db: Database
 ) -> None:
-    """E2, R8. A raw 3 MB event: the socket may close; the page that comes back is whole."""
+    """A raw 3 MB event: the socket may close; the page that comes back is whole."""
     page = await open_page("alice")
     await page.ask(question("tokens=3"))
     shown, before = page.messages(), await count_messages(app_db)
@@ -147,14 +149,14 @@ async def test_another_text_under_the_same_id_is_another_message(
     assert len(await list_questions(app_db, second)) == 1
 
 
-@pytest.mark.parametrize("send_id", ["", "x", "1" * 36, str(uuid.uuid4()) + "0"])
+@pytest.mark.parametrize("send_id", ["", "x", "1" * 36, "6a0c2c5e-6a9a-4f3c-8f0e-2b9f6b0a7d110"])
 async def test_a_send_without_an_id_is_refused(
     send_id: str, open_page: OpenPage, app_db: Database
 ) -> None:
     """N4. Without an id a repeat could not be told: nothing is stored, the page says so."""
     page = await open_page("alice")
     before = await count_messages(app_db)
-    await page.send_event("chat_state.send", text="hello", length=5, send_id=send_id)
+    await page.send_event("conversation_state.send", text="hello", length=5, send_id=send_id)
     await page.wait_for(lambda: page.error_code == "invalid_input")
     assert await count_messages(app_db) == before
 
@@ -175,7 +177,7 @@ async def test_a_second_question_waits_for_the_first_answer(
 
 
 async def test_the_whole_corpus_survives(open_page: OpenPage, app_db: Database) -> None:
-    """G43. Each awkward text is the same in the table and on the page, as question and as answer;
+    """Each awkward text is the same in the table and on the page, as question and as answer;
     only NUL and lone surrogates become U+FFFD."""
     page = await open_page("alice")
     for sample in corpora.load("unicode"):
@@ -192,7 +194,7 @@ async def test_the_whole_corpus_survives(open_page: OpenPage, app_db: Database) 
 
 
 async def test_a_model_that_says_the_corpus_is_kept(open_page: OpenPage, app_db: Database) -> None:
-    """G43. Lone surrogates and NUL from the model: replaced, never a failed save."""
+    """Lone surrogates and NUL from the model: replaced, never a failed save."""
     page = await open_page("alice")
     answer = await page.ask(question("text=corpus,delay=0.02"))
     expected = "".join(clean_text(sample) for sample in corpora.load("unicode"))
@@ -202,7 +204,7 @@ async def test_a_model_that_says_the_corpus_is_kept(open_page: OpenPage, app_db:
 
 @pytest.mark.parametrize("length", [MAX_PROMPT_CHARS - 100, 200_000])
 async def test_a_huge_prompt_stalls_nobody(length: int, open_page: OpenPage) -> None:
-    """G41. While a huge text is taken or refused, another user's round trip stays under 100 ms."""
+    """While a huge text is taken or refused, another user's round trip stays under 100 ms."""
     alice, bob = await open_page("alice"), await open_page("bob")
     worst: list[float] = []
     for _ in range(3):  # the machine's own hiccups are not the product's
@@ -220,7 +222,7 @@ async def test_a_huge_prompt_stalls_nobody(length: int, open_page: OpenPage) -> 
 async def test_a_long_history_is_trimmed_for_the_model(
     open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:
-    """G42, E13. 10,000 messages: the page opens with the last 50 in a bounded frame, the model gets
+    """10,000 messages: the page opens with the last 50 in a bounded frame, the model gets
     what fits, the row says how many were left out, and nothing is lost."""
     turns = [(f"q{i} " + "x" * 100, f"a{i} " + "y" * 100) for i in range(5_000)]
     dialog = await put_history(app_db, "alice", turns)
@@ -255,7 +257,7 @@ async def test_a_long_history_is_trimmed_for_the_model(
 async def test_a_question_over_the_context_says_so(
     open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:
-    """E3. The model refuses the length: a friendly error, the question is kept."""
+    """The model refuses the length: a friendly error, the question is kept."""
     page = await open_page("alice")
     text = question()
     model.script_once(Status(400, "This model's maximum context length is 8192 tokens."))

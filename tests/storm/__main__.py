@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from genai_app import migrations
-from genai_app.db import Database
-from genai_app.services.users import Users
+from genai_app.db.database import Database
+from genai_app.services.accounts.users import Users
 from tests.fakes.app_process import AppProcess, eventually
 from tests.fakes.edge import Nginx
 from tests.fakes.model_server import ModelServer
 from tests.fakes.services import PostgresServer, RedisServer, free_port
+from tests.fakes.wrong_clock import wrong_clock
 from tests.storm.check import broken_promises, broken_views, read_rows
 from tests.storm.faults import Storm
 from tests.storm.people import Person, at_a_page, by_the_api
@@ -31,13 +32,20 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=90)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument(
+        "--clock-skew",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="the clock of one process is so much ahead, that of the other so much behind",
+    )
     options = parser.parse_args()
-    return run(options.people, options.seconds, options.seed)
+    return run(options.people, options.seconds, options.seed, options.clock_skew)
 
 
-def run(people: int, seconds: float, seed: int) -> int:
+def run(people: int, seconds: float, seed: int, skew_s: float) -> int:
     """Prints what was done and what is broken. Returns how many promises are."""
-    print(f"storm: {people} people, {seconds:.0f} s, seed {seed}", flush=True)
+    print(f"storm: {people} people, {seconds:.0f} s, seed {seed}, skew {skew_s:.0f} s", flush=True)
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-storm-")))
         postgres, redis = PostgresServer(), RedisServer()
@@ -57,7 +65,8 @@ def run(people: int, seconds: float, seed: int) -> int:
         same |= {"secret_key": random.Random(seed).randbytes(32).hex()}
         apps: list[AppProcess] = []
         for number in range(2):
-            app = AppProcess(home / str(number), llm_url=model.url, **same)
+            within = wrong_clock(skew_s if number else -skew_s) if skew_s else ()
+            app = AppProcess(home / str(number), llm_url=model.url, within=within, **same)
             apps.append(stack.enter_context(app))
         nginx = stack.enter_context(Nginx(home / "edge", port, apps[0].port, apps[1].port))
         storm = Storm(apps, postgres, redis, nginx, random.Random(seed))

@@ -8,7 +8,7 @@ import aiohttp
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Generation, Message
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.page_client import PageClient

@@ -99,7 +99,7 @@ async def _one_question(person: Person, page: PageClient) -> None:
         await asyncio.sleep(person.random.random())
         await _come_back(person, page)
     elif habit < 0.35 and page.running:
-        await page.send_event("chat_state.stop", answer_id=page.messages()[-1]["id"])
+        await page.send_event("conversation_state.stop", answer_id=page.messages()[-1]["id"])
     while page.running:
         try:
             await page.wait_for(lambda: not page.running, STEP_S)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genai_app import cli
+from genai_app.cli import main as cli
 from tests.unit.cli_run import Genai, Result, environment
 
 

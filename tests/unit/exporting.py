@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import (
     AuditEvent,
     Author,
@@ -24,10 +24,10 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.audit import Audit
-from genai_app.services.export_jobs import ENDED
-from genai_app.services.exports import Exports
-from genai_app.settings import Settings
+from genai_app.services.audit.events import Audit
+from genai_app.services.exports.exports import Exports
+from genai_app.services.exports.jobs import ENDED
+from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 
 BEGAN = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Role
-from genai_app.services.audit import Audit
-from genai_app.services.review import OnVerdict, Reviews
-from genai_app.services.review_names import Mode
+from genai_app.services.audit.events import Audit
+from genai_app.services.review.names import Mode
+from genai_app.services.review.reviews import OnVerdict, Reviews
 from tests.unit.review_rows import SECRET, MakeReviews, enter_as
 
 

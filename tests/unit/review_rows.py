@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import (
     AuditEvent,
     Author,
@@ -23,7 +23,7 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.review import Reviews
+from genai_app.services.review.reviews import Reviews
 
 MakeReviews = Callable[..., Reviews]
 SECRET = b"a key of the tests, 32 bytes long"

@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import (
     Author,
     Channel,
@@ -28,13 +28,14 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.chat import Chat, Turn
-from genai_app.services.generation import Generations, Increment
-from genai_app.services.history import History
-from genai_app.services.limits import Limits
-from genai_app.services.slots import ModelSlots
-from genai_app.services.verdicts import Verdicts
-from genai_app.services.verified import Verified
+from genai_app.services.chat.chat import Chat, Turn
+from genai_app.services.dialogs.history import History
+from genai_app.services.generation.checkpoints import Increment
+from genai_app.services.generation.generations import Generations
+from genai_app.services.generation.slots import ModelSlots
+from genai_app.services.limits.rate import Limits
+from genai_app.services.reuse.barred import Verdicts
+from genai_app.services.reuse.verified import Verified
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 
@@ -182,6 +183,14 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Move the clock of the services."""
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + timedelta(seconds=seconds))
+
+
+async def age_leases(db: Database, seconds: float) -> None:
+    """Let that time pass for the leases of all answers: the database's clock decides on them."""
+    async with db.write() as session:
+        for run in await session.scalars(sa.select(Generation)):
+            run.lease_until -= timedelta(seconds=seconds)
+            session.add(run)
 
 
 @contextmanager

@@ -10,23 +10,25 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
-from genai_app.adapters.bus import Bus
-from genai_app.adapters.llm import LlmClient
-from genai_app.adapters.redis import Entries, LimitStorage, limit_storage
-from genai_app.db import Database
-from genai_app.notations import parse_limit
-from genai_app.services import generation
-from genai_app.services.cache import AnswerCache, Scope
-from genai_app.services.chat import Chat
-from genai_app.services.generation import Generations
-from genai_app.services.given import Given
-from genai_app.services.history import History
-from genai_app.services.limits import Limits
-from genai_app.services.slots import ModelSlots
-from genai_app.services.verdicts import Verdicts
-from genai_app.services.verified import Verified
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.redis.bus import Bus
+from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
+from genai_app.db.database import Database
+from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.ready_answers import Given
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.history import History
+from genai_app.services.generation import generations as generation
+from genai_app.services.generation.generations import Generations
+from genai_app.services.generation.slots import ModelSlots
+from genai_app.services.limits.rate import Limits
+from genai_app.services.reuse.barred import Verdicts
+from genai_app.services.reuse.cache import AnswerCache, Scope
+from genai_app.services.reuse.verified import Verified
+from genai_app.settings.notations import parse_limit
 from tests.fakes.model_reading import MakeLlm
 from tests.fakes.services import RedisServer
+from tests.unit.review_rows import SECRET
 from tests.unit.talk import MakeTalk, Talk, Two, enter
 
 pytest_plugins = ("tests.fakes.model_fixtures",)
@@ -107,12 +109,11 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             owner=owner,
             sole_process=sole_process,
             bus=Bus(redis_url, owner) if redis_url else None,
-            redis=redis,
         )
         made.append(generations)
         if opened:
             await generations.open()
-        verified = Verified(database, days=180)
+        verified = Verified(database, Cursors(SECRET), days=180)
         verdicts = Verdicts(database, cache, verified)
         given = Given(cache, verified, verdicts, generations)
         if opened:
@@ -127,7 +128,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             max_tokens=max_tokens,
             system_prompt=system_prompt,
         )
-        history = History(database)
+        history = History(database, Cursors(SECRET))
         return Talk(database, generations, chat, history, limits, verified, verdicts, line)
 
     yield make

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from genai_app.db import Database, table_of
+from genai_app.db.database import Database
+from genai_app.db.statements import table_of
 from genai_app.errors import InvalidInput
 from genai_app.models import AuditEvent, new_id
-from genai_app.services.audit import Action, Outcome, event
-from genai_app.services.audit_chain import AuditChain, Break, row_hash, sentence_of
+from genai_app.services.audit.chain import AuditChain, Break, row_hash, sentence_of
+from genai_app.services.audit.events import Action, Outcome, event
 
 SECRET = b"k" * 32
 TABLE = table_of(AuditEvent)
@@ -98,7 +100,7 @@ async def test_many_sealers_at_once(db: Database, chain: AuditChain) -> None:
         ("channel", "web"),
         ("request_id", "1"),
         ("subject_id", None),
-        ("actor_id", new_id()),
+        ("actor_id", UUID(int=7)),
         ("hash", b"\0" * 32),
         ("at", timedelta(microseconds=1)),
     ],
@@ -231,7 +233,7 @@ async def test_the_database_keeps_sealed_rows(
 async def test_progress_is_told(
     db: Database, chain: AuditChain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genai_app.services.audit_chain.BATCH", 5)
+    monkeypatch.setattr("genai_app.services.audit.chain.BATCH", 5)
     await put(db)
     assert await chain.seal() == COUNT
     told: list[tuple[int, int]] = []

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, StorageUnavailable
 from genai_app.models import User
-from genai_app.services import passwords
-from genai_app.services.auth import Auth
-from genai_app.services.users import Users
+from genai_app.services.accounts import passwords
+from genai_app.services.accounts.login import Auth
+from genai_app.services.accounts.users import Users
 from tests.cast import PASSWORDS
 
 ODD_NAMES = [
@@ -59,28 +59,28 @@ async def test_log_in(auth: Auth, alice: User) -> None:
 async def test_blank_password(
     auth: Auth, alice: User, verified: list[str], password: str | None
 ) -> None:
-    """A1: refused before anything is asked."""
+    """Refused before anything is asked."""
     assert (await _refusal(auth, "alice", password)).code == "wrong_credentials"
     assert verified == []
 
 
 @pytest.mark.parametrize("username", [*ODD_NAMES, None])
 async def test_odd_username(auth: Auth, alice: User, username: str | None) -> None:
-    """A4: a pattern is a name that nobody has, NUL is no error."""
+    """A pattern is a name that nobody has, NUL is no error."""
     error = await _refusal(auth, username, PASSWORDS["alice"])
     assert error.code == "wrong_credentials"
 
 
 @pytest.mark.parametrize("password", ODD_PASSWORDS)
 async def test_odd_password(auth: Auth, alice: User, password: str) -> None:
-    """A2: what cannot be hashed is a wrong password."""
+    """What cannot be hashed is a wrong password."""
     assert (await _refusal(auth, "alice", password)).code == "wrong_credentials"
 
 
 async def test_all_refusals_are_equal(
     auth: Auth, alice: User, dan: User, verified: list[str]
 ) -> None:
-    """A1, A10: neither words nor work tell a wrong password, no account and a shut one apart."""
+    """Neither words nor work tell a wrong password, no account and a shut one apart."""
     attempts = [
         ("alice", "wrong password"),
         ("nobody", "wrong password"),

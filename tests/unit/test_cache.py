@@ -1,4 +1,4 @@
-"""Answers that are given again, and runs that are joined: C19 and the scope of both."""
+"""Answers that are given again, and runs that are joined, and the scope of both."""
 
 import asyncio
 import uuid
@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters.llm import ChatTurn
-from genai_app.adapters.redis import Entries
+from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.redis.client import Entries
 from genai_app.models import Channel, Source, Status
-from genai_app.services.cache import AnswerCache, CachedAnswer
-from genai_app.services.chat import Options, Turn
+from genai_app.services.chat.chat import Options, Turn
+from genai_app.services.reuse.cache import AnswerCache, CachedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Close, End, Hold, Say
 from tests.fakes.services import RedisServer
@@ -54,7 +54,7 @@ async def test_the_same_question_again(
 async def test_scope_user(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """C19: what one user was told is told to nobody else."""
+    """What one user was told is told to nobody else."""
     talk = await make_talk(cache_scope="user")
     sources = [(await _say(talk, who, "Mine?"))[1] for who in (as_alice, as_bob, as_alice)]
     assert sources == [Source.MODEL, Source.MODEL, Source.CACHE]
@@ -84,7 +84,7 @@ async def test_another_parameter_misses(
 async def test_another_history_or_system_prompt_misses(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
-    """C19: the key covers the whole conversation."""
+    """The key covers the whole conversation."""
     talk = await make_talk(cache_scope="company")
     first = await talk.answer(as_alice, "Hello")
     await talk.answer(as_alice, "And now?", first.dialog_id)
@@ -154,7 +154,7 @@ async def test_twenty_at_once_are_one_run(
 async def test_joined_runs_stay_within_the_scope(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """C19: under scope `user` two users are two runs."""
+    """Under scope `user` two users are two runs."""
     talk = await make_talk(cache_scope="user", max_parallel=50)
     turns = await asyncio.gather(*(talk.ask(who, "Now?") for who in (as_alice, as_bob)))
     await asyncio.gather(*(read(talk.chat.follow_turn(turn)) for turn in turns))
@@ -235,7 +235,7 @@ async def test_redis_keeps_for_its_time(redis_server: RedisServer) -> None:
     redis_server.freeze()
     begin = asyncio.get_running_loop().time()
     assert await first.find(key) is None
-    assert asyncio.get_running_loop().time() - begin < 1.6  # G3
+    assert asyncio.get_running_loop().time() - begin < 1.6
     begin = asyncio.get_running_loop().time()
     assert await first.find(key) is None
     assert asyncio.get_running_loop().time() - begin < 0.1

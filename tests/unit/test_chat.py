@@ -12,7 +12,7 @@ from genai_app.access import Actor
 from genai_app.clock import now
 from genai_app.errors import AppError, InvalidInput, NotFound, TooLarge
 from genai_app.models import MAX_PROMPT_CHARS, Author, Channel, Source, Status
-from genai_app.services.chat import Turn
+from genai_app.services.chat.chat import Turn
 from tests import corpora
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
@@ -85,7 +85,7 @@ async def test_channel_of_a_message(talk: Talk, as_alice: Actor) -> None:
 
 
 async def test_question_is_kept_as_it_was(talk: Talk, as_alice: Actor) -> None:
-    """G43: what the database takes stays as it is, the rest becomes visible; never a failed save.
+    """What the database takes stays as it is, the rest becomes visible; never a failed save.
 
     Sent again in its first form it is still the same message.
     """
@@ -111,7 +111,7 @@ async def test_blank_question(fake: ModelServer, talk: Talk, as_alice: Actor) ->
 
 
 async def test_question_too_long(fake: ModelServer, talk: Talk, as_alice: Actor) -> None:
-    """E2: told by how much; one that just fits is taken."""
+    """Told by how much; one that just fits is taken."""
     with pytest.raises(TooLarge) as caught:
         await talk.ask(as_alice, "я" * (MAX_PROMPT_CHARS + 7))
     assert (caught.value.code, caught.value.params) == ("prompt_too_long", {"over_by": 7})
@@ -121,9 +121,6 @@ async def test_question_too_long(fake: ModelServer, talk: Talk, as_alice: Actor)
     turn = await talk.answer(as_alice, "я" * MAX_PROMPT_CHARS)
     assert len((await saved(talk.db, turn.question_id)).text) == MAX_PROMPT_CHARS
     assert len(fake.answers) == 1
-
-
-# --- N4 -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["running", "ended"])
@@ -218,13 +215,10 @@ async def test_client_id_of_another_user(
     assert len(fake.answers) == 2
 
 
-# --- whose it is --------------------------------------------------------------------------------
-
-
 async def test_not_yours_is_not_found(
     fake: ModelServer, talk: Talk, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """C1, C2: the same answer as for an id that never was, or that is none; nothing changes."""
+    """The same answer as for an id that never was, or that is none; nothing changes."""
     fake.script(*HELD)
     turn = await talk.ask(as_alice)
     await called(fake)
@@ -252,7 +246,7 @@ def _without_lease(row: dict[str, object]) -> dict[str, object]:
 
 
 async def test_nothing_in_a_deleted_dialog(talk: Talk, as_alice: Actor) -> None:
-    """C2: a deleted dialog is not found by its own user either."""
+    """A deleted dialog is not found by its own user either."""
     turn = await talk.answer(as_alice)
     await talk.history.delete(as_alice, turn.dialog_id)
 

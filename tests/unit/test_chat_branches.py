@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 from genai_app.access import Actor
 from genai_app.errors import AppError, Conflict
 from genai_app.models import Author, Status
-from genai_app.services.answers import LEASE_S
-from genai_app.services.chat import Turn
+from genai_app.services.chat.chat import Turn
+from genai_app.services.generation.checkpoints import LEASE_S
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.unit.talk import (
     MakeTalk,
     Talk,
+    age_leases,
     called,
     everything,
-    later,
     leaf_of,
     read,
     saved,
@@ -99,7 +99,7 @@ async def test_running_on_another_branch(fake: ModelServer, talk: Talk, as_alice
 
 
 async def test_ask_below_a_lost_answer(
-    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
     """N3: an answer whose process died does not hold up its dialog, even before it is reaped."""
     dead, alive = await make_talk(opened=False), await make_talk(opened=False)
@@ -109,7 +109,7 @@ async def test_ask_below_a_lost_answer(
 
     with pytest.raises(Conflict):
         await alive.ask(as_alice, "Anybody there?", lost.dialog_id)
-    later(monkeypatch, LEASE_S + 1)
+    await age_leases(alive.db, LEASE_S + 1)
     turn = await alive.answer(as_alice, "Anybody there?", lost.dialog_id)
 
     assert (await saved(alive.db, turn.question_id)).parent_id == lost.answer_id

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from genai_app import cli, migrations
+from genai_app import migrations
+from genai_app.cli import main as cli
+from genai_app.i18n import LOCALES, translate
 from genai_app.models import Role
 from tests.fakes.services import free_port
 from tests.unit.cli_run import ROOT, Genai, environment
@@ -30,6 +32,46 @@ def _run(
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("command", [("user", "--help"), ("audit", "verify"), ("doctor",)])
+def test_a_reader_that_has_gone(
+    command: tuple[str, ...], database_url: str, tmp_path: Path
+) -> None:
+    """`genai ... | head`: no trace of Python's."""
+    here, there = os.pipe()
+    os.close(here)
+    done = subprocess.run(
+        [sys.executable, "-m", "genai_app", *command],
+        cwd=tmp_path,
+        env=environment(database_url),
+        stdout=there,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(there)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_database_that_is_away_is_told_in_words_of_a_command(locale: str, tmp_path: Path) -> None:
+    """Nothing of a field that kept a text: there is none."""
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    done = subprocess.run(
+        [sys.executable, "-m", "genai_app", "user", "list"],
+        cwd=tmp_path,
+        env=environment(url) | {"GENAI_LOCALE": locale},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    sentence, *detail = done.stderr.splitlines()
+    assert sentence == translate(locale, "error_command.storage_unavailable")
+    assert len(detail) == 1
 
 
 def test_roles_are_the_models() -> None:
@@ -107,7 +149,7 @@ def test_misuse(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_little() -> None:
     """--help answers at once: no table, no web framework is loaded for it."""
     program = (
-        "import sys; from genai_app.cli import main\n"
+        "import sys; from genai_app.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'sqlalchemy', 'pydantic', 'reflex', 'passlib'} & set(sys.modules)))"
@@ -161,7 +203,7 @@ def test_accounts(genai: Genai) -> None:
 
 
 def test_limits_and_the_audit(genai: Genai, database_url: str) -> None:
-    """F10: one event for each change, by the command line."""
+    """One event for each change, by the command line."""
     genai("user", "add", "alice", "--password-stdin", typed="pass w0rd\n")
     for limit, kept in (("100/minute", "100/minute"), ("default", None), ("5 per 2 hours",) * 2):
         assert genai("user", "limit", "Alice", limit).returncode == 0
@@ -187,7 +229,7 @@ def test_limits_and_the_audit(genai: Genai, database_url: str) -> None:
 
 
 def _rows(url: str, query: str) -> list[tuple[object, ...]]:
-    engine = sa.create_engine(migrations.driver_url(url))
+    engine = migrations.sync_engine(url)
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(sa.text(query))]
     engine.dispose()
@@ -254,7 +296,7 @@ def test_unreachable_database(tmp_path: Path) -> None:
 
 
 def test_newer_database(database_url: str, tmp_path: Path) -> None:
-    engine = sa.create_engine(migrations.driver_url(database_url))
+    engine = migrations.sync_engine(database_url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Role
 from tests.unit.cli_run import Genai, Result
 from tests.unit.exporting import events, person, put_talk
@@ -26,7 +26,7 @@ def run(genai: Genai) -> Run:
 
 
 async def test_export(run: Run, db: Database, tmp_path: Path) -> None:
-    """F10, C11: a file of the operator's own, audited as the command line's."""
+    """A file of the operator's own, audited as the command line's."""
     alice = await person(db, "alice", department="Legal")
     await put_talk(db, alice, "q-alice", "=1+1")
     await put_talk(db, await person(db, "bob"), "q-bob", "a")

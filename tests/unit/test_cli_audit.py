@@ -11,7 +11,7 @@ pytest_plugins = ("tests.unit.cli_fixtures",)
 
 def _tamper(url: str, *statements: str) -> None:
     """As somebody who owns the database."""
-    engine = sa.create_engine(migrations.driver_url(url))
+    engine = migrations.sync_engine(url)
     off = ["ALTER TABLE audit_events DISABLE TRIGGER USER"]
     if engine.dialect.name == "sqlite":
         off = ["DROP TRIGGER audit_sealed_update", "DROP TRIGGER audit_sealed_delete"]
@@ -28,12 +28,12 @@ def test_what_holds_and_what_does_not(genai: Genai, database_url: str) -> None:
     found = genai("audit", "verify")
     assert (found.returncode, found.stdout) == (
         0,
-        "The audit holds: 2 events, none changed, none missing.\n",
+        "The audit log is intact. Events: 2, none changed or missing.\n",
     )
     _tamper(database_url, "UPDATE audit_events SET target = 'mallory' WHERE seq = 2")
     found = genai("audit", "verify")
     assert found.returncode == 1
-    assert "Event 2 of " in found.stdout
+    assert "Event no. 2 of " in found.stdout
 
 
 def test_a_cut_end_is_accepted_for_a_reason_only(genai: Genai, database_url: str) -> None:
@@ -42,7 +42,7 @@ def test_a_cut_end_is_accepted_for_a_reason_only(genai: Genai, database_url: str
     _tamper(database_url, "DELETE FROM audit_events")
     found = genai("audit", "verify")
     assert found.returncode == 1
-    assert "The end is cut off" in found.stdout
+    assert "The end of the log was removed" in found.stdout
     assert genai("audit", "accept", "so").returncode == 1
     assert genai("audit", "verify").returncode == 1
     assert genai("audit", "accept", "restored the backup of Monday").returncode == 0

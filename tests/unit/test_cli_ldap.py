@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from genai_app import cli
+from genai_app.cli import main as cli
 from tests.fakes.slapd import SERVICE_PASSWORD, SlapdServer
 
 pytest_plugins = ("tests.fakes.directory_fixtures",)
@@ -44,7 +44,7 @@ def test_all_well(ldap_check: Check) -> None:
     assert err == ""
     assert "  ok    service account  " in out
     assert "sales > Торговля (все, и опт) > assistant-users" in out
-    assert "  ok    user's role by groups  0 ms  role: user\n" in out
+    assert "  ok    role by groups  0 ms  role: user\n" in out
     assert out.splitlines()[-1] == "The directory is ready. Warnings: 2."
     assert SERVICE_PASSWORD not in out
 
@@ -59,8 +59,8 @@ def test_a_fault(ldap_check: Check) -> None:
     assert lines[place].startswith("  FAIL  служебная учётная запись  ")
     assert lines[place + 1].strip().endswith("неверны DN или пароль.")
     assert "GENAI_LDAP_BIND_PASSWORD" in lines[place + 2]
-    assert lines[place + 3] == "  skip  вид каталога"
-    assert lines[-1] == "Не готово. Неудачных шагов: 1, предупреждений: 2."
+    assert lines[place + 3] == "  skip  тип каталога"
+    assert lines[-1] == "Каталог не готов. Ошибок: 1, предупреждений: 2."
     assert "not it" not in out
 
 

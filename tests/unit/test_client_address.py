@@ -32,7 +32,7 @@ def told(*values: str) -> dict[str, Any]:
     ],
 )
 def test_address_of(hops: int, values: tuple[str, ...], expected: str) -> None:
-    """A14. A header that a client made up moves nobody to another address."""
+    """A header that a client made up moves nobody to another address."""
     assert address_of(told(*values), hops) == expected
 
 

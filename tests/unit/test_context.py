@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Author, Status
-from genai_app.services.chat import TITLE_CHARS, make_title
-from genai_app.services.context import (
+from genai_app.services.chat.chat import TITLE_CHARS, make_title
+from genai_app.services.generation.context import (
     CHARS_PER_TOKEN,
     MAX_CONTEXT_MESSAGES,
     TEMPLATE_TOKENS,
@@ -76,7 +76,7 @@ async def test_failed_empty_answer_is_left_out(
 async def test_after_a_question_that_does_not_fit(
     fake: ModelServer, talk: Talk, as_alice: Actor
 ) -> None:
-    """E3: it is kept and named; the shorter one is sent without it, or it would not fit again."""
+    """It is kept and named; the shorter one is sent without it, or it would not fit again."""
     fake.script_once(TOO_LONG)
     failed = await talk.answer(as_alice, "Too much")
     row = await saved(talk.db, failed.answer_id)
@@ -90,7 +90,7 @@ async def test_after_a_question_that_does_not_fit(
 
 
 async def test_roles_take_turns(fake: ModelServer, talk: Talk, as_alice: Actor) -> None:
-    """E3: templates of Mistral and Gemma refuse two questions in a row, for ever in that dialog."""
+    """Templates of Mistral and Gemma refuse two questions in a row, for ever in that dialog."""
     for _ in range(2):
         fake.script_once(Refuse(400, "no"))
     dialog_id = (await talk.answer(as_alice, "one")).dialog_id
@@ -111,7 +111,7 @@ async def test_part_of_an_answer_is_sent(fake: ModelServer, talk: Talk, as_alice
 async def test_trimmed_to_the_window(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
-    """G42: the newest messages that fit, whole and in order; the rest stays in the database."""
+    """The newest messages that fit, whole and in order; the rest stays in the database."""
     talk = await make_talk(context_tokens=WINDOW, max_tokens=LONGEST)
     random_ = random.Random(42)
     texts = [f"{n} " + "слово " * random_.randrange(60) for n in range(400)]
@@ -133,7 +133,7 @@ async def test_trimmed_to_the_window(
 
 
 async def test_many_short_messages(fake: ModelServer, make_talk: MakeTalk, as_alice: Actor) -> None:
-    """G42: a bound on their number too, and still a question comes first."""
+    """A bound on their number too, and still a question comes first."""
     talk = await make_talk(context_tokens=1_000_000)
     texts = [str(n) for n in range(500)]
     dialog_id, *_ = await put_dialog(talk.db, as_alice, texts)
@@ -150,7 +150,7 @@ async def test_many_short_messages(fake: ModelServer, make_talk: MakeTalk, as_al
 async def test_newest_question_is_always_sent(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
-    """G42: even one that alone is too long: whether it is, the model server knows better."""
+    """Even one that alone is too long: whether it is, the model server knows better."""
     talk = await make_talk(context_tokens=WINDOW, max_tokens=LONGEST)
     for size in (1, BUDGET * 2, BUDGET * 4):
         dialog_id, *_ = await put_dialog(talk.db, as_alice, ["old question", "old answer " * 400])
@@ -162,7 +162,7 @@ async def test_newest_question_is_always_sent(
 async def test_any_dialog(
     engine: str, db: Database, fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
-    """G42: over dialogs of random lengths: fits, begins with a question, ends with the newest, and
+    """Over dialogs of random lengths: fits, begins with a question, ends with the newest, and
     every message is either sent or counted."""
     talk = await make_talk(context_tokens=300, max_tokens=100)
     random_ = random.Random(engine)
@@ -189,7 +189,7 @@ def test_estimate_tokens() -> None:
 
 @pytest.mark.parametrize("text", ["日本語" * 100, "\U0001f469\u200d\U0001f4bb" * 50])
 def test_estimate_is_no_lower_than_real(text: str) -> None:
-    """G42: a byte-level tokenizer makes of such a character a token or more, seldom less."""
+    """A byte-level tokenizer makes of such a character a token or more, seldom less."""
     assert estimate_tokens(text) >= len(text)
 
 

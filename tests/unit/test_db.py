@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import col
 
-from genai_app.db import Database, Statement, Undone
+from genai_app.db.database import Database
+from genai_app.db.failures import Undone
+from genai_app.db.statements import Statement
 from genai_app.errors import StorageUnavailable
 from genai_app.models import User, new_id
-from genai_app.services.users import Users
+from genai_app.services.accounts.users import Users
 from genai_app.text import clean_text
 from tests.fakes.services import PostgresServer, free_port
 
@@ -116,7 +118,7 @@ async def test_naive_moment_is_a_bug(db: Database) -> None:
 
 
 async def test_corpus_is_kept(db: Database) -> None:
-    """G43: what people type comes back as it was; NUL and lone surrogates become visible."""
+    """What people type comes back as it was; NUL and lone surrogates become visible."""
     corpus = Path(__file__).parents[1] / "corpora" / "unicode.txt"
     lines = corpus.read_text(encoding="utf-8").split("\n")
     texts = [clean_text(text) for text in [*lines, "a\0b", "a\ud800b", "\udfff"]]
@@ -147,7 +149,7 @@ async def test_check(db: Database) -> None:
 
 
 async def test_errors_hold_no_values(db: Database, alice: User) -> None:
-    """F1: what the driver complains about is logged; what was written must not be."""
+    """What the driver complains about is logged; what was written must not be."""
     canary = "canary-6f1f"
     with pytest.raises(IntegrityError) as caught:
         async with db.write() as session:
@@ -196,7 +198,7 @@ async def test_server_killed_in_a_transaction(
 async def test_a_conflict_of_transactions_is_undone(
     on_postgres: tuple[PostgresServer, Database],
 ) -> None:
-    """G10. Who loses is told to begin again, whichever way it came; the winner's change stays."""
+    """Who loses is told to begin again, whichever way it came; the winner's change stays."""
     _, database = on_postgres
     change = sa.update(User).values(full_name="changed")
     snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -210,8 +212,8 @@ async def test_a_conflict_of_transactions_is_undone(
             await session.execute(change)
 
     async def by_link() -> None:
-        async with database.look() as link:
-            await link.fetch(Statement(sa.select(sa.text("undo()"))))
+        async with database.statement_runner() as runner:
+            await runner.fetch(Statement(sa.select(sa.text("undo()"))))
 
     async with database.write() as session:
         session.add(User(username="eve"))
@@ -254,7 +256,7 @@ async def test_database_that_takes_nobody(on_postgres: tuple[PostgresServer, Dat
         with pytest.raises(StorageUnavailable):
             await database.check()
         with pytest.raises(StorageUnavailable):
-            async with database.look():
+            async with database.statement_runner():
                 raise AssertionError("it let us in")
         await database.close()
 
@@ -267,8 +269,8 @@ async def test_nobody_gets_a_connection_that_is_still_at_work(
     slow, quick = (Statement(sa.select(sa.text(each))) for each in ("pg_sleep(30)", "7"))
 
     async def ask(statement: Statement) -> object:
-        async with database.look() as link:
-            return [tuple(row) for row in await link.fetch(statement)]
+        async with database.statement_runner() as runner:
+            return [tuple(row) for row in await runner.fetch(statement)]
 
     for wait_s in (0.0, 0.001, 0.005, 0.02) * 5:
         asking = asyncio.create_task(ask(slow))
@@ -298,9 +300,9 @@ async def test_the_server_said_goodbye_a_moment_ago(
             await asyncio.sleep(0)
 
     async def by_link() -> None:
-        async with database.look() as link:
-            await ended((await link.fetch(pid))[0][0])
-            await link.fetch(seven)
+        async with database.statement_runner() as runner:
+            await ended((await runner.fetch(pid))[0][0])
+            await runner.fetch(seven)
 
     async def by_session() -> None:
         async with database.read() as session:
@@ -340,6 +342,23 @@ async def test_closing_waits_for_the_threads_of_cancelled_queries(database_url: 
         counting.cancel()
         await asyncio.wait([counting], timeout=0.05)
     assert counting.done()
+    await database.close()
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if "_connection_worker_thread" in thread.name]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("steps", range(12))
+async def test_closing_waits_for_the_threads_of_cancelled_openings(
+    database_url: str, steps: int
+) -> None:
+    before = set(threading.enumerate())
+    database = Database(database_url)
+    opening = asyncio.create_task(database.check())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait([opening])
     await database.close()
     left = set(threading.enumerate()) - before
     assert not [thread for thread in left if "_connection_worker_thread" in thread.name]

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from genai_app import metrics
-from genai_app.settings import PREFIX, SECRET_FIELDS, Settings, load_settings
+from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
+from genai_app.settings.settings import Settings, load_settings
 from genai_app.web.body_limit import MAX_BODY_BYTES
 from tests.fakes.app_process import ROOT, AppProcess
 from tests.fakes.edge import make_secrets
@@ -94,9 +95,10 @@ def test_kustomizations_name_files_that_exist() -> None:
 
 @of_service
 def test_every_service_is_locked_down(name: str) -> None:
-    """F6. No root, nothing written but to what is named, no right to gain."""
+    """No root, nothing written but to what is named, no right to gain."""
     service = SERVICES[name]
-    assert not service["user"].startswith(("0:", "root"))
+    # an image whose program lies below /root, for root alone; the rest holds for it too
+    assert name == "tgi" or not service["user"].startswith(("0:", "root"))
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "cap_add" not in service
@@ -108,6 +110,23 @@ def test_every_service_is_locked_down(name: str) -> None:
     assert "memory" in limits or "devices" in service["deploy"]["resources"]["reservations"]
 
 
+def test_the_model_servers_start_as_their_images_want() -> None:
+    """The entrypoint of TGI's image finds its Python, below /root; that of vLLM takes any user."""
+    tgi, vllm = SERVICES["tgi"], SERVICES["vllm"]
+    assert tgi["user"] == "0:0"
+    assert "entrypoint" not in tgi
+    assert tgi["environment"]["USAGE_STATS"] == "off"
+    assert tgi["environment"]["HF_HUB_OFFLINE"] == "1"
+    flags = ("--hostname", "--port", "--model-id", "--max-total-tokens")
+    assert re.findall(r"--[a-z-]+", tgi["command"]) == [*flags]
+    assert vllm["user"] == "10001:10001"
+    flags = ("--host", "--port", "--model", "--served-model-name", "--max-model-len")
+    assert re.findall(r"--[a-z-]+", vllm["command"][0]) == [*flags]
+    for service in (tgi, vllm):
+        assert service["environment"]["HOME"] == "/tmp"
+        assert "8000/health" in service["healthcheck"]["test"][-1]
+
+
 @of_service
 def test_every_service_is_watched(name: str) -> None:
     """Its health is asked for; what ends by itself has none."""
@@ -117,13 +136,13 @@ def test_every_service_is_watched(name: str) -> None:
 
 @of_service
 def test_no_secret_stands_in_an_environment(name: str) -> None:
-    """F6. Names of files only: what `docker inspect` shows is no secret."""
+    """Names of files only: what `docker inspect` shows is no secret."""
     for key in SERVICES[name].get("environment", {}):
         assert not SECRET_WORDS.search(key) or key.endswith("_FILE"), key
 
 
 def test_the_example_of_settings_holds_no_secret() -> None:
-    """F6. It reaches every container of the product."""
+    """It reaches every container of the product."""
     for path in (DEPLOY / ".env.example", DEPLOY / "systemd" / "genai.env.example"):
         named = set(re.findall(r"^#?([A-Z_]+)=", path.read_text(), re.M))
         assert named
@@ -142,7 +161,7 @@ def test_images_are_pinned() -> None:
 
 
 def test_only_the_edge_is_published() -> None:
-    """F4. Grafana at the host's own loopback; every network but two has no way out."""
+    """Grafana at the host's own loopback; every network but two has no way out."""
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
     assert set(published) == {"nginx", "grafana"}
     assert all(port.startswith("127.0.0.1:") for port in published["grafana"])
@@ -163,7 +182,7 @@ def directives(path: Path) -> dict[str, str]:
 
 
 def test_each_redis_has_the_policy_for_what_it_holds(tmp_path: Path) -> None:
-    """F4, F5. Counters are never dropped silently, answers may be; a password for every user."""
+    """Counters are never dropped silently, answers may be; a password for every user."""
     policies = {"state": "noeviction", "cache": "allkeys-lfu"}
     secrets = make_secrets(tmp_path / "secrets")
     for name, policy in policies.items():
@@ -206,7 +225,7 @@ def test_the_placeholders_of_kubernetes_stop_the_start() -> None:
 
 
 def test_pods_are_locked_down() -> None:
-    """F6. What the `restricted` standard asks for, and a read-only root."""
+    """What the `restricted` standard asks for, and a read-only root."""
     assert len(pods()) == 2
     for name, pod in pods():
         assert pod["securityContext"]["runAsNonRoot"] is True, name
@@ -260,10 +279,10 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_the_edge_and_the_product_agree() -> None:
-    """E1. One number, in bytes, in three places; one address, the one that the edge saw."""
+    """One number, in bytes, in three places; one address, the one that the edge saw."""
     edge = (DEPLOY / "nginx" / "conf.d" / "genai.conf").read_text()
     assert f"client_max_body_size {MAX_BODY_BYTES};" in edge
-    assert "proxy_set_header X-Forwarded-For $remote_addr;" in edge  # R10: replaced, not appended
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in edge  # replaced, not appended
     ingress = next(each for each in OBJECTS if each["kind"] == "Ingress")
     size = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
     assert size == str(MAX_BODY_BYTES)
@@ -288,10 +307,55 @@ def test_units_are_locked_down(path: Path) -> None:
     assert not re.search(r"^Environment=.*(PASSWORD|TOKEN|SECRET)", text, re.M)
 
 
+# the version of systemd that knew each first, where that is later than its 230th; RHEL 8 has 239
+SINCE = {
+    **dict.fromkeys(("ProtectKernelModules", "ProtectKernelTunables", "ProtectControlGroups"), 232),
+    **dict.fromkeys(("RestrictNamespaces", "RemoveIPC", "ProtectSystem", "MemoryHigh"), 233),
+    **dict.fromkeys(("LockPersonality", "StateDirectory", "StateDirectoryMode"), 235),
+    **dict.fromkeys(("ProtectHostname", "RestrictSUIDSGID"), 242),
+    **dict.fromkeys(("ProtectKernelLogs", "ProtectClock"), 245),
+    "ProtectProc": 247,
+}
+OLDEST_SYSTEMD = 239
+# an older systemd says that it does not know these, and starts the service without them
+MAY_BE_IGNORED = {*(name for name, since in SINCE.items() if since > OLDEST_SYSTEMD)}
+OLD_DIRECTIVES = {
+    *("Description", "After", "Wants", "PartOf", "WantedBy", "OnCalendar", "RandomizedDelaySec"),
+    *("Persistent", "Type", "User", "Group", "WorkingDirectory", "EnvironmentFile", "Environment"),
+    *("ExecStart", "Restart", "RestartSec", "TimeoutStopSec", "TimeoutStartSec", "KillMode"),
+    *("MemoryMax", "TasksMax", "LimitNOFILE", "UMask", "Nice", "IOSchedulingClass"),
+    *("ProtectHome", "PrivateTmp", "PrivateDevices", "NoNewPrivileges", "CapabilityBoundingSet"),
+    *("AmbientCapabilities", "RestrictAddressFamilies", "RestrictRealtime"),
+    *("MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter"),
+    "SystemCallErrorNumber",
+}
+# of `systemd-run`; --working-directory came with 240, --collect with 236
+OLD_OPTIONS = {"--quiet", "--collect", "--wait", "--pipe", "--pty", "--uid", "--gid", "--property"}
+OLD_OPTIONS |= {"--setenv"}
+
+
+def test_units_start_with_the_systemd_of_red_hat_8() -> None:
+    """No directive that it would refuse, and no Type=exec, which came with 240."""
+    for path in (DEPLOY / "systemd").glob("*.*"):
+        if path.suffix not in (".service", ".timer", ".target"):
+            continue
+        text = path.read_text()
+        named = set(re.findall(r"^([A-Z]\w+)=", text, re.M))
+        assert named <= OLD_DIRECTIVES | set(SINCE), path.name
+        assert {name for name in named if SINCE.get(name, 0) > OLDEST_SYSTEMD} <= MAY_BE_IGNORED
+        assert not re.search(r"^Type=(exec|notify-reload)$", text, re.M), path.name
+
+
+def test_the_command_starts_with_the_systemd_of_red_hat_8() -> None:
+    command = (DEPLOY / "systemd" / "genai").read_text().partition("exec systemd-run")[2]
+    assert set(re.findall(r"(--[a-z-]+)", command.partition("/opt/genai")[0])) <= OLD_OPTIONS
+    assert "--property=WorkingDirectory=/var/lib/genai" in command
+
+
 def test_the_image_has_what_the_product_needs_and_nothing_is_written_there(
     tmp_path: Path, model: ModelServer
 ) -> None:
-    """F6. From the very files that the Dockerfile's last stage copies it starts, and leaves them as
+    """From the very files that the Dockerfile's last stage copies it starts, and leaves them as
     they are: so its root may be read-only."""
     app = tmp_path / "app"
     last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
@@ -308,6 +372,10 @@ def test_the_image_has_what_the_product_needs_and_nothing_is_written_there(
                 shutil.copytree(origin, place, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(origin, place)
+    built = "import sys; from genai_app.server.build import is_built; sys.exit(not is_built())"
+    asked = [sys.executable, "-B", "-c", built]
+    # the doctor of the image finds its pages built from its own sources
+    assert subprocess.run(asked, cwd=app, check=False).returncode == 0
     before = {path: path.stat().st_mtime_ns for path in app.rglob("*")}
     process = AppProcess(tmp_path / "home", llm_url=model.url)
     process.root = app

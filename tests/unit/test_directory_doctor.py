@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from genai_app.adapters.directory_steps import Cause, Fact, Outcome, Step, StepName
-from genai_app.services.directory_check import check, facts_of, name_of, sentences_of
-from genai_app.settings import load_settings
+from genai_app.adapters.directory.check.steps import Cause, Fact, Outcome, Step, StepName
+from genai_app.services.doctor.directory import check, facts_of, name_of, sentences_of
+from genai_app.settings.settings import load_settings
 from tests.fakes import samba_ad
 from tests.fakes import slapd as openldap
 from tests.fakes.certificates import Authority, Certificate
@@ -48,9 +48,6 @@ def step_of(steps: list[Step], name: StepName) -> Step:
 @pytest.fixture(autouse=True)
 def away_from_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-# --- all well -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("start_tls", [False, True])
@@ -107,9 +104,6 @@ async def test_each_controller_is_examined(slapd: SlapdServer) -> None:
     assert at_dead == [Outcome.FAILED, *[Outcome.SKIPPED] * 8]
     assert len([step for step in steps if step.name is StepName.TCP]) == 2
     assert step_of(steps, StepName.ROLE).facts == {Fact.ROLE: "admin"}
-
-
-# --- to reach it ----------------------------------------------------------------------------------
 
 
 async def test_an_unknown_host(ldap_server: LdapServer) -> None:
@@ -206,9 +200,6 @@ async def test_trust_in_one_certificate(authority: Authority, start_ldap: MakeLd
     assert step_of(steps, StepName.TLS).outcome is Outcome.OK
 
 
-# --- the service account --------------------------------------------------------------------------
-
-
 async def test_a_wrong_password(real: Real) -> None:
     steps = await examined(real, "ivanov", ldap_bind_password="not the password")
 
@@ -280,9 +271,6 @@ async def test_garbage(ldap_server: LdapServer) -> None:
     ldap_server.steps["bind"] = Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n", then_close=True)
 
     assert failures(await examined(ldap_server)) == [(StepName.SERVICE_BIND, Cause.BROKE_OFF)]
-
-
-# --- people and groups ----------------------------------------------------------------------------
 
 
 async def test_a_wrong_search_base(real: Real) -> None:
@@ -365,9 +353,6 @@ async def test_two_groups_of_one_name(slapd: SlapdServer) -> None:
     assert failures(steps) == [(StepName.GROUPS_FOUND, Cause.GROUP_AMBIGUOUS)]
 
 
-# --- a user ---------------------------------------------------------------------------------------
-
-
 async def test_nobody_of_that_name(real: Real) -> None:
     steps = await examined(real, "nobody")
 
@@ -427,13 +412,48 @@ async def test_a_lock_that_may_be_over(slapd: SlapdServer) -> None:
     assert (StepName.USER_STATE, Cause.USER_LOCK_WRITTEN) in warnings(steps)
 
 
+@pytest.mark.parametrize(
+    ("login", "cause", "fails"),
+    [
+        ("night", Cause.USER_NO_LOGON_HOURS, True),
+        ("desk", Cause.USER_WORKSTATIONS, False),
+        ("osmirnova", Cause.USER_OUTSIDE_LOGON_HOURS, False),
+    ],
+)
+async def test_when_and_where_an_account_may_log_in(
+    login: str, cause: Cause, fails: bool, samba: SambaServer
+) -> None:
+    """Active Directory tells it to the right password only; the entry tells it before."""
+    hour = dt.datetime.now(dt.UTC)
+    now = (hour.weekday() + 1) % 7 * 24 + hour.hour
+    open_hours = ((1 << 168) - 1) & ~(0b11 << now)  # not this hour, nor the next
+    if login == "osmirnova":
+        samba.change_bytes(login, logonHours=open_hours.to_bytes(21, "little"))
+    try:
+        steps = await examined(samba, login)
+    finally:
+        if login == "osmirnova":
+            samba.change(login, logonHours="")
+    assert (StepName.USER_STATE, cause) in (failures if fails else warnings)(steps)
+    if login == "desk":
+        assert step_of(steps, StepName.USER_STATE).facts[Fact.WORKSTATIONS] == ("PC-77",)
+
+
+async def test_a_group_without_rights(samba: SambaServer) -> None:
+    """The DN is there; what it is and who is in it cannot be read."""
+    dn = f"CN=assistant-users,{samba_ad.GROUPS}"
+    descriptor = samba.deny_service(dn, 0x10)
+    try:
+        steps = await examined(samba, "osmirnova", ldap_allowed_groups=(dn,))
+    finally:
+        samba.restore_rights(dn, descriptor)
+    assert (StepName.GROUPS_FOUND, Cause.GROUP_UNREADABLE) in failures(steps)
+
+
 async def test_no_allowed_group(real: Real) -> None:
     steps = await examined(real, "outsider")
 
     assert failures(steps) == [(StepName.ROLE, Cause.NO_ALLOWED_GROUP)]
-
-
-# --- what is told ---------------------------------------------------------------------------------
 
 
 async def test_no_secret_is_told(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from genai_app.adapters.directory import Directory
+from genai_app.adapters.directory.client import Directory
 from genai_app.errors import DirectoryUnavailable, SettingsError
-from genai_app.settings import load_settings
+from genai_app.settings.settings import load_settings
 from tests.fakes.certificates import Authority, Certificate
 from tests.fakes.directory_calls import MakeDirectory, MakeLdapServer, failure, refusal
 from tests.fakes.ldap_server import (
@@ -31,9 +31,6 @@ pytest_plugins = ("tests.fakes.directory_fixtures",)
 DAY = dt.timedelta(days=1)
 
 
-# --- TLS ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("start_tls", [False, True])
 @pytest.mark.parametrize(
     "wrong", ["self-signed", "other host", "other address", "expired", "unknown authority"]
@@ -46,7 +43,7 @@ async def test_a_wrong_certificate_ends_it(
     start_ldap: MakeLdapServer,
     make_directory: MakeDirectory,
 ) -> None:
-    """A16. No bind, encrypted or not; logged loudly."""
+    """No bind, encrypted or not; logged loudly."""
     certificate = {
         "self-signed": lambda: authority.issue("127.0.0.1", self_signed=True),
         "other host": lambda: authority.issue("dc2.corp.test"),
@@ -78,7 +75,7 @@ async def test_a_right_certificate(
     start_ldap: MakeLdapServer,
     make_directory: MakeDirectory,
 ) -> None:
-    """A16. By name and by IP address, on every Python."""
+    """By name and by IP address, on every Python."""
     server = start_ldap(good_certificate, start_tls=start_tls)
     server.add("ivanov")
     url = server.url.replace("127.0.0.1", host)
@@ -98,7 +95,7 @@ async def test_a_right_certificate(
 async def test_start_tls_refused(
     step: Result | Raw, ldap_server: LdapServer, make_directory: MakeDirectory
 ) -> None:
-    """A17. Something in between says no: no bind at all."""
+    """Something in between says no: no bind at all."""
     ldap_server.steps["start_tls"] = step
     directory = make_directory(ldap_server, ldap_start_tls=True)
 
@@ -126,7 +123,7 @@ async def test_a_bad_certificate_is_no_reason_to_stop(
     start_ldap: MakeLdapServer,
     make_directory: MakeDirectory,
 ) -> None:
-    """G23. The other controller has a good one."""
+    """The other controller has a good one."""
     bad = start_ldap(authority.issue("127.0.0.1", self_signed=True))
     good = start_ldap(good_certificate)
     good.add("ivanov")
@@ -145,9 +142,6 @@ def test_an_unreadable_authority_stops_the_start(tmp_path: Path, ldap_server: Ld
             Directory(load_settings(**ldap_server.settings(ldap_ca_file=path)))
 
 
-# --- down, silent, slow ---------------------------------------------------------------------------
-
-
 async def timed(directory: Directory, name: str = "ivanov") -> float:
     """Seconds that a good login takes."""
     began = time.monotonic()
@@ -163,7 +157,7 @@ async def test_one_of_two_controllers_is_down(
     black_hole: BlackHole,
     make_directory: MakeDirectory,
 ) -> None:
-    """G23. The first login waits a little, the next ones do not."""
+    """The first login waits a little, the next ones do not."""
     silent = start_ldap()
     silent.steps["bind"] = Hang()
     dead = {
@@ -189,7 +183,7 @@ async def test_both_controllers_are_down(
     black_hole: BlackHole,
     make_directory: MakeDirectory,
 ) -> None:
-    """G24. Within 5 s, and never a wrong password; a recheck learns nothing either."""
+    """Within 5 s, and never a wrong password; a recheck learns nothing either."""
     ldap_server.steps["bind"] = Hang()
     other = start_ldap()
     other.steps["bind"] = Hang()
@@ -216,7 +210,7 @@ async def test_both_controllers_are_down(
 async def test_a_controller_that_was_dead_is_asked_last_not_never(
     ldap_server: LdapServer, start_ldap: MakeLdapServer, make_directory: MakeDirectory
 ) -> None:
-    """G23. The one that took over fails as well: the first one is back."""
+    """The one that took over fails as well: the first one is back."""
     other = start_ldap()
     other.people = ldap_server.people
     ldap_server.steps["bind"] = Result(52, "shutting down")
@@ -256,7 +250,7 @@ async def test_a_controller_that_talks_nonsense(
     start_ldap: MakeLdapServer,
     make_directory: MakeDirectory,
 ) -> None:
-    """G23. Alone it is a failure of the directory; another one is asked instead."""
+    """Alone it is a failure of the directory; another one is asked instead."""
     ldap_server.steps[operation] = step
     other = start_ldap()
     other.people = ldap_server.people
@@ -269,7 +263,7 @@ async def test_a_controller_that_talks_nonsense(
 async def test_what_another_controller_would_say_too_is_not_asked_there(
     ldap_server: LdapServer, start_ldap: MakeLdapServer, make_directory: MakeDirectory
 ) -> None:
-    """G23. A wrong password counts once; a refused service account is not refused everywhere."""
+    """A wrong password counts once; a refused service account is not refused everywhere."""
     other = start_ldap()
     other.people = ldap_server.people
     directory = make_directory(ldap_server, ldap_urls=(ldap_server.url, other.url))
@@ -299,7 +293,7 @@ async def test_bytes_that_drip_in_do_not_extend_the_time(
 async def test_a_slow_directory_leaves_the_event_loop_free(
     ldap_server: LdapServer, make_directory: MakeDirectory
 ) -> None:
-    """G25. 50 logins against 10 s an answer: all end in time, those that waited for a thread were
+    """50 logins against 10 s an answer: all end in time, those that waited for a thread were
     never sent, and a stream that runs meanwhile has no gap."""
     ldap_server.steps["bind"] = Delay(10)
     directory = make_directory(ldap_server)
@@ -366,7 +360,7 @@ async def test_closing_ends_what_runs(
 
 
 async def test_a_frozen_real_controller(slapd: SlapdServer, make_directory: MakeDirectory) -> None:
-    """G24. The process is there and its port open; nobody answers the greeting."""
+    """The process is there and its port open; nobody answers the greeting."""
     directory = make_directory(slapd)
     slapd.freeze()
     try:
@@ -383,7 +377,7 @@ async def test_a_frozen_real_controller(slapd: SlapdServer, make_directory: Make
 async def test_a_host_without_an_address(
     ldap_server: LdapServer, make_directory: MakeDirectory
 ) -> None:
-    """G23. One name of two means nothing."""
+    """One name of two means nothing."""
     urls = ("ldaps://dc1.invalid", ldap_server.url)
     directory = make_directory(ldap_server, ldap_urls=urls)
     assert (await directory.log_in("ivanov", PASSWORD)).username == "ivanov"

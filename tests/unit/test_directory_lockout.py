@@ -2,8 +2,8 @@
 
 import pytest
 
-from genai_app.adapters import directory as directory_module
-from genai_app.adapters.directory import Lockout
+from genai_app.adapters.directory import client as directory_module
+from genai_app.adapters.directory.client import Lockout
 from tests.fakes import slapd as openldap
 from tests.fakes.directory_calls import MakeDirectory, failure
 from tests.fakes.ldap_server import LdapServer, Result

@@ -5,8 +5,9 @@ import datetime as dt
 import pytest
 
 from genai_app import clock
-from genai_app.adapters.directory_entries import AccountState, Entry, policy_error, state_of
-from genai_app.adapters.directory_names import dn_key, escaped, is_below, parse_name
+from genai_app.adapters.directory.entries import AccountState, Entry, state_of
+from genai_app.adapters.directory.names import dn_key, escaped, is_below, parse_name
+from genai_app.adapters.directory.refusals import policy_error
 
 AD_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
@@ -18,6 +19,10 @@ AD_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
         (" CORP\\ivanov ", "ivanov", "ivanov"),
         ("ivanov@corp.test", "ivanov", "ivanov@corp.test"),
         ("CORP\\ivanov@corp.test", "ivanov", "ivanov@corp.test"),
+        ("CORP/ivanov", "ivanov", "ivanov"),
+        ("corp.test / ivanov", "ivanov", "ivanov"),
+        ("\uff23\uff2f\uff32\uff30\uff3c\uff49\uff56\uff41\uff4e\uff4f\uff56", "ivanov", "ivanov"),
+        ("ivanov\uff20corp.test\u00a0", "ivanov", "ivanov@corp.test"),
         ("@corp", "@corp", "@corp"),
     ],
 )
@@ -87,9 +92,12 @@ def test_error_of_a_password_policy_control(value: bytes | None, error: int | No
     assert policy_error(value) == error
 
 
+TODAY = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def ad_ticks(days: int) -> str:
-    """That many days from now, as Active Directory writes a time."""
-    since = clock.now() + dt.timedelta(days=days) - AD_EPOCH
+    """That many days from this one, as Active Directory writes a time."""
+    since = TODAY + dt.timedelta(days=days) - AD_EPOCH
     return str(since // dt.timedelta(microseconds=1) * 10)
 
 
@@ -99,7 +107,7 @@ def ad_ticks(days: int) -> str:
         ({"userAccountControl": "512", "accountExpires": "0"}, "active"),
         ({"userAccountControl": "512", "accountExpires": "9223372036854775807"}, "active"),
         ({"userAccountControl": "512", "accountExpires": "9223372036854775806"}, "active"),
-        ({"userAccountControl": "512", "accountExpires": ad_ticks(1)}, "active"),
+        ({"userAccountControl": "512", "accountExpires": ad_ticks(2)}, "active"),
         ({"userAccountControl": "512", "accountExpires": ad_ticks(-1)}, "expired"),
         ({"userAccountControl": "514", "accountExpires": ad_ticks(-1)}, "disabled"),
         ({"userAccountControl": "512", "pwdLastSet": "0"}, "must_change"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socketserver
 import threading
 import uuid
 from collections.abc import Callable, Generator
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from genai_app import build, cli, clock, migrations
-from genai_app.adapters.directory_steps import Cause as TlsCause
+from genai_app import clock, migrations
+from genai_app.adapters.directory.check.steps import Cause as TlsCause
 from genai_app.adapters.public_tls import look_at
-from genai_app.services import backup_files, doctor, doctor_local
-from genai_app.services.backup_files import Drill
+from genai_app.cli import main as cli
+from genai_app.server import build
+from genai_app.services.backup import store as backup_files
+from genai_app.services.backup.store import Drill
+from genai_app.services.doctor import doctor
+from genai_app.services.doctor import local as doctor_local
 from tests.fakes.certificates import DAY, Authority, Certificate
 from tests.fakes.directory_calls import MakeLdapServer
 from tests.fakes.model_server import ModelServer
@@ -133,13 +138,10 @@ def test_as_people_read_it(
     lines = capsys.readouterr().out.splitlines()
     place = next(at for at, line in enumerate(lines) if line.startswith("FAIL"))
     assert lines[place].startswith(f"FAIL  сервер модели (http://127.0.0.1:{port})  ")
-    assert lines[place + 1].strip().endswith("сервер модели не отвечает.")
+    assert lines[place + 1].strip().endswith("Сервер модели не отвечает по этому адресу.")
     assert "GENAI_LLM_BASE_URL" in lines[place + 2]
     assert any(line == "skip  Redis: не задан" for line in lines)
-    assert lines[-1] == "Не готово. Неудачных проверок: 1, предупреждений: 0."
-
-
-# --- the database -------------------------------------------------------------------------------
+    assert lines[-1] == "Есть ошибки: 1. Предупреждений: 0."
 
 
 def _database(examine: Examine, url: str) -> list[tuple[str, str | None]]:
@@ -158,7 +160,7 @@ def test_no_such_database(examine: Examine, postgres: PostgresServer) -> None:
 
 
 def _run_sql(url: str, *statements: str) -> None:
-    engine = sa.create_engine(migrations.driver_url(url), isolation_level="AUTOCOMMIT")
+    engine = migrations.sync_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
             connection.execute(sa.text(statement))
@@ -198,12 +200,39 @@ def test_the_schema(examine: Examine, empty_database_url: str, revision: str, ca
     assert _database(examine, empty_database_url) == [("ok", None), ("failed", cause)]
 
 
-# --- Redis --------------------------------------------------------------------------------------
-
-
 def test_redis_is_gone(examine: Examine) -> None:
     found = examine(redis_url=f"redis://:canary@127.0.0.1:{free_port()}/0")
     assert ends(found, "redis") == [("failed", "redis_gone")]
+
+
+class Refuser(socketserver.BaseRequestHandler):
+    """A web server that is asked in Redis' words."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_redis_over_tls(examine: Examine, tmp_path: Path) -> None:
+    """The true cause: an authority that is not trusted, no TLS where it is wanted, what is no Redis
+    at all."""
+    authority = Authority(tmp_path)
+    secure = RedisServer(tls=authority.issue("localhost", "127.0.0.1"))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuser) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        try:
+            secure.start()
+            for url, end in (
+                (f"rediss://localhost:{secure.port}/0?ssl_ca_certs={authority.ca_file}", "ok"),
+                (f"rediss://localhost:{secure.port}/0", "redis_tls"),
+                (f"redis://127.0.0.1:{secure.port}/0", "redis_closed"),
+                (f"redis://127.0.0.1:{web.server_address[1]}/0", "redis_other"),
+            ):
+                (found,) = ends(examine(redis_url=url), "redis")
+                assert found == (("ok", None) if end == "ok" else ("failed", end)), url
+        finally:
+            web.shutdown()
+            secure.remove()
 
 
 def test_a_redis_for_the_cache_alone(examine: Examine, own_redis: RedisServer) -> None:
@@ -249,7 +278,7 @@ def test_redis_is_set_up_badly(
     assert ends(examine(redis_url=own_redis.url), "redis") == [("warning", "redis_evicts")]
     own_redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     url = own_redis.url.replace("127.0.0.1", f"{os.uname().nodename}.example")
-    monkeypatch.setattr("genai_app.services.doctor_servers.LOOPBACK", ())
+    monkeypatch.setattr("genai_app.services.doctor.servers.LOOPBACK", ())
     assert ends(examine(redis_url=own_redis.url), "redis") == [("warning", "redis_open")]
     assert ends(examine(redis_url=url), "redis") == [("failed", "redis_gone")]
     own_redis.command("ACL", "SETUSER", "poor", "on", ">canary-poor", "~*", "+get")
@@ -264,9 +293,6 @@ def test_redis_is_set_up_badly(
         assert ends(examine(redis_url=url), "redis") == [("failed", "redis_auth")]
     right = own_redis.url.replace("//", "//:canary-right@")
     assert ends(examine(redis_url=right), "redis") == [("ok", None)]
-
-
-# --- the models ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +318,7 @@ def test_the_model_does_not_answer(
 def test_no_way_to_the_model(
     examine: Examine, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """G46. The cause that all have, and in its detail which it is."""
+    """The cause that all have, and in its detail which it is."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
     for certificate, why in (
         (authority.issue("localhost", starts=-2 * DAY, ends=-DAY), "certificate has expired"),
@@ -320,9 +346,6 @@ def test_each_endpoint_is_asked(examine: Examine, fake: ModelServer) -> None:
     found = examine(llm_base_url=fake.url, llm_model="another")
     assert ends(found, "model") == [("failed", "model_unlisted")]
     assert found["model"][0]["facts"]["served"] == [MODEL]
-
-
-# --- the public address -------------------------------------------------------------------------
 
 
 def test_the_certificate(
@@ -363,9 +386,6 @@ def test_wrong_certificates(
     assert look_at("localhost", model.port).cause is TlsCause.NOT_TLS
 
 
-# --- this machine -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("off", "end"),
     [(-30, ("warning", "clock_off")), (120, ("failed", "clock_far_off")), (0, ("ok", None))],
@@ -378,8 +398,8 @@ def test_the_clock(
     off: int,
     end: tuple[str, str | None],
 ) -> None:
-    right = clock.now
-    monkeypatch.setattr(clock, "now", lambda: right() + timedelta(seconds=off))
+    right = clock.host_time
+    monkeypatch.setattr(clock, "host_time", lambda: right() + timedelta(seconds=off))
     found = examine(database_url=database_url, llm_base_url=fake.url)
     assert ends(found, "clock")[0] == end
     assert found["clock"][0]["facts"]["off_s"] == pytest.approx(-off, abs=4)
@@ -392,6 +412,7 @@ def test_files(examine: Examine, tmp_path: Path) -> None:
     ]
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "secret.key").write_text("x" * 40)
+    (tmp_path / "d").chmod(0o700)
     (tmp_path / "d" / "secret.key").chmod(0o644)
     assert ends(examine(data_dir=tmp_path / "d"), "data_dir") == [("warning", "secret_open")]
 
@@ -402,7 +423,7 @@ def test_a_slip_in_a_name(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> 
         ("warning", "settings_unknown"),
         ("warning", "public_url_missing"),
     ]
-    assert found["settings"][0]["facts"] == {"names": ["GENAI_PORTT"]}
+    assert found["settings"][0]["facts"] == {"names": ["GENAI_PORTT, GENAI_PORT?"]}
 
 
 def test_the_disk(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:

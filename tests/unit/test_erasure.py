@@ -12,9 +12,9 @@ from sqlmodel import SQLModel, col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.llm import ChatTurn
-from genai_app.adapters.redis import Entries
-from genai_app.db import Database
+from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.redis.client import Entries
+from genai_app.db.database import Database
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import (
     ApiKey,
@@ -34,11 +34,11 @@ from genai_app.models import (
     User,
     VerifiedAnswer,
 )
-from genai_app.services import erasure
-from genai_app.services.cache import AnswerCache, CachedAnswer, Key
-from genai_app.services.erasure import Erasure, nameless
-from genai_app.services.retention import Holds
-from genai_app.settings import Settings
+from genai_app.services.retention import erasure
+from genai_app.services.retention.erasure import Erasure, nameless
+from genai_app.services.retention.retention import Holds
+from genai_app.services.reuse.cache import AnswerCache, CachedAnswer, Key
+from genai_app.settings.settings import Settings
 from tests.fakes.services import RedisServer
 from tests.unit.exporting import BEGAN, Desk, desk, events, person, put_talk
 

@@ -1,4 +1,4 @@
-"""G12: a migration only adds, so that the version before it goes on while it runs and after it."""
+"""A migration only adds, so that the version before it goes on while it runs and after it."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -81,7 +81,7 @@ def narrowed(before: Schema, after: Schema) -> list[str]:
 
 
 def test_each_migration_only_adds(empty_database_url: str) -> None:
-    """G12. From the first revision with installations on: no table or column goes or changes, no
+    """From the first revision with installations on: no table or column goes or changes, no
     old row or writer is refused. What must go is dropped one release after nobody reads it, with
     a line in ALLOWED."""
     config = Config(str(migrations.INI))

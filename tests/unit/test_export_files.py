@@ -1,4 +1,4 @@
-"""The files of exports: case D8, and what spreadsheets can hold."""
+"""The files of exports: formulas, and what spreadsheets can hold."""
 
 import csv
 import io
@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_app.services.export_files import (
+from genai_app.services.exports.rows import Head, Line, Pair
+from genai_app.services.exports.text_files import (
     COLUMNS,
     CsvFile,
     Facts,
@@ -22,8 +23,7 @@ from genai_app.services.export_files import (
     record_of,
     safe_cell,
 )
-from genai_app.services.export_rows import Head, Line, Pair
-from genai_app.services.export_xlsx import MAX_CELL, fitting_cell
+from genai_app.services.exports.xlsx import MAX_CELL, fitting_cell
 from genai_app.text import clean_text
 from tests.corpora import load
 
@@ -56,7 +56,6 @@ def read_csv(path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("text", DANGEROUS)
 def test_what_would_be_a_formula_is_text(text: str) -> None:
-    """D8."""
     cell = safe_cell(text)
     assert cell == "'" + text
     assert restored(cell) == text
@@ -64,21 +63,20 @@ def test_what_would_be_a_formula_is_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_is_no_formula_stays(text: str) -> None:
-    """D8."""
     assert restored(safe_cell(text)) == text
     assert safe_cell(text) in (text, "'" + text)
 
 
 @given(st.text(alphabet="'=+-@ \t\r\n\u00a0\ufeff＝ax", max_size=8))
 def test_every_cell_is_safe_and_recoverable(text: str) -> None:
-    """D8: whatever blanks and apostrophes stand before it."""
+    """Whatever blanks and apostrophes stand before it."""
     cell = safe_cell(text)
     assert not cell.lstrip(" \u00a0\ufeff").startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝"))
     assert restored(cell) == text
 
 
 def test_csv_round_trip(tmp_path: Path) -> None:
-    """D8, D10: byte order mark, semicolons, all quoted, CRLF; the corpus as it was."""
+    """Byte order mark, semicolons, all quoted, CRLF; the corpus as it was."""
     samples = [clean_text(each) for each in load("unicode")] + DANGEROUS + HARMLESS
     samples.append('a "quoted"; line\r\nand another')
     file = CsvFile(tmp_path / "x.csv", Line)
@@ -104,7 +102,7 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_xlsx_holds_texts_and_no_formula(tmp_path: Path) -> None:
-    """D8: `=1+1` is a text; nothing is written but the workbook."""
+    """`=1+1` is a text; nothing is written but the workbook."""
     samples = [clean_text(each) for each in load("unicode")] + DANGEROUS + HARMLESS
     path = tmp_path / "x.xlsx"
     file = XlsxFile(path, Line, "en")
@@ -165,7 +163,9 @@ def test_markdown(tmp_path: Path) -> None:
     file.add([line("When?"), line("**Now**\n", asks=False)])
     file.close()
     text = (tmp_path / "x.md").read_text()
-    assert text.startswith("# Holidays\n\n## You\n\n*25 November 2026")
+    assert text.startswith(
+        "# Holidays\n\n*Times are in the UTC time zone.*\n\n## You\n\n*25 November 2026"
+    )
     assert "\n## Assistant\n\n*qwen3 · 25" in text
     assert text.endswith("\n**Now**\n")
 

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import AppError, Conflict, Forbidden, InvalidInput, NotFound
 from genai_app.models import (
     Dialog,
@@ -28,10 +28,13 @@ from genai_app.models import (
     User,
     VerifiedAnswer,
 )
-from genai_app.services import export_jobs, export_pdf, export_run, exports
-from genai_app.services.export_choice import Choice, Format, choose, day_begins
-from genai_app.services.pseudonyms import pseudonym
-from genai_app.settings import Settings
+from genai_app.services.exports import exports
+from genai_app.services.exports import jobs as export_jobs
+from genai_app.services.exports import pdf_file as export_pdf
+from genai_app.services.exports import writer as export_run
+from genai_app.services.exports.choice import Choice, Format, choose, day_begins
+from genai_app.services.review.pseudonyms import pseudonym
+from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 from tests.unit.exporting import (
     BEGAN,
@@ -73,9 +76,6 @@ async def bob(db: Database) -> Actor:
 @pytest.fixture
 async def rita(db: Database) -> Actor:
     return await person(db, "rita", Role.REVIEWER)
-
-
-# --- one's own ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("format_", ["md", "pdf", "json"])
@@ -171,9 +171,6 @@ async def test_what_reviewers_say_is_not_for_the_user(at: Desk, alice: Actor, ri
     review = await at.made(rita, "dialogs", "jsonl")
     told = lines_of(await at.text_of(rita, review))
     assert [each["verdict"] for each in told] == ["", "unsafe"]
-
-
-# --- everybody's --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -305,12 +302,9 @@ async def test_review_off(
     await off.exports.start(alice, "mine", "json")
 
 
-# --- who may, and what is audited -----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["dialogs", "verified"])
 async def test_a_user_exports_nothing_of_others(at: Desk, alice: Actor, kind: str) -> None:
-    """C3: refused, and audited once a minute."""
+    """Refused, and audited once a minute."""
     for _ in range(3):
         with pytest.raises(Forbidden):
             await at.exports.start(alice, kind, "csv")
@@ -325,7 +319,7 @@ async def test_a_user_exports_nothing_of_others(at: Desk, alice: Actor, kind: st
 async def test_what_is_somebody_elses_is_not_found(
     at: Desk, alice: Actor, bob: Actor, rita: Actor
 ) -> None:
-    """C13: another user, a reviewer, a guess and no id at all: the same answer."""
+    """Another user, a reviewer, a guess and no id at all: the same answer."""
     dialog = await put_talk(at.db, alice, "q", "a")
     row = await at.made(alice, "dialog", "md", dialog_id=str(dialog))
     for actor in (bob, rita):
@@ -347,7 +341,7 @@ async def test_a_role_that_is_gone_gets_no_file(at: Desk, rita: Actor, talks: No
 
 
 async def test_the_audit(at: Desk, rita: Actor, alice: Actor, talks: None) -> None:
-    """C11, F10: who, what, whose; the order before anything is made, the download before a byte."""
+    """Who, what, whose; the order before anything is made, the download before a byte."""
     await at.exports.jobs.close()  # so that nothing can be read
     row = await at.exports.start(rita, "dialogs", "csv", {"user": "alice", "since": "2026-11-01"})
     (begun,) = await events(at.db, "export")
@@ -409,9 +403,6 @@ def test_days_and_kept_choices() -> None:
     assert ends - begins == timedelta(days=1)
     assert begins.astimezone().hour == 0
     assert Choice.of_json('{"user": "a", "of_a_later_version": 1}') == Choice(user="a")
-
-
-# --- life of a job --------------------------------------------------------------------------------
 
 
 async def test_at_most_two_at_once_and_progress(
@@ -621,7 +612,7 @@ async def test_a_full_disk_is_told(
 
 
 async def test_files_expire_and_leftovers_go(at: Desk, alice: Actor, rita: Actor) -> None:
-    """C13: after `export_days` neither the row nor the file is there; nor what a dead process
+    """After `export_days` neither the row nor the file is there; nor what a dead process
     left."""
     kept, old = await at.made(alice, "mine", "json"), await at.made(alice, "mine", "json")
     assert kept.expires_at is not None

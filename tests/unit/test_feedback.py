@@ -8,13 +8,15 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import Feedback, Rating, Review
-from genai_app.services.feedback import MAX_COMMENT_CHARS, Feedbacks, Opinion
-from genai_app.services.history import History
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Feedbacks, Opinion
+from genai_app.services.dialogs.history import History
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
+from tests.unit.review_rows import SECRET
 from tests.unit.talk import MakeTalk, put_dialog
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
@@ -79,10 +81,10 @@ async def test_two_thumbs_at_once(db: Database, feedbacks: Feedbacks, as_alice: 
 async def test_what_is_not_mine_is_not_there(
     db: Database, feedbacks: Feedbacks, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """C1. Somebody else's answer, one's own question, a deleted dialog: as an id of nobody."""
+    """Somebody else's answer, one's own question, a deleted dialog: as an id of nobody."""
     dialog_id, question_id, answer_id = await put_dialog(db, as_alice, ["Q", "A"])
     gone, _, gone_answer = await put_dialog(db, as_alice, ["Q", "A"])
-    await History(db).delete(as_alice, gone)
+    await History(db, Cursors(SECRET)).delete(as_alice, gone)
     for actor, message_id in (
         (as_bob, answer_id),
         (as_alice, question_id),

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Source, Status
-from genai_app.services import generation
+from genai_app.services.generation import generations as generation
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hang, Hold, Say
@@ -160,9 +160,6 @@ async def test_end_is_told_when_it_is_saved(fake: ModelServer, talk: Talk, as_al
         assert (await saved(talk.db, turn.answer_id)).status == status == Status.COMPLETE
 
 
-# --- another process ----------------------------------------------------------------------------
-
-
 async def test_follow_from_another_process(
     fake: ModelServer, talk: Talk, elsewhere: Talk, as_alice: Actor
 ) -> None:
@@ -186,7 +183,7 @@ async def test_follow_from_another_process(
 async def test_stop_from_another_process(
     fake: ModelServer, talk: Talk, elsewhere: Talk, as_alice: Actor, times: int
 ) -> None:
-    """G22: Stop reaches the process that runs the answer."""
+    """Stop reaches the process that runs the answer."""
     fake.script(Say(("one ", "two")), Hang())
     turn = await talk.ask(as_alice)
     follower = elsewhere.chat.follow(as_alice, turn.answer_id)
@@ -199,9 +196,6 @@ async def test_stop_from_another_process(
     assert await read(follower) == ("", Status.STOPPED)
     assert (await saved(talk.db, turn.answer_id)).text == "one two"
     assert (await run_of(talk.db, turn.answer_id)).ended_at is not None
-
-
-# --- checkpoints --------------------------------------------------------------------------------
 
 
 def _said_before(record: RequestRecord, moment: float) -> str:

@@ -2,14 +2,16 @@
 
 import gzip
 import uuid
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from genai_app.web.addresses import is_page, login_address, safe_target
 from genai_app.web.frontend import (
+    _PORTLESS,  # pyright: ignore[reportPrivateUsage]
     BUILT_ORIGIN,
     _packed,  # pyright: ignore[reportPrivateUsage]
     _substituted,  # pyright: ignore[reportPrivateUsage]
-    is_page,
 )
 from tests import corpora
 
@@ -18,7 +20,11 @@ DIALOG = str(uuid.UUID(int=7))
 
 @pytest.mark.parametrize(
     "path",
-    ["/", f"/c/{DIALOG}", f"/c/{DIALOG}/", f"/c/{DIALOG.upper()}", "/settings", "/settings/"],
+    [
+        *("/", f"/c/{DIALOG}", f"/c/{DIALOG}/", f"/c/{DIALOG.upper()}", "/settings", "/settings/"),
+        *("/admin", "/admin/dialogs", f"/admin/dialogs/{DIALOG}", f"/admin/users/{DIALOG}"),
+        *("/admin/audit", "/admin/verified", "/admin/exports/"),
+    ],
 )
 def test_pages(path: str) -> None:
     assert is_page(path)
@@ -31,6 +37,13 @@ def test_pages(path: str) -> None:
         *(f"/c/{DIALOG}\n", f"/c/{DIALOG}//", f"/c/{DIALOG}/more", f"//c/{DIALOG}", f"c/{DIALOG}"),
         *("/c/..", "/c/../login", "/c/xyz", "/c/" + "0" * 41, "/c/a b", "/c/a?b", "/c/١٢٣", "/\n"),
         *("/assets/index.js", "/index.html", f"/C/{DIALOG}", "/c/%30", "/\\evil.example"),
+        *(
+            "/admin/x",
+            "/admin/dialogs/..",
+            "/admin/dialogs/a/b",
+            "/admin/dialogs/a%2fb",
+            "/admin//",
+        ),
         *("/settings//", "/settings/x", "/Settings", "settings", "/settings\n", "/settings.html"),
     ],
 )
@@ -45,6 +58,28 @@ def test_traversals_are_no_pages() -> None:
         assert not is_page(f"/c/{sample}") or set(sample) <= set("0123456789abcdefABCDEF-/")
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/c/{DIALOG}?at={DIALOG}",
+        f"/admin/dialogs/{DIALOG}?state=new&query=%D0%BE%D1%82%D0%BF%D1%83%D1%81%D0%BA+a%20b",
+        "/admin/audit?action=login&since=2026-11-01",
+    ],
+)
+def test_a_login_leads_back_to_a_page_with_its_query(target: str) -> None:
+    assert safe_target(target) == target
+    (name, value), *_ = parse_qsl(urlsplit(login_address(target)).query)
+    assert (name, value) == ("next", target)
+
+
+@pytest.mark.parametrize(
+    "query", ["a b", "a\r\nb", "a#b", "a?b", "//evil", "\\evil", "javascript:alert(1)//", "х"]
+)
+def test_a_login_leads_to_no_other_query(query: str) -> None:
+    assert safe_target(f"/settings?{query}") == "/"
+    assert login_address(f"/settings?{query}", error="session_ended").endswith("session_ended")
+
+
 @pytest.mark.parametrize("host", [b"genai.example", b"10.0.0.7:8000", b"[::1]:8000", b"a-b.ru:1"])
 @pytest.mark.parametrize("secure", [False, True])
 def test_origin_in_a_script(host: bytes, secure: bool) -> None:
@@ -57,6 +92,13 @@ def test_origin_in_a_script(host: bytes, secure: bool) -> None:
         *(ending, host, ending, host),
         b"http://w3.org",
     )
+
+
+@pytest.mark.parametrize("quote", ["`", '"', "'"])
+def test_names_for_which_a_script_drops_the_port(quote: str) -> None:
+    names = ("localhost", "0.0.0.0", "::", "0:0:0:0:0:0:0:0")
+    built = f"let a=[{','.join(quote + name + quote for name in names)}],b=[{quote}::{quote}]"
+    assert _PORTLESS.sub(b"[]", built.encode()) == f"let a=[],b=[{quote}::{quote}]".encode()
 
 
 def test_same_bytes_for_the_same_host() -> None:

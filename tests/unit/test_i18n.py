@@ -1,6 +1,7 @@
 """Sentences in both languages. That the files are complete is shown by tests/test_docs.py."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from genai_app import errors
 from genai_app.errors import AppError
 from genai_app.i18n import DEFAULT_LOCALE, LOCALES, catalogue, translate
 from genai_app.models import Action, Outcome, Source, Status
-from genai_app.services.audit_chain import Break
+from genai_app.services.audit.chain import Break
 
 PRODUCT = Path(genai_app.__file__).parent
 
@@ -79,3 +80,45 @@ def test_values_are_not_templates() -> None:
 def test_unknown_key_is_a_bug() -> None:
     with pytest.raises(KeyError):
         translate("en", "no.such.key")
+
+
+# what Russian sentences keep: names of products, formats and menus, words of SQL
+NAMES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        GenAI PostgreSQL Redis OpenAI API LDAP TLS StartTLS DNS IP IPv UTF CSV PDF JSON JSONL
+        XLSX PEM GPU DN DSE Active Directory FreeIPA OpenLDAP Logon Hours Log On To EN Enter
+        Shift ACL SETUSER INFO Switch English MB HTTP https ALTER ROLE CREATEDB CREATE DATABASE
+        OWNER TO ENCODING REASSIGN OWNED GET POST UUID ISO DEBUG root json ldap ldaps genai
+        true false example
+        """,
+    )
+)
+# and what is typed as it stands: settings, commands, addresses, paths, attributes of a directory
+TYPED = re.compile(
+    r"pg_hba\.conf|ssl_ca_certs|sslmode|sslrootcert|maxclients"
+    r"|\{+\w*\}+|GENAI_\w+|\bgenai(?::\S+| [a-z]+(?: accept)?)|--[\w-]+|\w+://\S+|\S*/\S+|\(&\S+"
+    r"|\w+=\S+|\b[a-z]+[A-Z]\w+|CORP\\\w+|\w+@\w+|\b[a-z]+_[a-z]+\b|\w+[-.]\w+(?:[-.]\w+)*|\.env"
+    r"|make run|chmod|chown|maxmemory|noeviction|requirepass|chrony"
+    r"|500 per 8 hours|\b52e|\bivanov\b"
+)
+
+
+def test_no_english_in_russian() -> None:
+    """A Latin word is a name, a format, or something that is typed as it stands; but for the button
+    that changes the language."""
+    foreign = {
+        key: words
+        for key, text in catalogue("ru").items()
+        if key != "nav.language"
+        and (words := set(re.findall("[A-Za-z]{2,}", TYPED.sub(" ", text))) - NAMES)
+    }
+    assert foreign == {}
+
+
+def test_no_russian_in_english() -> None:
+    """But for the button that changes the language."""
+    russian = re.compile("[а-яё]", re.IGNORECASE)
+    found = {key for key, text in catalogue("en").items() if russian.search(text)}
+    assert found == {"nav.language"}

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import ApiKey, AuditEvent, Channel, Role, User, new_id
-from genai_app.services.keys import MAX_KEYS, Keys
-from genai_app.services.users import Users
+from genai_app.services.accounts.api_keys import MAX_KEYS, Keys
+from genai_app.services.accounts.users import Users
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -60,7 +60,7 @@ async def test_what_is_no_key(keys: Keys, text: str) -> None:
 async def test_revoked_expired_and_disabled(
     keys: Keys, users: Users, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B6. At once, each of them."""
+    """At once, each of them."""
     now = clock.now()
     short, brief = await keys.create(acting(alice), "short", now + timedelta(seconds=60))
     long, lasting = await keys.create(acting(alice), "long")

@@ -7,11 +7,11 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
-from genai_app.services import generation
-from genai_app.services.answers import LEASE_S
+from genai_app.services.generation import generations as generation
+from genai_app.services.generation.checkpoints import LEASE_S
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hang, Hold, Say
 from tests.fakes.services import PostgresServer
@@ -19,10 +19,10 @@ from tests.unit.talk import (
     MakeTalk,
     Talk,
     aborted,
+    age_leases,
     called,
     everything,
     heard,
-    later,
     read,
     read_until,
     run_of,
@@ -66,10 +66,10 @@ async def test_lease_that_ran_out(
     reading = asyncio.create_task(read(follower))
 
     with heard("generation.interrupted") as logged:
-        later(monkeypatch, LEASE_S - 1)
+        await age_leases(alive.db, LEASE_S - 1)
         await alive.generations.stop(turn.answer_id)  # a round trip: nobody is there to hear it
         assert (await saved(alive.db, turn.answer_id)).status == Status.RUNNING
-        later(monkeypatch, 2)
+        await age_leases(alive.db, 2)
         async with asyncio.timeout(2):
             await logged.wait()
             assert await reading == ("", Status.INTERRUPTED)
@@ -80,7 +80,7 @@ async def test_lease_that_ran_out(
 
 
 async def test_checkpoint_outlives_its_process(
-    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
     """N2: what was saved before the process was lost is in the interrupted answer."""
     owner, other = await make_talk(), await make_talk(opened=False)
@@ -91,14 +91,14 @@ async def test_checkpoint_outlives_its_process(
     for loop in owner.generations._loops:  # pyright: ignore[reportPrivateUsage]
         loop.cancel()  # as if killed
 
-    later(monkeypatch, LEASE_S + 1)
+    await age_leases(other.db, LEASE_S + 1)
     async with asyncio.timeout(2):
         assert await read(follower) == ("", Status.INTERRUPTED)
     assert (await saved(other.db, turn.answer_id)).text == "one two three"
 
 
 async def test_owner_that_lost_its_lease(
-    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+    fake: ModelServer, make_talk: MakeTalk, as_alice: Actor
 ) -> None:
     """N3, N5: a process that hung and wakes up lets the model go, and tells its readers what the
     row says."""
@@ -107,7 +107,7 @@ async def test_owner_that_lost_its_lease(
     turn = await owner.ask(as_alice)
     follower = owner.generations.follow(turn.answer_id)
     await read_until(follower, "three")
-    later(monkeypatch, LEASE_S + 1)
+    await age_leases(owner.db, LEASE_S + 1)
     with heard("generation.interrupted") as logged:
         await reaper.generations.open()
         async with asyncio.timeout(2):
@@ -122,9 +122,6 @@ async def test_owner_that_lost_its_lease(
     row = await saved(owner.db, turn.answer_id)
     assert (row.error_code, row.finished_at) == ("process_lost", marked.finished_at)
     assert status == row.status == Status.INTERRUPTED
-
-
-# --- start and end of a process -----------------------------------------------------------------
 
 
 async def test_orphans_of_a_sole_process(
@@ -207,9 +204,6 @@ async def test_close_with_nothing_to_do(make_talk: MakeTalk) -> None:
         assert await everything(talk.db) == []
 
 
-# --- the database goes away ---------------------------------------------------------------------
-
-
 @pytest_asyncio.fixture
 async def outage(db: Database, postgres: PostgresServer) -> AsyncGenerator[PostgresServer]:
     """The server below `db`, to stop and start. It runs again afterwards."""
@@ -225,7 +219,7 @@ async def outage(db: Database, postgres: PostgresServer) -> AsyncGenerator[Postg
 async def test_database_away_during_an_answer(
     fake: ModelServer, talk: Talk, as_alice: Actor, outage: PostgresServer, ends: str
 ) -> None:
-    """G6: the reader goes on reading, the text is kept in memory and saved whole on return; also
+    """The reader goes on reading, the text is kept in memory and saved whole on return; also
     when the model ends while the database is away."""
     fake.script(WORDS, Hold("away"), Say((" four",)), Hold("back"), Say((" five",)), End())
     turn = await talk.ask(as_alice)

@@ -1,4 +1,4 @@
-"""One budget per person, exact while counters come and go: E4, E6, E7, G1, G3, G4."""
+"""One budget per person, exact while counters come and go."""
 
 import asyncio
 import uuid
@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.access import Actor
-from genai_app.adapters.redis import close_storage, limit_storage
-from genai_app.db import Database
+from genai_app.adapters.redis.client import close_storage, limit_storage
+from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import AuditEvent, Channel, Message, User
-from genai_app.services import answers_at_once
-from genai_app.services.chat import Turn
+from genai_app.services.chat.chat import Turn
+from genai_app.services.limits import parallel as answers_at_once
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Hang, Say
 from tests.fakes.services import RedisServer
@@ -59,7 +59,7 @@ async def _committed(db: Database, actor: Actor) -> int:
 async def test_exactly_the_limit_passes(
     make_talk: MakeTalk, redis_server: RedisServer, as_alice: Actor
 ) -> None:
-    """E4: 50 at once against 30, over two processes and one Redis."""
+    """50 at once against 30, over two processes and one Redis."""
     stores = [limit_storage(redis_server.url) for _ in range(2)]
     talks = [await make_talk(rate="30/minute", max_parallel=100, storage=one) for one in stores]
 
@@ -74,7 +74,7 @@ async def test_exactly_the_limit_passes(
 async def test_exactly_the_limit_passes_when_redis_stops_in_the_middle(
     make_talk: MakeTalk, redis_server: RedisServer, as_alice: Actor
 ) -> None:
-    """E4, G2: the units that Redis had granted and those that are counted are one budget."""
+    """The units that Redis had granted and those that are counted are one budget."""
     stores = [limit_storage(redis_server.url) for _ in range(2)]
     talks = [await make_talk(rate="30/minute", max_parallel=100, storage=one) for one in stores]
     actor = _by_program(as_alice)
@@ -145,7 +145,7 @@ async def test_a_new_process_remembers(make_talk: MakeTalk, as_alice: Actor) -> 
 
 
 async def test_redis_that_never_was(make_talk: MakeTalk, as_alice: Actor) -> None:
-    """G1: never unlimited."""
+    """Never unlimited."""
     store = limit_storage(DEAD_REDIS)
     talk = await make_talk(rate="4/minute", max_parallel=100, storage=store)
     outcomes = await _ask_many([talk], _by_program(as_alice), 9)
@@ -156,7 +156,7 @@ async def test_redis_that_never_was(make_talk: MakeTalk, as_alice: Actor) -> Non
 
 
 async def test_one_budget_over_all_channels(make_talk: MakeTalk, as_alice: Actor) -> None:
-    """E6: web, API and bot."""
+    """Web, API and bot."""
     talk = await make_talk(rate="3/minute")
     for channel in Channel:
         await talk.answer(replace(as_alice, channel=channel))
@@ -215,7 +215,7 @@ async def test_own_and_role_limits(make_talk: MakeTalk, as_alice: Actor) -> None
 
 
 async def test_disabled_between_door_and_commit(make_talk: MakeTalk, as_alice: Actor) -> None:
-    """B6: what counts is the table at the moment of the commit."""
+    """What counts is the table at the moment of the commit."""
     talk = await make_talk()
     async with talk.db.write() as session:
         user = await session.get_one(User, as_alice.user_id)
@@ -232,7 +232,7 @@ async def test_third_answer_at_once(
     as_bob: Actor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """E7: a person is told at once, a program after a wait; others are not held up."""
+    """A person is told at once, a program after a wait; others are not held up."""
     monkeypatch.setattr(answers_at_once, "SLOT_WAIT_S", 0.05)
     fake.script(Say(("a ",)), Hang())
     talk = await make_talk(rate="30/minute")
@@ -257,7 +257,7 @@ async def test_third_answer_at_once_over_two_processes(
     redis_server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """E7: answers of other processes count; a program that waits goes on when one of them ends."""
+    """Answers of other processes count; a program that waits goes on when one of them ends."""
     monkeypatch.setattr(answers_at_once, "ELSEWHERE_S", 0.01)
     fake.script(Say(("a ",)), Hang())
     stores = [limit_storage(redis_server.url) for _ in range(2)]
@@ -275,7 +275,7 @@ async def test_third_answer_at_once_over_two_processes(
 
 
 async def test_limit_hits_are_audited_once_a_minute(make_talk: MakeTalk, db: Database) -> None:
-    """F10: an event, no content, and no flood of them."""
+    """An event, no content, and no flood of them."""
     talk = await make_talk(rate="1/minute")
     actor = await enter(db, "frank")
     await talk.answer(actor, "secret words")

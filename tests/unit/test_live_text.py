@@ -7,8 +7,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from genai_app.services.flight import MAX_ANSWER_CHARS
-from genai_app.state.live_text import BLOCK_CHARS, BLOCKS, PIECES, TAIL_CHARS, LiveText, slot_names
+from genai_app.markdown.guard import LINE_END, displayed
+from genai_app.services.generation.model_run import MAX_ANSWER_CHARS
+from genai_app.state.chat.live_text import (
+    BLOCK_CHARS,
+    BLOCKS,
+    PIECES,
+    TAIL_CHARS,
+    LiveText,
+    slot_names,
+)
 from tests import corpora
 
 # Written per byte of the answer, when it is drawn every 20 characters: six for the tail, one for
@@ -39,6 +47,20 @@ class Client:
         return [text for text in texts if text]
 
 
+def assert_shows(shown: str, fed: str) -> None:
+    """What the page has is the text, but for the marks that make it safe to render."""
+    if shown != fed:
+        assert "```text\n" in shown or "\\" in fed or "$" in fed
+        fed, shown = (
+            each.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
+            for each in (fed, shown)
+        )
+        if LINE_END in shown:  # a very long plain block has its last lines in one
+            fed, shown = fed.replace("\n", LINE_END), shown.replace("\n", LINE_END)
+        rest = iter(shown)
+        assert all(character in rest for character in fed)
+
+
 def _show(pieces: Iterable[str], every: int = 1) -> Client:
     """A client that is told after every `every` pieces, and is right each time."""
     live, client, fed = LiveText(), Client(), ""
@@ -49,15 +71,13 @@ def _show(pieces: Iterable[str], every: int = 1) -> Client:
             client.apply(live.changes())
             assert len(client.slots["tail"]) <= TAIL_CHARS
     client.apply(live.changes())
-    assert client.text == fed
+    assert_shows(client.text, fed)
     return client
 
 
 def _cut(text: str, size: int) -> list[str]:
     return [text[begin : begin + size] for begin in range(0, len(text), size)]
 
-
-# --- nothing is lost ----------------------------------------------------------------------------
 
 LINES = st.sampled_from(
     [
@@ -79,24 +99,29 @@ def test_any_text_in_any_pieces(pieces: list[str], every: int) -> None:
         fed += piece
         if number % every == 0:
             client.apply(live.changes())
-            assert client.text == fed
+            assert_shows(client.text, fed)
     client.apply(live.changes())
-    assert client.text == fed
+    assert_shows(client.text, fed)
     assert live.changes() == {}
 
 
 def test_corpus() -> None:
-    """G43."""
     for name in ("unicode", "xss"):
         text = "\n\n".join(corpora.load(name)).encode("utf-16", "surrogatepass")
         _show(_cut(text.decode("utf-16", "replace"), 3))
+
+
+def test_line_ends_stay_where_no_formula_changes() -> None:
+    """As in what is shown of the saved answer."""
+    text = "a\r\nb\rfor $5 c:\\d\n"
+    assert _show(_cut(text, 3)).text == text == displayed(text).text
 
 
 def test_first_changes_clear_everything() -> None:
     """N7: nothing of an earlier answer stays on the page."""
     live, client = LiveText(), Client()
     client.apply(live.changes())
-    assert client.slots == dict.fromkeys(slot_names(), "")
+    assert client.slots == dict.fromkeys([*slot_names(), "tail_plain"], "")
 
 
 @pytest.mark.parametrize("size", [1, 7, FEED, 1000, 100_000])
@@ -106,9 +131,6 @@ def test_overflow_of_the_slots(size: int) -> None:
     pieces = "слово " * (TAIL_CHARS * PIECES // 2)
     client = _show(_cut(blocks + pieces + "\n\n" + blocks, size), every=5)
     assert len(client.blocks) > 1
-
-
-# --- little is written --------------------------------------------------------------------------
 
 
 def _markdown(length: int) -> str:
@@ -141,7 +163,7 @@ def test_bytes_written(kind: str, length: int) -> None:
     for piece in _cut(text, FEED):
         live.feed(piece)
         client.apply(live.changes())
-    assert client.text == text
+    assert_shows(client.text, text)
     assert client.written <= BOUND * len(text.encode())
 
 
@@ -157,13 +179,11 @@ def test_finished_blocks_are_written_once() -> None:
     assert len(finished) > 10
 
 
-# --- cut where Markdown allows ------------------------------------------------------------------
-
 CODE = "x = 1\n\n" * 100
 WHOLE = {
     "fence": f"```python\n{CODE}```",
     "tilde": f"~~~\n{CODE}~~~",
-    "indented fence": f"   ```\n{CODE}  ```",
+    "indented fence": f"   ```\n{CODE[:350]}  ```",
     "longer end": f"```\n{CODE}`````   ",
     "tab at the end": f"```\n{CODE}```\t",
     "nested": f"````markdown\n```\n{CODE}```\n\n{CODE}````",
@@ -171,13 +191,13 @@ WHOLE = {
     "backticks in tilde": f"~~~ a`b\n{CODE}```\n{CODE}~~~",
     "end with words": f"```\n{CODE}``` no end\n{CODE}```",
     "list": "- an item with some words\n\n" * 40,
-    "numbers": "".join(f"{n}. item\n\n   more of it\n\n" for n in range(40)),
-    "tabs": "".join(f"{n}. item\n\n\tmore of it\n\n" for n in range(40)),
-    "code in a list": "1. Do this:\n\n   ```sh\n" + "   ls\n\n" * 100 + "   ```\n\n2. Then that",
-    "code at a bullet": "- ```\n" + "  ls\n\n" * 100 + "  ```",
-    "deep list": "- a\n\n  - b\n\n    - c\n\n      words\n\n" * 20,
+    "numbers": "".join(f"{n}. item\n\n   more of it\n\n" for n in range(20)),
+    "tabs": "".join(f"{n}. item\n\n\tmore of it\n\n" for n in range(20)),
+    "code in a list": "1. Do this:\n\n   ```sh\n" + "   ls\n\n" * 40 + "   ```\n\n2. Then that",
+    "code at a bullet": "- ```\n" + "  ls\n\n" * 40 + "  ```",
+    "deep list": "- a\n\n  - b\n\n    - c\n\n      words\n\n" * 10,
     "table": "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 60,
-    "quote": "> words\n>\n" * 60,
+    "quote": "> words\n>\n" * 36,
     "indented code": "    x = 1\n\n" * 60,
 }
 PLAIN = {
@@ -225,7 +245,7 @@ def test_plain_text_opens_nothing(name: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(sorted(EVERYTHING)), min_size=2, max_size=8))
+@given(st.lists(st.sampled_from(sorted(EVERYTHING)), min_size=2, max_size=5))
 def test_any_order(names: list[str]) -> None:
     """Whatever stands before it; neighbours of one kind may be one list or one code block."""
     _assert_uncut([EVERYTHING[name] for name in names])

@@ -7,8 +7,8 @@ from contextlib import aclosing
 import pytest
 import structlog
 
-from genai_app.adapters.llm import Finish, LlmClient, Piece
-from genai_app.settings import load_settings
+from genai_app.adapters.llm.client import Finish, LlmClient, Piece
+from genai_app.settings.settings import load_settings
 from tests import corpora
 from tests.fakes.model_reading import TURNS, MakeLlm, read, read_until_error
 from tests.fakes.model_server import ModelServer
@@ -55,7 +55,7 @@ async def test_one_piece_for_one_read(fake: ModelServer, make_llm: MakeLlm) -> N
 
 @pytest.mark.parametrize("kind", ["openai", "tgi"])
 async def test_text_comes_unchanged(fake: ModelServer, make_llm: MakeLlm, kind: str) -> None:
-    """G43: only a lone surrogate, which no UTF-8 can hold, becomes U+FFFD."""
+    """Only a lone surrogate, which no UTF-8 can hold, becomes U+FFFD."""
     samples = corpora.load("unicode")
     fake.script(Say(samples), End())
 
@@ -65,7 +65,7 @@ async def test_text_comes_unchanged(fake: ModelServer, make_llm: MakeLlm, kind: 
 
 
 async def test_a_character_cut_between_reads(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G19, G43: four bytes of one emoji in two reads."""
+    """Four bytes of one emoji in two reads."""
     data = OpenAiWire(1, prompt_tokens=1).token("a😀b")
     middle = data.index("😀".encode()) + 2
     fake.script(Say(("x",)), Raw(data[:middle]), Hold(), Raw(data[middle:]), End())
@@ -104,7 +104,7 @@ MALFORMED = {
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_malformed_events(fake: ModelServer, make_llm: MakeLlm, name: str, size: int) -> None:
-    """G19: good data is kept; what cannot be read is logged once, without its content."""
+    """Good data is kept; what cannot be read is logged once, without its content."""
     fake.script(Raw(MALFORMED[name], size=size), End())
 
     with structlog.testing.capture_logs() as logs:
@@ -118,7 +118,7 @@ async def test_malformed_events(fake: ModelServer, make_llm: MakeLlm, name: str,
 
 
 async def test_too_many_malformed_events(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G19: more than three end the answer; what came before is kept, what comes after is not."""
+    """More than three end the answer; what came before is kept, what comes after is not."""
     fake.script(Say(("kept",)), Raw(b"data: {\n\n" * 4 + GOOD + b"\n\n"), End())
 
     text, error = await read_until_error(make_llm())
@@ -138,7 +138,7 @@ async def test_too_many_malformed_events(fake: ModelServer, make_llm: MakeLlm) -
 async def test_ends_of_an_answer(
     fake: ModelServer, make_llm: MakeLlm, end: bytes, reason: str
 ) -> None:
-    """G19: [DONE] or a finish reason is an end, one without the other too."""
+    """[DONE] or a finish reason is an end, one without the other too."""
     fake.script(Say(("text",)), Raw(end))
 
     text, finish = await read(make_llm())
@@ -150,7 +150,7 @@ async def test_ends_of_an_answer(
 async def test_a_finished_answer_is_not_lost(
     fake: ModelServer, make_llm: MakeLlm, after: tuple[Step, ...]
 ) -> None:
-    """G15: the connection breaks, or hangs, between the finish reason and [DONE]."""
+    """The connection breaks, or hangs, between the finish reason and [DONE]."""
     fake.script(Say(("text",)), Raw(event({"choices": [{"finish_reason": "stop"}]})), *after)
 
     text, finish = await read(make_llm(idle_timeout_s=0.2))
@@ -186,7 +186,7 @@ async def test_connections_are_used_again(fake: ModelServer, make_llm: MakeLlm) 
 async def test_stop_closes_the_connection(
     fake: ModelServer, make_llm: MakeLlm, way: str, kind: str
 ) -> None:
-    """G22: mid-answer; the server sees the disconnect within a second."""
+    """Mid-answer; the server sees the disconnect within a second."""
     fake.script(Say(("a",)), Hang())
     items = make_llm(kind=kind).stream(TURNS, max_tokens=9)
     assert await anext(items) == Piece("a", 1)
@@ -205,7 +205,7 @@ async def test_stop_closes_the_connection(
 
 
 async def test_stop_before_the_first_token(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G22: the model still reads the prompt; twice is as once."""
+    """The model still reads the prompt; twice is as once."""
     fake.script(Hang())
     task = asyncio.create_task(read(make_llm()))
     assert await asyncio.to_thread(fake.wait_answers, 1)
@@ -220,7 +220,7 @@ async def test_stop_before_the_first_token(fake: ModelServer, make_llm: MakeLlm)
 
 
 async def test_stop_after_the_end(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G22: closing a finished stream, and closing it again, is nothing."""
+    """Closing a finished stream, and closing it again, is nothing."""
     async with aclosing(make_llm().stream(TURNS, max_tokens=9)) as items:
         assert [item async for item in items]
     await items.aclose()
@@ -286,7 +286,7 @@ async def test_no_server_at_all() -> None:
 
 
 async def test_events_larger_than_the_bound(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G21: an endless line does not fill the memory."""
+    """An endless line does not fill the memory."""
     fake.script(Say(("kept",)), Hold(), Raw(b"data: " + b"x" * 2_000_000), Hang())
     client = make_llm()
 

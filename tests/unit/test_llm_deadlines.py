@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from genai_app.adapters import llm
-from genai_app.adapters.llm import Finish, LlmClient, Piece
+from genai_app.adapters.llm import client as llm
+from genai_app.adapters.llm.client import Finish, LlmClient, Piece
 from genai_app.errors import AppError, ModelUnavailable
 from tests.fakes.model_reading import TURNS, MakeLlm, read_until_error
 from tests.fakes.model_server import ModelServer
@@ -86,7 +86,7 @@ async def test_a_slow_reader_is_not_the_servers_silence(
 
 
 async def test_total_deadline(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G21: an endless answer ends."""
+    """An endless answer ends."""
     fake.script(Say(("more ",) * 10_000, delay_s=0.01), End())
 
     text, error = await read_in_time(make_llm(total_timeout_s=0.4))
@@ -105,7 +105,7 @@ async def test_total_deadline_before_the_first_token(fake: ModelServer, make_llm
 
 
 async def test_connect_deadline(make_llm: MakeLlm, black_hole: str) -> None:
-    """G46: packets that vanish cost the connect deadline, twice, and no more."""
+    """Packets that vanish cost the connect deadline, twice, and no more."""
     client = make_llm(black_hole, model=MODEL, connect_timeout_s=0.2)
 
     _, error = await read_in_time(client)

@@ -1,4 +1,4 @@
-"""The breaker before a model server, and what waits for a slot at it: G13, G14."""
+"""The breaker before a model server, and what waits for a slot at it."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters import llm_endpoints
-from genai_app.adapters.llm_endpoints import FAILURES, MANY, Breaker, Endpoint
+from genai_app.adapters.llm import endpoints as llm_endpoints
+from genai_app.adapters.llm.endpoints import FAILURES, MANY, Breaker, Endpoint
 from genai_app.errors import ModelUnavailable
 from genai_app.models import Status
 from tests.fakes.app_process import eventually
@@ -107,7 +107,7 @@ def test_the_name_holds_no_password() -> None:
 
 
 async def test_a_dead_server_is_left_alone(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G13: after a few failures it is not asked, and the answer fails at once."""
+    """After a few failures it is not asked, and the answer fails at once."""
     fake.script(Refuse(503))
     client = make_llm(model=MODEL)
     for _ in range(3):
@@ -128,7 +128,7 @@ async def test_one_run_tries_and_the_others_wait(
     as_alice: Actor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """G13: a server that comes back is not met by all at once."""
+    """A server that comes back is not met by all at once."""
     monkeypatch.setattr(llm_endpoints, "PAUSE_S", 0.0)
     client = make_llm(model=MODEL)
     talk = await make_talk(llm=client)
@@ -154,13 +154,13 @@ async def test_one_run_tries_and_the_others_wait(
 async def test_too_many_requests_are_waited_out(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """G14: Retry-After is honoured, the page shows a place in line, and nobody asks meanwhile."""
+    """Retry-After is honoured, the page shows a place in line, and nobody asks meanwhile."""
     talk = await make_talk()
     fake.script_once(Refuse(429, retry_after="1"))
     hers = await talk.ask(as_alice)
     await called(fake, 1)
-    follower = talk.generations.follow(hers.answer_id, places=True)
-    assert (await anext(follower)).place > 0
+    follower = talk.generations.follow(hers.answer_id, positions=True)
+    assert (await anext(follower)).position > 0
     his = await talk.ask(as_bob, "Another?")
 
     for turn in (hers, his):
@@ -173,7 +173,7 @@ async def test_too_many_requests_are_waited_out(
 async def test_another_server_takes_over(
     fake: ModelServer, make_talk: MakeTalk, make_llm: MakeLlm, as_alice: Actor, step: Refuse | Reset
 ) -> None:
-    """G13, G14: before the first token; both slots are free afterwards."""
+    """Before the first token; both slots are free afterwards."""
     with ModelServer() as failing:
         failing.script(step)
         talk = await make_talk(llm=make_llm(failing.url, fake.url, model=MODEL))
@@ -189,7 +189,7 @@ async def test_another_server_takes_over(
 async def test_nobody_takes_over_in_the_middle(
     fake: ModelServer, make_talk: MakeTalk, make_llm: MakeLlm, as_alice: Actor
 ) -> None:
-    """G15: after the first token the part that came is kept, and nothing is asked again."""
+    """After the first token the part that came is kept, and nothing is asked again."""
     with ModelServer() as failing:
         for each in (failing, fake):
             each.script(Say(("kept",)), Reset())
@@ -201,9 +201,6 @@ async def test_nobody_takes_over_in_the_middle(
         assert len(failing.answers) + len(fake.answers) == 1
 
 
-# --- answers in line ----------------------------------------------------------------------------
-
-
 async def test_an_answer_in_line_says_where(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, as_bob: Actor
 ) -> None:
@@ -213,28 +210,28 @@ async def test_an_answer_in_line_says_where(
     hers = await talk.ask(as_alice)
     await called(fake, 1)
     his = await talk.ask(as_bob)
-    follower = talk.generations.follow(his.answer_id, places=True)
-    assert ((await anext(follower)).place, len(fake.answers)) == (1, 1)
+    follower = talk.generations.follow(his.answer_id, positions=True)
+    assert ((await anext(follower)).position, len(fake.answers)) == (1, 1)
 
     fake.release("go")
 
-    places = [(each.place, each.text) async for each in follower]
-    assert all(place == 0 for place, _ in places)
-    assert "".join(text for _, text in places) == "a"
+    positions = [(each.position, each.text) async for each in follower]
+    assert all(position == 0 for position, _ in positions)
+    assert "".join(text for _, text in positions) == "a"
     assert (await saved(talk.db, hers.answer_id)).text == "a"
 
 
 async def test_stop_in_line(
     fake: ModelServer, make_talk: MakeTalk, as_alice: Actor, as_bob: Actor
 ) -> None:
-    """G22: it leaves at once, and the model never hears of it."""
+    """It leaves at once, and the model never hears of it."""
     talk = await make_talk(slots=1)
     fake.script(Hold("go"), Say(("a",)), End())
     hers = await talk.ask(as_alice)
     await called(fake, 1)
     his = await talk.ask(as_bob)
-    follower = talk.generations.follow(his.answer_id, places=True)
-    assert (await anext(follower)).place == 1
+    follower = talk.generations.follow(his.answer_id, positions=True)
+    assert (await anext(follower)).position == 1
 
     await talk.chat.stop(as_bob, his.answer_id)
 
@@ -275,8 +272,8 @@ async def test_the_same_question_takes_one_slot(
     turns = [await talk.ask(actor, "the same") for actor in (as_alice, as_bob)]
     assert talk.slots.waiting == 1
     for turn in turns:
-        follower = talk.generations.follow(turn.answer_id, places=True)
-        assert (await anext(follower)).place == 1
+        follower = talk.generations.follow(turn.answer_id, positions=True)
+        assert (await anext(follower)).position == 1
     fake.release("go")
     for turn in turns:
         assert await read(talk.generations.follow(turn.answer_id)) == ("a", Status.COMPLETE)

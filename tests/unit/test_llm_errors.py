@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from genai_app.adapters.llm import ChatTurn, Piece
-from genai_app.errors import AppError, InvalidInput, ModelFailed, ModelUnavailable
+from genai_app.adapters.llm.client import ChatTurn, Piece
+from genai_app.errors import AppError, ContextTooLong, ModelFailed, ModelRefused, ModelUnavailable
 from tests.fakes.model_reading import TURNS, MakeLlm, read, read_until_error
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import (
@@ -42,18 +42,20 @@ def closed_port() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     [
-        (Status(400, LONG_VLLM), InvalidInput, "context_too_long"),
-        (Status(400, "too many tokens"), InvalidInput, "context_too_long"),
-        (Status(413, "over the context window"), InvalidInput, "context_too_long"),
-        (Status(422, LONG_TGI), InvalidInput, "context_too_long"),
-        (Status(422, body=b'{"object":"error","message":"context"}'), InvalidInput, None),
-        (Status(400, ROLES), ModelFailed, "model_refused"),
-        (Status(413, body=b"<html>Request Entity Too Large"), ModelFailed, "model_refused"),
-        (Status(422, body=b'{"detail":[{"msg":"bad"}]}'), ModelFailed, "model_refused"),
-        (Status(418), ModelFailed, "model_refused"),
+        (Status(400, LONG_VLLM), ContextTooLong, "context_too_long"),
+        (Status(400, "too many tokens"), ContextTooLong, "context_too_long"),
+        (Status(413, "over the context window"), ContextTooLong, "context_too_long"),
+        (Status(422, LONG_TGI), ContextTooLong, "context_too_long"),
+        (Status(422, body=b'{"object":"error","message":"context size"}'), ContextTooLong, None),
+        (Status(400, ROLES), ModelRefused, "model_refused"),
+        (Status(413, body=b"<html>Request Entity Too Large"), ModelRefused, "model_refused"),
+        (Status(422, body=b'{"detail":[{"msg":"bad"}]}'), ModelRefused, "model_refused"),
+        (Status(418), ModelRefused, "model_refused"),
         (Status(401), ModelUnavailable, "model_auth"),
         (Status(403), ModelUnavailable, "model_auth"),
-        (Status(404), ModelUnavailable, "model_unknown"),
+        (Status(404, body=b'{"detail":"Not Found"}'), ModelUnavailable, "model_unknown"),
+        (Status(404, "The model `x` does not exist."), ModelRefused, "model_unknown"),
+        (Status(405), ModelUnavailable, "model_unavailable"),
         (Status(429), ModelUnavailable, "model_busy"),
         (Status(500), ModelUnavailable, "model_unavailable"),
         (Status(302), ModelUnavailable, "model_unavailable"),
@@ -67,7 +69,7 @@ async def test_refusals_are_told_apart_and_not_repeated(
     kind: type[AppError],
     code: str | None,
 ) -> None:
-    """E3, G14: one request, one error."""
+    """One request, one error."""
     fake.script(status)
 
     text, error = await read_until_error(make_llm())
@@ -84,7 +86,7 @@ async def test_refusals_are_told_apart_and_not_repeated(
 async def test_busy_says_when_to_come_back(
     fake: ModelServer, make_llm: MakeLlm, header: str | None, seconds: int
 ) -> None:
-    """G14: Retry-After, in seconds, within reason."""
+    """Retry-After, in seconds, within reason."""
     fake.script(Status(429, retry_after=header))
 
     _, error = await read_until_error(make_llm())
@@ -96,7 +98,7 @@ async def test_busy_says_when_to_come_back(
 async def test_one_retry_on_the_same_server(
     fake: ModelServer, make_llm: MakeLlm, status: int
 ) -> None:
-    """G13: the only server is asked twice, then the error is told."""
+    """The only server is asked twice, then the error is told."""
     client = make_llm()
     fake.script_once(Status(status))
 
@@ -112,7 +114,7 @@ async def test_one_retry_on_the_same_server(
 async def test_cut_before_the_first_token_is_tried_again(
     fake: ModelServer, make_llm: MakeLlm, step: Step
 ) -> None:
-    """G13: nothing was shown, so nothing can be doubled."""
+    """Nothing was shown, so nothing can be doubled."""
     fake.script_once(step)
 
     assert (await read(make_llm()))[0] == ANSWER
@@ -122,14 +124,14 @@ async def test_cut_before_the_first_token_is_tried_again(
 async def test_the_other_server_answers(
     fake: ModelServer, make_llm: MakeLlm, closed_port: str
 ) -> None:
-    """G13: refused, then the next endpoint; the dead one is then left alone for a while."""
+    """Refused, then the next endpoint; the dead one is then left alone for a while."""
     client = make_llm(closed_port, fake.url, model=MODEL)
 
     assert [(await read(client))[0] for _ in range(3)] == [ANSWER] * 3
 
 
 async def test_a_server_that_fails_hands_over(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G13: 503 of one, the answer of the other."""
+    """503 of one, the answer of the other."""
     with ModelServer() as failing:
         failing.script(Status(503))
         client = make_llm(failing.url, fake.url, model=MODEL)
@@ -155,7 +157,7 @@ async def test_work_is_shared(fake: ModelServer, make_llm: MakeLlm) -> None:
 
 
 async def test_refused_everywhere(make_llm: MakeLlm, closed_port: str) -> None:
-    """G13: both tries in vain."""
+    """Both tries in vain."""
     for client in (make_llm(closed_port, model=MODEL), make_llm(closed_port)):
         _, error = await read_until_error(client)
         assert isinstance(error, ModelUnavailable)
@@ -165,14 +167,13 @@ async def test_refused_everywhere(make_llm: MakeLlm, closed_port: str) -> None:
 
 
 async def test_no_such_host(make_llm: MakeLlm) -> None:
-    """G46: the name does not resolve."""
+    """The name does not resolve."""
     _, error = await read_until_error(make_llm("http://no-such-host.invalid", model=MODEL))
 
     assert error.code == "model_unavailable"
 
 
 async def test_tls_with_a_server_that_has_none(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G46."""
     url = fake.url.replace("http:", "https:")
 
     _, error = await read_until_error(make_llm(url, model=MODEL))
@@ -182,7 +183,7 @@ async def test_tls_with_a_server_that_has_none(fake: ModelServer, make_llm: Make
 
 @pytest.mark.parametrize("step", [Reset(), Close()])
 async def test_cut_in_the_middle(fake: ModelServer, make_llm: MakeLlm, step: Step) -> None:
-    """G15: the part that came is kept, and nobody asks again behind it."""
+    """The part that came is kept, and nobody asks again behind it."""
     fake.script(Say(("kept ", "text"), together=True), Hold(), step)
 
     text, error = await read_until_error(make_llm(), fake.release)
@@ -193,7 +194,7 @@ async def test_cut_in_the_middle(fake: ModelServer, make_llm: MakeLlm, step: Ste
 
 @pytest.mark.parametrize("kind", ["openai", "tgi"])
 async def test_end_without_a_finish(fake: ModelServer, make_llm: MakeLlm, kind: str) -> None:
-    """G15: a body that ends well says nothing about the answer."""
+    """A body that ends well says nothing about the answer."""
     fake.script(Say(("half an",)))
 
     text, error = await read_until_error(make_llm(kind=kind))
@@ -202,7 +203,7 @@ async def test_end_without_a_finish(fake: ModelServer, make_llm: MakeLlm, kind: 
 
 
 async def test_broken_chunks_of_http(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """G15: the server falls out of HTTP itself."""
+    """The server falls out of HTTP itself."""
     fake.script(Say(("kept",)), Hold(), Raw(b"x", size=1), Close())
 
     text, error = await read_until_error(make_llm(), fake.release)
@@ -220,14 +221,15 @@ async def test_broken_chunks_of_http(fake: ModelServer, make_llm: MakeLlm) -> No
     ],
 )
 async def test_error_event(fake: ModelServer, make_llm: MakeLlm, said: dict[str, object]) -> None:
-    """G17: the text in the same read is kept; no retry, before the first token or after."""
+    """The text in the same read is kept; no retry, before the first token or after."""
     fake.script(Say(("kept",)), Raw(event(said)), End())
     text, error = await read_until_error(make_llm())
     assert (text, error.code, error.detail) == ("kept", "model_failed", "boom")
 
     fake.script(Raw(event(said)), End())
     text, error = await read_until_error(make_llm())
-    assert (text, error.code) == ("", "model_failed")
+    refused = said.get("code") == 400  # before the first token it means what a status means
+    assert (text, error.code) == ("", "model_refused" if refused else "model_failed")
     assert len(fake.answers) == 2
 
 
@@ -242,7 +244,7 @@ async def test_error_event(fake: ModelServer, make_llm: MakeLlm, said: dict[str,
 async def test_tgi_error_event(
     fake: ModelServer, make_llm: MakeLlm, message: str, kind: str, code: str
 ) -> None:
-    """E3, G17: TGI refuses inside a stream that it began with 200."""
+    """TGI refuses inside a stream that it began with 200."""
     fake.script(ErrorEvent(message, kind=kind))
 
     _, error = await read_until_error(make_llm(kind="tgi"))
@@ -252,7 +254,7 @@ async def test_tgi_error_event(
 
 @pytest.mark.parametrize("reason", ["abort", "error"])
 async def test_server_gives_up(fake: ModelServer, make_llm: MakeLlm, reason: str) -> None:
-    """G17: vLLM's finish reasons that are none."""
+    """VLLM's finish reasons that are none."""
     fake.script(Say(("kept",)), End(reason))
 
     text, error = await read_until_error(make_llm())
@@ -274,10 +276,10 @@ async def test_the_prompt_is_never_in_the_detail(
     fake.script(Status(400, message))
     turns = [ChatTurn("user", "my private question about salaries")]
 
-    with pytest.raises(ModelFailed) as caught:
+    with pytest.raises(ModelRefused) as caught:
         await anext(make_llm().stream(turns, max_tokens=9))
 
-    assert "private" not in caught.value.detail
+    assert "private" not in caught.value.detail + str(caught.value.params)
 
 
 async def test_a_name_that_is_gone_is_asked_again(fake: ModelServer, make_llm: MakeLlm) -> None:

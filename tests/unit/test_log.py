@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genai_app import log
-from genai_app.settings import Settings
+from genai_app.settings.settings import Settings
 
 CANARY = "c4nary-5ecret-value"
 NASTY = "a\r\nb\x1b[31m\x85\u2028\u2029\x00\x07\u202e\ud800<b>"
@@ -58,7 +58,7 @@ def test_one_line_with_its_fields(lines: Lines) -> None:
 
 
 def test_control_characters_make_no_line(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
-    """D12: CR, LF, ANSI, separators and direction marks in event, key and value."""
+    """CR, LF, ANSI, separators and direction marks in event, key and value."""
     _get().warning(NASTY, **{"field": NASTY, NASTY: [NASTY, {NASTY: NASTY}]})
     logging.getLogger("other").warning("%s", NASTY)
     try:
@@ -79,7 +79,6 @@ def test_control_characters_make_no_line(lines: Lines, capsys: pytest.CaptureFix
 def test_any_text_is_one_json_line(
     lines: Lines, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """D12."""
     _get().info("typed", field=text)
     (raw,) = capsys.readouterr().err.splitlines()
     assert json.loads(raw)["event"] == "typed"
@@ -88,7 +87,7 @@ def test_any_text_is_one_json_line(
 def test_console_lines_cannot_be_forged(
     settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str], clean_logging: None
 ) -> None:
-    """D12: on a console a trace keeps its lines, but they are indented."""
+    """On a console a trace keeps its lines, but they are indented."""
     log.configure(settings(log_format="console"))
     _get().info(NASTY, **{"field": NASTY, NASTY: NASTY, "password": CANARY})
     try:
@@ -113,7 +112,7 @@ def test_console_lines_cannot_be_forged(
 )
 @pytest.mark.parametrize("value", [CANARY, CANARY.encode(), [CANARY], {"a": CANARY}])
 def test_secret_keys(lines: Lines, key: str, value: object) -> None:
-    """F1: at any depth, and in the header pairs of ASGI."""
+    """At any depth, and in the header pairs of ASGI."""
     _get().info("x", **{key: value})
     _get().info(
         "x", scope={"headers": [(key.encode(), value), (b"host", b"h")]}, deep=[{key: value}]
@@ -163,7 +162,7 @@ def test_what_is_no_secret_stays(lines: Lines, key: str) -> None:
     ],
 )
 def test_secrets_in_texts(lines: Lines, text: str) -> None:
-    """C9, B12, F1: in messages, in values, in what an exception says."""
+    """In messages, in values, in what an exception says."""
     text = text.format(CANARY)
     logging.getLogger("reflex.app").warning(text)
     logging.getLogger("reflex_base.event").warning("%s", text)
@@ -215,7 +214,7 @@ def test_long_text_is_cut(lines: Lines) -> None:
     ],
 )
 def test_redaction_is_linear(unit: str) -> None:
-    """G41: no text makes the log a way to stop the loop."""
+    """No text makes the log a way to stop the loop."""
     text = unit * (log.MAX_TEXT // len(unit))
     before = time.process_time()
     log.redact_text(text)
@@ -248,7 +247,7 @@ def test_a_wrong_format_string_is_one_line(lines: Lines) -> None:
 
 @pytest.mark.parametrize("name", log.QUIET)
 def test_talkative_libraries_are_quiet(lines: Lines, name: str) -> None:
-    """R19: httpx would log whole addresses at INFO."""
+    """Httpx would log whole addresses at INFO."""
     logging.getLogger(f"{name}.child").info("x")
     assert lines() == []
     logging.getLogger(f"{name}.child").warning("x")
@@ -281,7 +280,7 @@ def test_warnings_are_events(lines: Lines) -> None:
 
 
 def test_no_line_holds_the_query_of_the_event_socket(lines: Lines) -> None:
-    """C9: whichever logger writes it, the client token in the socket's address stays out."""
+    """Whichever logger writes it, the client token in the socket's address stays out."""
     logging.getLogger("anything").warning('"WebSocket /_event/?EIO=4&token=%s" 403', CANARY)
     (line,) = lines()
     assert "/_event/" in line["event"]
@@ -289,7 +288,7 @@ def test_no_line_holds_the_query_of_the_event_socket(lines: Lines) -> None:
 
 
 def test_the_socket_libraries_bring_no_handler_of_their_own(lines: Lines) -> None:
-    """F1: what engineio and socketio say passes through the redaction, or not at all."""
+    """What engineio and socketio say passes through the redaction, or not at all."""
     import socketio  # pyright: ignore[reportMissingTypeStubs]
 
     socketio.AsyncServer(async_mode="asgi")
@@ -298,3 +297,14 @@ def test_the_socket_libraries_bring_no_handler_of_their_own(lines: Lines) -> Non
         logging.getLogger(name).error("bad event {'password': '%s'}", CANARY)
     assert len(lines()) == 2
     assert CANARY not in json.dumps(lines())
+
+
+def test_a_closed_socket_is_one_line(lines: Lines) -> None:
+    """However many deltas were meant for it; another socket has a line of its own."""
+    for _ in range(3):
+        for client in ("one", "two"):
+            text = f"Attempting to send delta to disconnected client {client!r}"
+            logging.getLogger("reflex.app").warning(text)
+            logging.getLogger("engineio.server").warning("Cannot send to sid %s", client)
+        logging.getLogger("other").warning("said again")
+    assert len(lines()) == 4 + 3

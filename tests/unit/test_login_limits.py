@@ -1,4 +1,4 @@
-"""How often a login may be tried: cases A13, A14, G4."""
+"""How often a login may be tried."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from genai_app.adapters.redis import limit_storage
-from genai_app.db import Database
+from genai_app.adapters.redis.client import limit_storage
+from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import AuditEvent, User
-from genai_app.services.audit import client_address
-from genai_app.services.auth import Auth
-from genai_app.services.login_limits import PER_ACCOUNT, PER_ADDRESS, PER_PAIR, LoginLimits
-from genai_app.services.sessions import Sessions
+from genai_app.services.accounts.login import Auth
+from genai_app.services.accounts.login_limits import PER_ACCOUNT, PER_ADDRESS, PER_PAIR, LoginLimits
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.audit.events import client_address
 from tests.cast import PASSWORDS
 from tests.fakes.services import RedisServer
 
@@ -56,7 +56,7 @@ async def tries(limits: LoginLimits, count: int, name: str, address: str) -> int
 
 
 async def test_fifty_at_once_do_not_pass(limits: LoginLimits) -> None:
-    """A13. One account from one address: five, however fast and however spelt."""
+    """One account from one address: five, however fast and however spelt."""
     assert await tries(limits, 50, "alice", AWAY) == PER_PAIR
     assert await tries(limits, 1, " ALICE ", AWAY) == 0
     assert await tries(limits, 1, "bob", AWAY) == 1
@@ -64,24 +64,24 @@ async def test_fifty_at_once_do_not_pass(limits: LoginLimits) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "\0bad", "x" * 100, ""])
 async def test_unknown_names_are_counted_alike(limits: LoginLimits, name: str) -> None:
-    """A10. The counter tells nobody which accounts are there."""
+    """The counter tells nobody which accounts are there."""
     assert await tries(limits, 8, name, AWAY) == PER_PAIR
 
 
 async def test_one_account_from_many_addresses(limits: LoginLimits) -> None:
-    """A13. Ten in all, from wherever."""
+    """Ten in all, from wherever."""
     let = [await tries(limits, 2, "alice", f"198.51.100.{n}") for n in range(8)]
     assert sum(let) == PER_ACCOUNT
 
 
 async def test_many_accounts_from_one_address(limits: LoginLimits) -> None:
-    """A13. One password, fifty names."""
+    """One password, fifty names."""
     done = await asyncio.gather(*(tries(limits, 1, f"user{n}", AWAY) for n in range(50)))
     assert sum(done) == PER_ADDRESS
 
 
 async def test_an_ipv6_subscriber_is_one_address(limits: LoginLimits) -> None:
-    """A13. Whoever has 2**64 addresses has one window."""
+    """Whoever has 2**64 addresses has one window."""
     let = [await tries(limits, 2, "alice", f"2001:db8::{n}") for n in range(1, 7)]
     assert sum(let) == PER_PAIR
     assert await tries(limits, 1, "alice", "2001:db8:0:1::1") == 1
@@ -90,7 +90,7 @@ async def test_an_ipv6_subscriber_is_one_address(limits: LoginLimits) -> None:
 async def test_who_is_known_here_is_not_locked_out(
     limits: LoginLimits, db: Database, alice: User
 ) -> None:
-    """A14. A stranger spends all tries of the account and of the address; its user comes in."""
+    """A stranger spends all tries of the account and of the address; its user comes in."""
     await Sessions(db, b"k" * 32, 3600).start(alice, address=HOME, user_agent="")
     for n in range(10):
         await tries(limits, 5, "alice", f"198.51.100.{n}")
@@ -125,7 +125,7 @@ async def test_a_refused_try_counts_nowhere(limits: LoginLimits) -> None:
 async def test_without_redis_each_process_counts_strictly(
     db: Database, redis_server: RedisServer
 ) -> None:
-    """G4. Half the amounts, said once; Redis is used again when it is there."""
+    """Half the amounts, said once; Redis is used again when it is there."""
     limits = LoginLimits(db, limit_storage(redis_server.url))
     assert await tries(limits, 1, "alice", AWAY) == 1
     redis_server.kill()
@@ -142,7 +142,7 @@ async def test_without_redis_each_process_counts_strictly(
 
 
 async def test_a_silent_redis_is_asked_once(db: Database, redis_server: RedisServer) -> None:
-    """G4. It takes connections and says nothing: one deadline, not one for each login."""
+    """It takes connections and says nothing: one deadline, not one for each login."""
     limits = LoginLimits(db, limit_storage(redis_server.url))
     assert await tries(limits, 1, "alice", AWAY) == 1
     redis_server.freeze()
@@ -158,7 +158,7 @@ async def test_a_silent_redis_is_asked_once(db: Database, redis_server: RedisSer
 
 
 async def test_success_when_redis_went_meanwhile(db: Database, redis_server: RedisServer) -> None:
-    """G4. The right password lets in, although nothing can be given back."""
+    """The right password lets in, although nothing can be given back."""
     limits = LoginLimits(db, limit_storage(redis_server.url))
     attempt = await limits.take("alice", AWAY)
     redis_server.kill()
@@ -169,7 +169,7 @@ async def test_success_when_redis_went_meanwhile(db: Database, redis_server: Red
 async def test_no_password_is_checked_any_more(
     limits: LoginLimits, db: Database, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A13. After five wrong ones even the right one is not looked at; one event says so."""
+    """After five wrong ones even the right one is not looked at; one event says so."""
     auth = Auth(db, limits)
     client_address.set(AWAY)
     for _ in range(PER_PAIR):
@@ -179,7 +179,7 @@ async def test_no_password_is_checked_any_more(
     async def never(*_: Any) -> bool:
         raise AssertionError("a password was checked")
 
-    monkeypatch.setattr("genai_app.services.passwords.verify_password", never)
+    monkeypatch.setattr("genai_app.services.accounts.passwords.verify_password", never)
     for _ in range(3):
         with pytest.raises(RateLimited):
             await auth.log_in("alice", PASSWORDS["alice"])

@@ -43,7 +43,7 @@ def test_head_is_the_last_revision() -> None:
 def test_migrated_schema_is_the_models(empty_database_url: str) -> None:
     migrations.upgrade(empty_database_url)
 
-    engine = sa.create_engine(migrations.driver_url(empty_database_url))
+    engine = migrations.sync_engine(empty_database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
@@ -103,7 +103,7 @@ def test_alembic_prints_sql(empty_database_url: str) -> None:
 
 
 def test_newer_database_is_refused(database_url: str) -> None:
-    engine = sa.create_engine(migrations.driver_url(database_url))
+    engine = migrations.sync_engine(database_url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genai_app.notations import limit_text, parse_limit
+from genai_app.settings.notations import limit_text, parse_limit
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database, table_of
+from genai_app.db.database import Database
+from genai_app.db.statements import table_of
 from genai_app.errors import Forbidden
 from genai_app.models import (
     Author,
@@ -29,8 +30,15 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.overview import Overview, Overviews, Period, percentile
-from genai_app.services.usage import FINAL_AFTER, HOUR, UsageCounter, bucket, hour_of, of_bucket
+from genai_app.services.statistics.overview import Overview, Overviews, Period, percentile
+from genai_app.services.statistics.usage import (
+    FINAL_AFTER,
+    HOUR,
+    UsageCounter,
+    bucket,
+    hour_of,
+    of_bucket,
+)
 
 SEED = 20261125
 

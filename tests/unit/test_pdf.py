@@ -1,4 +1,4 @@
-"""The PDF of a dialog: cases D9 and D10."""
+"""The PDF of a dialog."""
 
 import asyncio
 import socket
@@ -12,11 +12,11 @@ import pypdf
 import pytest
 
 from genai_app.errors import TooLarge, Unavailable
-from genai_app.services import export_pdf
-from genai_app.services.export_files import Facts
-from genai_app.services.export_pdf import PdfFile
-from genai_app.services.export_rows import Head, Line
-from genai_app.services.pdf.blocks import Block, markdown, plain
+from genai_app.services.exports import pdf_file as export_pdf
+from genai_app.services.exports.pdf.blocks import Block, markdown, plain
+from genai_app.services.exports.pdf_file import PdfFile
+from genai_app.services.exports.rows import Head, Line
+from genai_app.services.exports.text_files import Facts
 from genai_app.text import clean_text
 from tests.corpora import load
 
@@ -51,7 +51,7 @@ def letters(text: str) -> str:
 
 
 async def test_the_text_of_the_page_is_the_text(tmp_path: Path) -> None:
-    """D10: every sample of the corpus comes out as it went in, has it a glyph or not."""
+    """Every sample of the corpus comes out as it went in, has it a glyph or not."""
     text = letters(await drawn(tmp_path / "x.pdf", *(line(each, asks=True) for each in SAMPLES)))
     assert [each for each in SAMPLES if letters(each) not in text] == []
 
@@ -76,7 +76,7 @@ async def test_markdown_is_drawn(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_fetched_and_markup_is_text(tmp_path: Path) -> None:
-    """D9: a listener on loopback stays silent; tags, entities and addresses are what they are."""
+    """A listener on loopback stays silent; tags, entities and addresses are what they are."""
     heard: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)
@@ -183,3 +183,15 @@ def test_html_of_an_answer_is_no_block_of_its_own() -> None:
     assert isinstance(block, Block)
     assert block.spans[0].text == "<div>"
     assert replace(block.spans[0], text="") == replace(plain("x")[0].spans[0], text="")
+
+
+async def test_a_hostile_answer_is_drawn_whole_and_formulas_as_typed(tmp_path: Path) -> None:
+    """What the guard leaves plain is in the file, with a note; each answer is bounded alone."""
+    formula = r"Set \(\{1,2\}\), rows \\ end, $$c_{i}^{*} d_{j}^{*}$$."
+    hostile = "Начало\n\n" + "> " * 3000 + "глубоко\n\n" + "*a **b " * 300 + "конец"
+    bomb = "|" + "a|" * 900 + "\n|" + "-|" * 900 + "\n" + "|\n" * 900 + "\nпосле"
+    text = letters(await drawn(tmp_path / "x.pdf", line(formula), line(hostile), line(bomb)))
+    assert letters(formula) in text
+    for word in ("Начало", "глубоко", "конец", "после"):
+        assert word in text
+    assert text.count("безоформления") == 2

@@ -3,11 +3,12 @@
 import pytest
 
 from genai_app.access import Actor
-from genai_app.db import Database
-from genai_app.errors import InvalidInput
-from genai_app.services.audit import Action, event
-from genai_app.services.readers import Readers
-from tests.unit.review_rows import MakeReviews, put_review
+from genai_app.db.database import Database
+from genai_app.errors import BadCursor
+from genai_app.services.audit.events import Action, event
+from genai_app.services.cursors import Cursors
+from genai_app.services.review.readers import Readers
+from tests.unit.review_rows import SECRET, MakeReviews, put_review
 
 pytest_plugins = ("tests.unit.review_fixtures",)
 
@@ -35,7 +36,7 @@ async def test_the_user_sees_who_when_and_why(
         expected.insert(0, "dialog_reveal")
     async with db.write() as session:
         session.add(event(Action.EXPORT, by=as_carol, target="csv", subject=as_alice.user_id))
-    page = await Readers(db).list(as_alice)
+    page = await Readers(db, Cursors(SECRET)).list(as_alice)
     assert [each.action for each in page.items] == ["export", *expected]
     assert [each.name for each in page.items] == ["Carol Jones"] + ["Рита Орлова"] * len(expected)
     assert page.items[0].dialog_id is None
@@ -47,7 +48,7 @@ async def test_the_user_sees_who_when_and_why(
 async def test_it_pages_and_leaves_out_oneself(
     db: Database, make_reviews: MakeReviews, as_alice: Actor, as_rita: Actor
 ) -> None:
-    reviews, readers = make_reviews(), Readers(db)
+    reviews, readers = make_reviews(), Readers(db, Cursors(SECRET))
     dialog_id, *_ = await put_review(db, as_alice)
     own, *_ = await put_review(db, as_rita)
     for _ in range(5):
@@ -61,5 +62,5 @@ async def test_it_pages_and_leaves_out_oneself(
         if (cursor := page.next_cursor) is None:
             break
     assert len(set(seen)) == len(seen) == 5
-    with pytest.raises(InvalidInput):
+    with pytest.raises(BadCursor):
         await readers.list(as_alice, cursor="nonsense")

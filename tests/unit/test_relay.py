@@ -7,11 +7,12 @@ import uuid
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters.bus import CHANNEL, Bus
+from genai_app.adapters.redis.bus import CHANNEL, Bus
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
-from genai_app.services import generation, relay
-from genai_app.services.answers import SavedAnswer
+from genai_app.services.generation import generations as generation
+from genai_app.services.generation import relay
+from genai_app.services.generation.checkpoints import SavedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.services import RedisServer
@@ -69,7 +70,7 @@ async def test_lost_messages_lose_no_text(
 async def test_redis_may_vanish(
     fake: ModelServer, two: Two, as_alice: Actor, redis_server: RedisServer, fault: str
 ) -> None:
-    """G2, G3. The reader goes on from the database, and hears again when Redis is back."""
+    """The reader goes on from the database, and hears again when Redis is back."""
     here, elsewhere = await two()
     fake.script(
         Say(TOKENS[:50]), Hold("a"), Say(TOKENS[50:200]), Hold("b"), Say(TOKENS[200:]), End()
@@ -96,7 +97,7 @@ async def test_redis_may_vanish(
 async def test_a_reader_outlives_a_database_that_is_away(
     fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """G6, G8. What has begun is waited for; who comes while the database is away is told so."""
+    """What has begun is waited for; who comes while the database is away is told so."""
     here, elsewhere = await two()
     fake.script(Say(TOKENS[:50]), Hold("go"), Say(TOKENS[50:]), End())
     turn = await here.ask(as_alice)

@@ -1,4 +1,4 @@
-"""F7: what is installed is what was looked at."""
+"""What is installed is what was looked at."""
 
 import re
 from importlib import metadata
@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from genai_app.build import ROOT
+from genai_app.server.build import ROOT
 
 LOCKED = sorted(path.name for path in ROOT.glob("requirements*.txt"))
 PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?==\d[\w.!+]*( ; [^\\]+)?")
@@ -29,7 +29,7 @@ def is_locked(line: str) -> bool:
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_each_requirement_has_one_version_and_its_hashes(name: str) -> None:
-    """F7. Nothing else can be installed in its place, from whatever index."""
+    """Nothing else can be installed in its place, from whatever index."""
     found = requirements((ROOT / name).read_text())
     assert found
     assert [line for line in found if not is_locked(line)] == []
@@ -52,7 +52,7 @@ def test_what_is_not_locked_is_seen() -> None:
 
 
 def test_extras_that_one_package_wants_of_another_are_pinned_too() -> None:
-    """F7. pip takes `granian[reload]` for another package than a pinned `granian`: it would take
+    """Pip takes `granian[reload]` for another package than a pinned `granian`: it would take
     the newest, and refuse it for want of a hash."""
     locked = (
         Requirement(re.split(" --hash=", line)[0])
@@ -77,7 +77,7 @@ def test_every_list_of_wishes_is_locked() -> None:
 
 
 def test_a_new_version_waits_a_week() -> None:
-    """F7. A stolen package is mostly found within days: `make lock` takes none that young."""
+    """A stolen package is mostly found within days: `make lock` takes none that young."""
     makefile = (ROOT / "Makefile").read_text()
     (compile_,) = re.findall(r"^COMPILE = ((?:.*\\\n)*.*)", makefile, re.MULTILINE)
     assert "--generate-hashes" in compile_

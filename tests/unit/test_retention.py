@@ -10,7 +10,8 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database, table_of
+from genai_app.db.database import Database
+from genai_app.db.statements import table_of
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import (
     Dialog,
@@ -27,9 +28,9 @@ from genai_app.models import (
     User,
     VerifiedAnswer,
 )
-from genai_app.services import retention
-from genai_app.services.retention import LOCK, Holds, Retention
-from genai_app.settings import Settings
+from genai_app.services.retention import retention
+from genai_app.services.retention.retention import LOCK, Holds, Retention
+from genai_app.settings.settings import Settings
 from tests.unit.exporting import BEGAN, events, person, put_talk
 
 MakeSettings = Callable[..., Settings]

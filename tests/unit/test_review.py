@@ -1,4 +1,4 @@
-"""Reading a dialog in review, whose it is, and what is done with it: cases C1, C2, C11."""
+"""Reading a dialog in review, whose it is, and what is done with it."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import (
     AppError,
     Conflict,
@@ -19,10 +19,11 @@ from genai_app.errors import (
     StorageUnavailable,
 )
 from genai_app.models import Dialog, Feedback, MessageVerdict, Status, Verdict
-from genai_app.services import review as review_service
-from genai_app.services.audit import Audit
-from genai_app.services.history import History
-from genai_app.services.review import Reviews
+from genai_app.services.audit.events import Audit
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.history import History
+from genai_app.services.review import reviews as review_service
+from genai_app.services.review.reviews import Reviews
 from tests.unit.review_rows import (
     SECRET,
     MakeReviews,
@@ -45,13 +46,10 @@ class AwayWhenWriting(Database):
         raise StorageUnavailable
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 async def test_a_reading_is_audited_and_whole(
     db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
 ) -> None:
-    """C11. Who, whose, which; then text, timings, feedback, verdicts, notes."""
+    """Who, whose, which; then text, timings, feedback, verdicts, notes."""
     dialog_id, question, answer = await put_review(
         db, as_alice, [("Сколько дней?", "28")], title="Отпуск", prompt_tokens=7
     )
@@ -85,7 +83,7 @@ async def test_a_reading_is_audited_and_whole(
 async def test_what_the_audit_cannot_take_is_not_read(
     database_url: str, db: Database, as_alice: Actor, as_rita: Actor
 ) -> None:
-    """C11. No event, no text: the refusal of the database is the answer."""
+    """No event, no text: the refusal of the database is the answer."""
     dialog_id, *_ = await put_review(db, as_alice)
     away = AwayWhenWriting(database_url)
     reviews = Reviews(away, Audit(away), SECRET, "pseudonymous")
@@ -127,20 +125,20 @@ async def test_going_on_without_having_opened_is_audited(
     as_roman: Actor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """C11. Nobody else's reading counts, nor one of long ago."""
+    """Nobody else's reading counts, nor one of long ago."""
     dialog_id, *ids = await put_review(db, as_alice)
     await reviews.read_dialog(as_roman, dialog_id)
     await reviews.read_dialog(as_rita, dialog_id, above=ids[1])
     assert [each.actor_name for each in await events_of(db, "dialog_read")] == ["roman", "rita"]
+    page = await reviews.list_messages(as_rita, dialog_id, limit=1)
+    assert len(await events_of(db, "dialog_read")) == 3
+    await reviews.list_messages(as_rita, dialog_id, page.next_cursor)
+    assert len(await events_of(db, "dialog_read")) == 3
+    (further,) = await events_of(db, "dialog_list")
+    assert (further.target, further.subject_id) == (str(dialog_id), as_alice.user_id)
     later(monkeypatch, review_service.ONE_READING_S + 1)
-    await reviews.list_messages(as_rita, dialog_id, await _cursor_of(reviews, as_roman, dialog_id))
+    await reviews.list_messages(as_rita, dialog_id, page.next_cursor)
     assert len(await events_of(db, "dialog_read")) == 4
-
-
-async def _cursor_of(reviews: Reviews, actor: Actor, dialog_id: uuid.UUID) -> str:
-    cursor = (await reviews.list_messages(actor, dialog_id, limit=1)).next_cursor
-    assert cursor is not None
-    return cursor
 
 
 async def test_branches_are_chosen_beside_the_user(
@@ -174,7 +172,7 @@ async def test_deleted_dialogs_stay_readable(
     db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
 ) -> None:
     dialog_id, *_ = await put_review(db, as_alice)
-    await History(db).delete(as_alice, dialog_id)
+    await History(db, Cursors(SECRET)).delete(as_alice, dialog_id)
     assert (await reviews.read_dialog(as_rita, dialog_id)).dialog.deleted
 
 
@@ -192,8 +190,6 @@ async def test_what_is_not_answered_yet_is_not_there(
         with pytest.raises(NotFound):
             await reviews.verdict(as_rita, answer if key == dialog_id else key, "good")
 
-
-# --- who may --------------------------------------------------------------------------------------
 
 Call = Callable[[Reviews, Actor, list[uuid.UUID]], Awaitable[object]]
 CALLS: dict[str, Call] = {
@@ -221,7 +217,7 @@ def test_every_method_is_in_the_table() -> None:
 async def test_users_may_nothing_even_with_their_own(
     name: str, db: Database, reviews: Reviews, as_alice: Actor
 ) -> None:
-    """C2. Refused by the service itself, and audited."""
+    """Refused by the service itself, and audited."""
     ids = await put_review(db, as_alice)
     with pytest.raises(Forbidden) as error:
         await CALLS[name](reviews, as_alice, ids)
@@ -243,9 +239,6 @@ async def test_where_review_is_off_nobody_may(
     assert await events_of(db, "dialog_read") == []
 
 
-# --- pseudonyms -----------------------------------------------------------------------------------
-
-
 async def test_a_name_for_a_reason_and_an_hour(
     db: Database,
     make_reviews: MakeReviews,
@@ -254,7 +247,7 @@ async def test_a_name_for_a_reason_and_an_hour(
     as_roman: Actor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """C11. Of this reviewer and this dialog alone; the audit has it before the name is told."""
+    """Of this reviewer and this dialog alone; the audit has it before the name is told."""
     reviews = make_reviews("pseudonymous")
     dialog_id, *_ = await put_review(db, as_alice)
     other_id, *_ = await put_review(db, as_alice)
@@ -297,9 +290,6 @@ async def test_under_names_there_is_nothing_to_reveal(
     dialog_id, *_ = await put_review(db, as_alice)
     with pytest.raises(Conflict):
         await reviews.reveal(as_rita, dialog_id, REASON)
-
-
-# --- states ---------------------------------------------------------------------------------------
 
 
 async def test_the_way_of_a_dialog(

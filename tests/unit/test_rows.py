@@ -1,7 +1,5 @@
 """What a page is told of dialogs and messages."""
 
-import time
-from collections.abc import Generator
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,20 +8,12 @@ import pytest
 from genai_app import clock
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer, new_id
-from genai_app.services.history import Branch
-from genai_app.state.rows import MessageRow, group_by_day, message_row, message_rows
+from genai_app.services.dialogs.history import Branch
+from genai_app.state.chat.rows import MessageRow, group_by_day, message_row, message_rows
+
+pytestmark = pytest.mark.usefixtures("moscow")
 
 ASKED = datetime(2026, 3, 1, 21, 30, 15, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def moscow(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """The server's time zone, three hours before UTC."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Europe/Moscow")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def _message(author: Author = Author.ASSISTANT, **more: object) -> Message:
@@ -110,7 +100,7 @@ def _dialog(moment: datetime) -> Dialog:
     return Dialog(user_id=new_id(), title=moment.isoformat(), updated_at=moment)
 
 
-def test_periods_by_the_days_of_the_server() -> None:
+def test_periods_by_the_days_of_the_viewer() -> None:
     """Midnight is Moscow's: 21:00 UTC. Order and dialogs stay as they were given."""
     today = date(2026, 3, 2)
     midnight = datetime(2026, 3, 1, 21, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A user's search through their own dialogs: D14, and that nobody finds what is not theirs."""
+"""A user's search through their own dialogs, and that nobody finds what is not theirs."""
 
 import uuid
 
@@ -7,12 +7,14 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.access import Actor
-from genai_app.db import Database
-from genai_app.errors import InvalidInput
+from genai_app.db.database import Database
+from genai_app.errors import BadCursor
 from genai_app.models import Dialog
-from genai_app.services import search as search_module
-from genai_app.services.history import History
-from genai_app.services.search import Piece, Search, excerpt, marked
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs import search as search_module
+from genai_app.services.dialogs.history import History
+from genai_app.services.dialogs.search import Piece, Search, excerpt, marked
+from tests.unit.review_rows import SECRET
 from tests.unit.talk import put_dialog
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
@@ -20,7 +22,7 @@ pytest_plugins = ("tests.unit.talk_fixtures",)
 
 @pytest.fixture
 def search(db: Database) -> Search:
-    return Search(db)
+    return Search(db, Cursors(SECRET))
 
 
 async def _put(db: Database, actor: Actor, title: str, *texts: str) -> uuid.UUID:
@@ -80,7 +82,7 @@ async def test_by_title_and_by_words(db: Database, search: Search, as_alice: Act
 async def test_any_text_is_only_text(
     query: str, db: Database, search: Search, as_alice: Actor
 ) -> None:
-    """D14. Never an error, and no sign means more than itself."""
+    """Never an error, and no sign means more than itself."""
     await _put(db, as_alice, "обычный", "обычный вопрос", "обычный ответ")
     assert await _titles(search, as_alice, query) == []
     literal = query[:200].replace("\x00", "\ufffd").replace("\ud800", "\ufffd").strip()
@@ -91,10 +93,10 @@ async def test_any_text_is_only_text(
 async def test_nobody_finds_what_is_not_theirs(
     db: Database, search: Search, as_alice: Actor, as_bob: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """N7, C1: by title, by words, by either way through the words; deleted dialogs neither."""
+    """N7: by title, by words, by either way through the words; deleted dialogs neither."""
     await _put(db, as_alice, "тайна", "канарейка поёт", "ответ")
     gone = await _put(db, as_bob, "тайна", "канарейка", "ответ")
-    await History(db).delete(as_bob, gone)
+    await History(db, Cursors(SECRET)).delete(as_bob, gone)
     own = await _put(db, as_bob, "своё", "канарейка", "ответ")
     for enough in (search_module.ENOUGH, 1):
         monkeypatch.setattr(search_module, "ENOUGH", enough)
@@ -126,9 +128,10 @@ async def test_page_by_page(
         found += [hit.dialog.id for hit in page.items]
         if (cursor := page.next_cursor) is None:
             break
-        assert (await search.find(as_bob, "частое", cursor=cursor)).items == []
+        with pytest.raises(BadCursor):
+            await search.find(as_bob, "частое", cursor=cursor)
     assert found == ids[::-1]
-    with pytest.raises(InvalidInput):
+    with pytest.raises(BadCursor):
         await search.find(as_alice, "частое", cursor="x")
 
 
@@ -137,8 +140,8 @@ async def test_what_is_shown_of_it(db: Database, search: Search, as_alice: Actor
     long = "начало " * 40 + "И вот **отпуск**\nв июле. " + "конец " * 40
     await _put(db, as_alice, "Мой отпуск", "отпуск", long)
     (hit,) = (await search.find(as_alice, "отпуска")).items
-    assert hit.title == [Piece("Мой "), Piece("отпуск", found=True)]
-    assert [piece.text for piece in hit.excerpt if piece.found] == ["отпуск"]
+    assert hit.title == [Piece("Мой "), Piece("отпуск", matched=True)]
+    assert [piece.text for piece in hit.excerpt if piece.matched] == ["отпуск"]
     line = "".join(piece.text for piece in hit.excerpt)
     assert "И вот **отпуск** в июле." in line
     assert line.startswith("…начало ")
@@ -153,4 +156,4 @@ def test_marking_keeps_every_letter() -> None:
     for text, query in (("", "x"), ("ёлка и Ёлки", "елка"), ("x", ""), ("aa aa", "a")):
         assert "".join(piece.text for piece in marked(text, query)) == text
     assert excerpt("", "x") == []
-    assert excerpt("коротко", "коротко") == [Piece("коротко", found=True)]
+    assert excerpt("коротко", "коротко") == [Piece("коротко", matched=True)]

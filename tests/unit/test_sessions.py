@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, NotFound
 from genai_app.models import AuditEvent, Channel, Role, Session, User, new_id
-from genai_app.services.sessions import Sessions
-from genai_app.services.users import Users
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.users import Users
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 TTL_S = 3600
@@ -52,7 +52,7 @@ async def test_token_finds_its_actor(sessions: Sessions, carol: User) -> None:
 
 
 async def test_token_is_not_stored(sessions: Sessions, db: Database, alice: User) -> None:
-    """B12: who reads the table cannot come in."""
+    """Who reads the table cannot come in."""
     tokens = {await _start(sessions, alice) for _ in range(3)}
     assert {len(token) for token in tokens} == {43}
     async with db.read() as session:
@@ -77,7 +77,7 @@ async def test_other_secret_finds_nobody(sessions: Sessions, db: Database, alice
     ],
 )
 async def test_malformed_token_asks_nothing(token: str | None) -> None:
-    """B14: what cannot be a token costs no query."""
+    """What cannot be a token costs no query."""
     no_database: Any = None
     assert await Sessions(no_database, SECRET, TTL_S).find_actor(token) is None
 
@@ -88,7 +88,7 @@ async def test_random_token_finds_nobody(sessions: Sessions, alice: User) -> Non
 
 
 async def test_replay_after_logout(sessions: Sessions, db: Database, alice: User) -> None:
-    """B6: an ended login is over at once; the user's other login is not."""
+    """An ended login is over at once; the user's other login is not."""
     token, other = await _start(sessions, alice), await _start(sessions, alice)
     actor = await _actor(sessions, token)
     await sessions.end(_login(actor), "logout")
@@ -104,7 +104,7 @@ async def test_replay_after_logout(sessions: Sessions, db: Database, alice: User
 
 
 async def test_end_all(sessions: Sessions, alice: User, bob: User) -> None:
-    """B6: all devices of one user, nobody else's."""
+    """All devices of one user, nobody else's."""
     hers = [await _start(sessions, alice) for _ in range(2)]
     his = await _start(sessions, bob)
     await sessions.end_all(alice.id, "revoked")
@@ -143,7 +143,7 @@ async def test_disabled_between_password_and_session(
 
 
 async def test_list_ended(sessions: Sessions, users: Users, alice: User, bob: User) -> None:
-    """B6: other tabs learn within one sweep, by one query for all of them."""
+    """Other tabs learn within one sweep, by one query for all of them."""
     ended = await _actor(sessions, await _start(sessions, alice))
     alive = await _actor(sessions, await _start(sessions, alice))
     disabled = await _actor(sessions, await _start(sessions, bob))
@@ -172,9 +172,6 @@ async def test_odd_client_text(sessions: Sessions, db: Database, alice: User) ->
     assert len(row.user_agent) <= 400
 
 
-# --- the account's own page ---------------------------------------------------------------------
-
-
 async def _ids(sessions: Sessions, actor: Actor) -> list[object]:
     return [row.id for row in await sessions.list_live(actor)]
 
@@ -182,7 +179,7 @@ async def _ids(sessions: Sessions, actor: Actor) -> list[object]:
 async def test_own_logins_are_listed_newest_first(
     sessions: Sessions, alice: User, bob: User
 ) -> None:
-    """C1: nobody else's, and none that has ended."""
+    """Nobody else's, and none that has ended."""
     first, second, gone = [await _actor(sessions, await _start(sessions, alice)) for _ in range(3)]
     await _start(sessions, bob)
     assert gone.session_id is not None
@@ -209,7 +206,6 @@ async def test_a_login_is_ended_from_another(sessions: Sessions, db: Database, a
 async def test_what_is_not_ones_own_is_not_found(
     which: str, sessions: Sessions, alice: User, bob: User
 ) -> None:
-    """C1, C2."""
     token = await _start(sessions, alice)
     hers = await _actor(sessions, token)
     his = await _actor(sessions, await _start(sessions, bob))

@@ -10,7 +10,7 @@ import pytest
 
 import genai_app
 from genai_app.errors import SettingsError
-from genai_app.settings import Settings, load_settings, unknown_names
+from genai_app.settings.settings import Settings, load_settings, unknown_names
 
 ROOT = Path(genai_app.__file__).parent.parent
 SERVER = "postgresql://genai:dbpass-canary@127.0.0.1:1/genai"
@@ -18,7 +18,7 @@ GOOD = "0123456789abcdef0123456789ABCDEF"
 Make = Callable[..., Settings]
 
 
-def _start(work: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def start(work: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "genai_app", *command],
         cwd=work,
@@ -44,9 +44,9 @@ def _start(work: Path, *command: str, **environment: str) -> "subprocess.Complet
     ],
 )
 def test_no_start_without_a_secret(tmp_path: Path, secret: str | None) -> None:
-    """B5: no, short, placeholder or empty secret with a database that is a server."""
+    """No, short, placeholder or empty secret with a database that is a server."""
     given = {} if secret is None else {"GENAI_SECRET_KEY": secret}
-    done = _start(tmp_path, "serve", GENAI_DATABASE_URL=SERVER, **given)
+    done = start(tmp_path, "serve", GENAI_DATABASE_URL=SERVER, **given)
 
     assert done.returncode == 2
     assert "GENAI_SECRET_KEY" in done.stderr
@@ -58,7 +58,7 @@ def test_no_start_without_a_secret(tmp_path: Path, secret: str | None) -> None:
 
 
 def test_all_bad_settings_at_once(tmp_path: Path) -> None:
-    done = _start(
+    done = start(
         tmp_path,
         "migrate",
         GENAI_PORT="99999",
@@ -100,7 +100,7 @@ def test_secret_from_a_file(
     assert made.secret == GOOD.encode()
     assert made.sqlalchemy_url == SERVER
     assert "canary" not in repr(made)
-    assert unknown_names(made) == []
+    assert unknown_names() == []
 
 
 def test_environment_is_before_the_file(
@@ -119,7 +119,7 @@ def test_bad_secret_file(
     tmp_path: Path,
     content: str | bytes | None,
 ) -> None:
-    """B5: a file is no way around the checks."""
+    """A file is no way around the checks."""
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -153,9 +153,36 @@ def test_settings_are_frozen(settings: Make) -> None:
         settings().port = 1
 
 
-def test_unknown_names(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names(monkeypatch: pytest.MonkeyPatch, settings: Make) -> None:
+    """Of the environment and of `.env`, each with the name that was meant."""
     monkeypatch.setenv("GENAI_PROT", "8000")
-    assert unknown_names(settings()) == ["GENAI_PROT"]
+    monkeypatch.setenv("GENAI_LLM_URL", "http://gpu1")
+    Path(".env").write_text("GENAI_REDIS_ULR=x\nGENAI_ZZZ=1\nGENAI_REDIS_URL_FILE=\nOTHER=1\n")
+    settings()
+    assert [str(each) for each in unknown_names()] == [
+        "GENAI_LLM_URL, GENAI_LLM_BASE_URL?",
+        "GENAI_PROT, GENAI_PORT?",
+        "GENAI_REDIS_ULR (in .env), GENAI_REDIS_URL?",
+        "GENAI_ZZZ (in .env)",
+    ]
+
+
+def test_env_file_is_the_same_as_the_environment(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Secret files too; an empty value is none, and leaves the word to the next."""
+    (tmp_path / "key").write_text(f"\ufeff{GOOD}\n")
+    Path(".env").write_text(
+        f"\ufeffGENAI_SECRET_KEY=\r\nGENAI_SECRET_KEY_FILE={tmp_path}/key\r\n"
+        "export GENAI_PORT=9001\r\nGENAI_LOCALE='en'\r\nGENAI_LDAP_CA_FILE=\r\n"
+    )
+    monkeypatch.setenv("GENAI_PORT", "")
+    monkeypatch.setenv("GENAI_LOCALE", "ru")
+    monkeypatch.setenv("GENAI_LDAP_CA_FILE", "")
+    made = settings()
+    assert (made.secret, made.port, made.locale) == (GOOD.encode(), 9001, "ru")
+    assert made.ldap_ca_file is None
+    assert unknown_names() == []
 
 
 def test_load_settings_names_each(settings: Make) -> None:
@@ -163,8 +190,6 @@ def test_load_settings_names_each(settings: Make) -> None:
         load_settings(port=0, locale="fr")
     assert str(caught.value).count("\n") == 1
 
-
-# --- the directory ------------------------------------------------------------------------------
 
 DIRECTORY = {
     "ldap_urls": "ldaps://dc1.corp.example, ldaps://dc2.corp.example",
@@ -191,6 +216,13 @@ def test_a_directory_turns_local_accounts_off(settings: Make) -> None:
         ("cn=a,dc=corp", ("cn=a,dc=corp",)),
         ("cn=a,dc=corp; cn=b,dc=corp ;users", ("cn=a,dc=corp", "cn=b,dc=corp", "users")),
         ("cn=a,dc=corp\nОтдел продаж", ("cn=a,dc=corp", "Отдел продаж")),
+        ("Торговля, опт; users", ("Торговля, опт", "users")),
+        ("Торговля, опт;", ("Торговля, опт",)),
+        ("Торговля\\, опт,users", ("Торговля, опт", "users")),
+        ("a\\;b;c", ("a;b", "c")),
+        ("cn=Торг\\, опт,dc=corp;cn=b", ("cn=Торг\\, опт,dc=corp", "cn=b")),
+        ('cn=a\\;b,dc=corp;cn="c;d",dc=corp;e', ("cn=a\\;b,dc=corp", 'cn="c;d",dc=corp', "e")),
+        ("cn=a\\3bb,dc=corp", ("cn=a\\3bb,dc=corp",)),
     ],
 )
 def test_groups_are_names_or_dns(text: str, groups: tuple[str, ...], settings: Make) -> None:

@@ -1,4 +1,4 @@
-"""Which settings are others than at the last start: F10, and no secret of them in the audit."""
+"""Which settings are others than at the last start, and no secret of them in the audit."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlmodel import col
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.models import Action, AuditEvent
-from genai_app.services.settings_audit import record_settings
-from genai_app.settings import Settings
+from genai_app.services.audit.settings_changes import record_settings
+from genai_app.settings.settings import Settings
 
 SECRET = "canary-secret-canary-secret-0123456789"
 

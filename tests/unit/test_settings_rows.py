@@ -1,30 +1,20 @@
 """What the settings page and the limit's line are told."""
 
-import time
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import ApiKey, Channel, Session, new_id
-from genai_app.services.limits import Budget
-from genai_app.state.account_rows import device, key_row, login_rows
+from genai_app.services.limits.rate import Budget
+from genai_app.state.account.rows import device, key_row, login_rows
+from genai_app.state.chat.limits import is_low, until
 from genai_app.state.dates import age, day_text, moment_text
-from genai_app.state.limits import is_low, until
+
+pytestmark = pytest.mark.usefixtures("moscow")
 
 MOMENT = datetime(2026, 5, 31, 22, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def moscow(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """The server's time zone, three hours before UTC."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Europe/Moscow")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def test_dates_are_said_in_each_language() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_app.adapters.sse import SseDecoder
+from genai_app.adapters.llm.sse import SseDecoder
 from genai_app.errors import ModelFailed
 from tests import corpora
 
@@ -41,14 +41,14 @@ def decode(*reads: bytes, max_event_bytes: int = 1024) -> list[bytes]:
     ],
 )
 def test_stream_gives_events(stream: bytes, events: list[bytes]) -> None:
-    """G19: whole, and byte by byte."""
+    """Whole, and byte by byte."""
     assert decode(stream) == events
     assert decode(*(bytes([byte]) for byte in stream)) == events
 
 
 @pytest.mark.parametrize("sample", corpora.load("unicode"))
 def test_only_cr_and_lf_end_a_line(sample: str) -> None:
-    """R19, G43: U+2028, U+0085 and their like stand unescaped inside an event."""
+    """U+2028, U+0085 and their like stand unescaped inside an event."""
     data = sample.replace("\r", "").replace("\n", "").encode("utf-8", "replace")
 
     assert decode(b"data: " + data + b"\n\n") == [data]
@@ -74,7 +74,6 @@ ENDS = st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"])
 def test_any_split_gives_what_the_whole_gives(
     lines: list[tuple[bytes, bytes]], cuts: list[int]
 ) -> None:
-    """G19, R19."""
     stream = b"".join(line + end for line, end in lines)
     places = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
 
@@ -85,7 +84,7 @@ def test_any_split_gives_what_the_whole_gives(
 
 @given(stream=st.binary(), cut=st.integers(0, 50))
 def test_any_bytes_are_borne(stream: bytes, cut: int) -> None:
-    """G19: junk gives the same in two reads as in one, and no error."""
+    """Junk gives the same in two reads as in one, and no error."""
     assert decode(stream[:cut], stream[cut:]) == decode(stream)
 
 
@@ -99,7 +98,7 @@ def test_any_bytes_are_borne(stream: bytes, cut: int) -> None:
     ],
 )
 def test_an_event_without_bound_is_refused(reads: list[bytes]) -> None:
-    """G21: a server cannot fill the memory with one event."""
+    """A server cannot fill the memory with one event."""
     with pytest.raises(ModelFailed):
         decode(*reads, max_event_bytes=50)
 

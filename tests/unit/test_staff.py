@@ -1,4 +1,4 @@
-"""What a login or a recheck makes of an account: cases A6, A8, A11, B7, and roles."""
+"""What a login or a recheck makes of an account, and its roles."""
 
 import asyncio
 import uuid
@@ -8,14 +8,17 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from genai_app.adapters.directory import AccountState, Person
-from genai_app.db import Database
-from genai_app.errors import Forbidden, NotAuthenticated
-from genai_app.models import AuditEvent, Origin, Role, User
-from genai_app.services.sessions import Sessions
-from genai_app.services.staff import Staff
-from genai_app.services.users import Users
-from genai_app.settings import Settings
+from genai_app import clock
+from genai_app.access import Actor
+from genai_app.adapters.directory.client import AccountState, Person
+from genai_app.db.database import Database
+from genai_app.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
+from genai_app.models import AuditEvent, Channel, Origin, Role, User
+from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.staff import Staff
+from genai_app.services.accounts.users import Users
+from genai_app.settings.settings import Settings
 
 ALLOWED, REVIEWERS, ADMINS = "staff", "cn=Reviewers,dc=corp", "admins"
 
@@ -55,13 +58,17 @@ def staff(make_staff: Callable[..., Staff]) -> Staff:
     return make_staff()
 
 
+def actor_of(user: User) -> Actor:
+    return Actor(user.id, user.username, user.full_name, Role(user.role), Channel.WEB)
+
+
 async def actions(db: Database) -> list[str]:
     async with db.read() as session:
         return list(await session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id)))  # pyright: ignore
 
 
 async def test_an_account_is_its_id(staff: Staff, users: Users) -> None:
-    """A6. Name, full name and mail follow the directory; the account stays."""
+    """Name, full name and mail follow the directory; the account stays."""
     first = await staff.enter(known := person("ivanov"))
     moved = replace(
         known, username="Petrov", full_name="Петров", mail="p@corp", dn="uid=p", department="Связь"
@@ -79,7 +86,6 @@ async def test_an_account_is_its_id(staff: Staff, users: Users) -> None:
 
 
 async def test_without_a_mail_two_people_are_two(staff: Staff) -> None:
-    """A8."""
     one, two = [await staff.enter(person(name, mail="same@corp")) for name in ("one", "two")]
     three = await staff.enter(person("three"))
     assert len({one.id, two.id, three.id}) == 3
@@ -128,7 +134,6 @@ async def test_everybody_may_enter_where_no_group_is_set(make_staff: Callable[..
 
 
 async def test_who_may_not_enter_is_told_whom_to_ask(make_staff: Callable[..., Staff]) -> None:
-    """A11."""
     staff = make_staff(ldap_contact="Анна, тел. 123")
     with pytest.raises(Forbidden) as caught:
         await staff.enter(person("outsider", "others"))
@@ -150,7 +155,7 @@ async def test_a_lost_group_takes_its_role_and_no_other(staff: Staff, users: Use
 async def test_who_is_shut_out(
     why: str, staff: Staff, users: Users, db: Database, known_sessions: Sessions
 ) -> None:
-    """B7. Every login ends; back in the directory is back here."""
+    """Every login ends; back in the directory is back here."""
     known = person()
     user = await staff.enter(known)
     token = await known_sessions.start(user, address="", user_agent="")
@@ -161,15 +166,75 @@ async def test_who_is_shut_out(
         "locked": replace(known, state=AccountState.LOCKED),
         "expired": replace(known, state=AccountState.EXPIRED),
     }[why]
+    keys = Keys(db, b"k" * 32)
+    _, key = await keys.create(actor_of(user), "nightly batch")
     assert await staff.keep(user, now) == why
     assert await known_sessions.find_actor(token) is None
+    assert await keys.find_actor(key) is None
     assert (await users.get(user.id)).disabled_reason == f"directory_{why}"
     assert (await actions(db))[-1] == "user_disable"
 
+    # as another recheck finds it, and as a login
+    assert await staff.keep(user, known) == ""
+    assert (await actions(db))[-1] == "user_enable"
+    assert await keys.find_actor(key) is not None
+    assert await known_sessions.find_actor(token) is None
+    assert await staff.keep(user, now) == why
     again = await staff.enter(known)
     assert again.id == user.id
     assert again.disabled_at is None
     assert await known_sessions.find_actor(token) is None
+    await keys.close()
+
+
+@pytest.mark.parametrize("reason", ["disabled", "erased", None])
+async def test_what_the_directory_did_not_close_it_does_not_open(
+    reason: str | None, staff: Staff, users: Users, db: Database
+) -> None:
+    """Rows as earlier versions wrote them too."""
+    known = person()
+    user = await staff.enter(known)
+    async with db.write() as session:
+        await session.execute(
+            sa.update(User).values(disabled_at=clock.now(), disabled_reason=reason)
+        )
+    assert await staff.keep(user, known) == ""
+    assert (await users.get(user.id)).disabled_at is not None
+
+
+async def test_groups_that_are_gone_take_nothing(staff: Staff, users: Users) -> None:
+    """Each right stays until the directory says no for the person, group by group."""
+    admin, plain = person("admin", ADMINS), person("user")
+    user, chief = await staff.enter(plain), await staff.enter(admin)
+    everything = frozenset({ALLOWED, REVIEWERS, ADMINS})
+    for _ in range(2):
+        for account, known in ((user, plain), (chief, admin)):
+            lost = replace(known, groups=frozenset(), unknown_groups=everything)
+            assert await staff.keep(account, lost) == ""
+            assert (await staff.enter(lost)).id == account.id
+    assert (await users.get(user.id)).role == Role.USER
+    assert (await users.get(chief.id)).role == Role.ADMIN
+    # a clear no of one group, while another that never let them in is away
+    fired = replace(plain, groups=frozenset(), unknown_groups=frozenset({REVIEWERS}))
+    assert await staff.keep(user, fired) == "group"
+    assert await staff.keep(user, replace(fired, unknown_groups=everything)) == "group"
+    assert await staff.keep(user, plain) == ""
+    demoted = replace(admin, groups=frozenset({ALLOWED}), unknown_groups=frozenset({REVIEWERS}))
+    assert await staff.keep(chief, demoted) == ""
+    assert (await users.get(chief.id)).role == Role.USER
+    with pytest.raises(DirectoryUnavailable) as caught:  # nothing to keep, and no clear no
+        await staff.enter(person("new", "others", unknown_groups=frozenset({ALLOWED})))
+    assert caught.value.code == "groups_unreadable"
+
+
+async def test_a_group_misspelt_in_the_settings_takes_nothing(
+    make_staff: Callable[..., Staff], users: Users
+) -> None:
+    known = person()
+    user = await make_staff().enter(known)
+    misspelt = replace(known, groups=frozenset(), unknown_groups=frozenset({"stuff"}))
+    assert await make_staff(ldap_allowed_groups=("stuff",)).keep(user, misspelt) == ""
+    assert (await users.get(user.id)).role == Role.USER
 
 
 @pytest.mark.parametrize("state", [AccountState.MUST_CHANGE, AccountState.PASSWORD_EXPIRED])

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_app.db import Database
+from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import Origin, Role, User, new_id
-from genai_app.services.auth import Auth
-from genai_app.services.sessions import Sessions
-from genai_app.services.users import MAX_USERNAME, Users, fold_username
+from genai_app.services.accounts.login import Auth
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.users import MAX_USERNAME, Users, fold_username
 from tests.cast import PASSWORDS
 
 SECRET = b"k" * 32
@@ -32,7 +32,7 @@ SECRET = b"k" * 32
     ],
 )
 def test_fold_username(typed: str, stored: str) -> None:
-    """A6: one account however the name is typed."""
+    """One account however the name is typed."""
     assert fold_username(typed) == stored
 
 
@@ -135,7 +135,7 @@ async def test_role_is_seen_by_a_running_session(db: Database, users: Users, ali
 async def test_disable_ends_sessions_and_enable_does_not_revive_them(
     db: Database, users: Users, alice: User, bob: User
 ) -> None:
-    """B6: the session of a disabled account is over at once, and for good."""
+    """The session of a disabled account is over at once, and for good."""
     sessions = Sessions(db, SECRET, 3600)
     hers = await sessions.start(alice, address="", user_agent="")
     his = await sessions.start(bob, address="", user_agent="")

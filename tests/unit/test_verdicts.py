@@ -6,12 +6,12 @@ import pytest
 import pytest_asyncio
 
 from genai_app.access import Actor
-from genai_app.adapters.redis import Entries
-from genai_app.db import Database
+from genai_app.adapters.redis.client import Entries
+from genai_app.db.database import Database
 from genai_app.errors import Forbidden, NotFound
 from genai_app.models import Role, Source, Verdict
-from genai_app.services.cache import AnswerCache, CachedAnswer, Key, answer_digest
-from genai_app.services.chat import Turn
+from genai_app.services.chat.chat import Turn
+from genai_app.services.reuse.cache import AnswerCache, CachedAnswer, Key, answer_digest
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Say
 from tests.fakes.services import RedisServer

@@ -12,13 +12,15 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.llm import ChatTurn
-from genai_app.db import Database
-from genai_app.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited
+from genai_app.adapters.llm.client import ChatTurn
+from genai_app.db.database import Database
+from genai_app.errors import BadCursor, Conflict, Forbidden, InvalidInput, NotFound, RateLimited
 from genai_app.models import AuditEvent, Channel, Role, Source, Status, VerifiedAnswer
-from genai_app.services.chat import Options
-from genai_app.services.verified import Verified, Which, question_hash
+from genai_app.services.chat.chat import Options
+from genai_app.services.cursors import Cursors
+from genai_app.services.reuse.verified import Verified, Which, question_hash
 from tests.fakes.model_server import ModelServer
+from tests.unit.review_rows import SECRET
 from tests.unit.talk import MakeTalk, Talk, enter, everything, later, read, saved
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
@@ -52,9 +54,6 @@ async def _source(talk: Talk, actor: Actor, text: str = QUESTION, **more: object
     return Source((await saved(talk.db, turn.answer_id)).source or "")
 
 
-# --- which question -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -86,9 +85,6 @@ def test_one_question_spelled_twice(one: str, other: str) -> None:
 )
 def test_two_questions(one: str, other: str) -> None:
     assert question_hash(one) != question_hash(other)
-
-
-# --- on the road --------------------------------------------------------------------------------
 
 
 async def test_it_answers_from_then_on(
@@ -220,13 +216,10 @@ async def test_hits_are_exact(
     assert found.last_hit_at > row.created_at
 
 
-# --- what reviewers do --------------------------------------------------------------------------
-
-
 async def test_a_new_one_takes_the_place_of_the_old(
     db: Database, as_alice: Actor, as_rita: Actor
 ) -> None:
-    verified = Verified(db, days=180)
+    verified = Verified(db, Cursors(SECRET), days=180)
     first = await verified.write(as_rita, QUESTION, ANSWER)
     second = await verified.write(as_rita, "сколько дней отпуска", "31 день.")
     third = await verified.change(as_rita, second.id, answer="30 дней.")
@@ -248,7 +241,7 @@ async def test_a_new_one_takes_the_place_of_the_old(
 
 async def test_many_write_at_once(db: Database, as_rita: Actor) -> None:
     """One answers; nobody is told an error of the database."""
-    verified = Verified(db, days=180)
+    verified = Verified(db, Cursors(SECRET), days=180)
     results = await asyncio.gather(
         *(verified.write(as_rita, QUESTION, f"{n} дней") for n in range(3)),
         return_exceptions=True,
@@ -258,7 +251,7 @@ async def test_many_write_at_once(db: Database, as_rita: Actor) -> None:
 
 
 async def test_only_reviewers(db: Database, as_alice: Actor, as_rita: Actor) -> None:
-    verified = Verified(db, days=180)
+    verified = Verified(db, Cursors(SECRET), days=180)
     row = await verified.write(as_rita, QUESTION, ANSWER)
     for deed in (
         verified.write(as_alice, QUESTION, "hers"),
@@ -273,7 +266,7 @@ async def test_only_reviewers(db: Database, as_alice: Actor, as_rita: Actor) -> 
 
 
 async def test_what_is_refused(db: Database, as_rita: Actor) -> None:
-    verified = Verified(db, days=180)
+    verified = Verified(db, Cursors(SECRET), days=180)
     moment = clock.now()
     for question, answer in ((" ", "x"), ("x", "\n"), ("x" * 100_001, "x"), ("x", "x" * 100_001)):
         with pytest.raises(InvalidInput) as refused:
@@ -295,7 +288,7 @@ async def test_what_is_refused(db: Database, as_rita: Actor) -> None:
 
 async def test_the_list_page_by_page(db: Database, as_rita: Actor) -> None:
     """The first to be reviewed first, each once."""
-    verified = Verified(db, days=180)
+    verified = Verified(db, Cursors(SECRET), days=180)
     made = [
         await verified.write(
             as_rita, f"Вопрос {n}", ANSWER, review_by=clock.now() + timedelta(days=n)
@@ -316,6 +309,10 @@ async def test_the_list_page_by_page(db: Database, as_rita: Actor) -> None:
     assert [row.question for row in due.items] == ["Вопрос 1", "Вопрос 3"]
     retired = await verified.list_page(as_rita, which=Which.RETIRED)
     assert [row.id for row in retired.items] == [made[3].id]
-    with pytest.raises(InvalidInput):
+    with pytest.raises(BadCursor):
         await verified.list_page(as_rita, cursor="x")
-    assert (await _events(db))[-1] == ("verified_retire", "done", "rita", str(made[3].id))
+    events = await _events(db)
+    assert [each for each in events if each[0] == "verified_retire"] == [
+        ("verified_retire", "done", "rita", str(made[3].id))
+    ]
+    assert events[-1] == ("admin_view", "done", "rita", "verified")

@@ -16,5 +16,5 @@ FLOORS = {
 
 @pytest.mark.parametrize("name", sorted(FLOORS))
 def test_installed_versions_are_past_known_holes(name: str) -> None:
-    """E10. Range, multipart and query string attacks on the HTTP stack."""
+    """Range, multipart and query string attacks on the HTTP stack."""
     assert Version(version(name)) >= Version(FLOORS[name])

@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+from collections.abc import Generator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -11,6 +13,8 @@ import structlog
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from genai_app.services import use
+from genai_app.services.stopping import Stopping
 from genai_app.web.headers import SecurityHeaders, content_security_policy, inline_hashes
 
 CSP = content_security_policy(["'sha256-abc='"])
@@ -92,6 +96,15 @@ def test_policy() -> None:
         assert "data:" not in sources or name in ("img-src", "font-src")
 
 
+@pytest.fixture(autouse=True)
+def stopping() -> Generator[Stopping]:
+    """Whether this process is about to end."""
+    state = Stopping()
+    use(SimpleNamespace(stopping=state))  # type: ignore[arg-type]
+    yield state
+    use(None)
+
+
 async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
     seen = structlog.contextvars.get_contextvars().get("request_id")
     headers = {"referrer-policy": "no-referrer", "x-seen": f"{scope['request_id']} {seen}"}
@@ -115,7 +128,7 @@ async def test_what_the_address_asks_for(https: bool) -> None:
 
 
 async def test_request_id() -> None:
-    """D12. The one that the client is told is in the scope and in every line of the log."""
+    """The one that the client is told is in the scope and in every line of the log."""
     headers = await _get()
     request_id = headers["x-request-id"]
     assert headers["x-seen"] == f"{request_id} {request_id}"
@@ -133,3 +146,9 @@ async def test_sockets_pass_unchanged() -> None:
     scope: Scope = {"type": "websocket", "path": "/_event"}
     await SecurityHeaders(app, csp=CSP, https=True)(scope, never, never)  # type: ignore[arg-type]
     assert seen == [scope]
+
+
+async def test_a_process_that_ends_closes_its_connections(stopping: Stopping) -> None:
+    assert "connection" not in await _get()
+    stopping.begin()
+    assert (await _get())["connection"] == "close"

@@ -1,0 +1,295 @@
+"""What model servers speak: the request bodies and the events of vLLM (OpenAI) and of TGI.
+
+Pure: bytes in, values out. The road they travel is in client.py. Shapes as vLLM 0.32 and TGI 3 send
+them; fields nobody needs are not read, and null stands for absent.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from genai_app.adapters.llm.errors import ServerError, event_error
+from genai_app.errors import AppError, ModelFailed
+
+MAX_BAD_EVENTS = 3
+TGI_NAMES = {"top_p": "top_p", "stop": "stop", "seed": "seed"}
+REASONS = ("stop", "length", "content_filter", "tool_calls")
+# what servers other than vLLM call them
+OTHER_REASONS = {
+    "model_length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "safety": "content_filter",
+    "content_filtered": "content_filter",
+    "refusal": "content_filter",
+    "sensitive": "content_filter",
+}
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """One turn of the conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """All the text that one network read brought; `tokens`: content chunks in it."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an answer. `reason`: one of `REASONS`. `lost_events`: how many events before the
+    end could not be read, so that text may be missing."""
+
+    reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    model: str
+    lost_events: int = 0
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None  # said in place of content
+    reasoning: str | None = None
+    reasoning_content: str | None = None  # the older name of the same
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    model: str | None = None
+    error: ServerError | str | None = None
+    object: str | None = None
+    message: str | None = None
+    type: str | None = None
+    code: Any = None
+
+
+class _TgiToken(msgspec.Struct):
+    text: str | None = None
+    special: bool | None = None
+
+
+class _TgiDetails(msgspec.Struct):
+    finish_reason: str | None = None
+    generated_tokens: int | None = None
+    input_length: int | None = None
+
+
+class _TgiEvent(msgspec.Struct):
+    token: _TgiToken | None = None
+    details: _TgiDetails | None = None
+    error: str | None = None
+    error_type: str | None = None
+
+
+class Answer:
+    """What the events of one answer have said so far."""
+
+    def __init__(self, *, model: str, turns: Sequence[ChatTurn]) -> None:
+        self.prompt = [turn.content for turn in turns]
+        self.model = model
+        self.begun = False  # text, thinking or an end has come
+        self.done = False  # nothing more will come
+        self.failure: AppError | None = None  # what ended it before its end
+        self.reason: str | None = None
+        self.prompt_tokens: int | None = None
+        self.completion_tokens: int | None = None
+        self.lost_events = 0  # unreadable ones before the end
+
+    def read(self, events: Iterable[bytes]) -> Piece | None:
+        """Take the events of one network read; their text, if there is any.
+
+        An error among them goes to `failure`, since the text before it is to be kept.
+        """
+        texts: list[str] = []
+        for event in events:
+            text = None
+            try:
+                text = self._take(event)
+            except (ValueError, RecursionError) as error:  # no JSON, of another shape, too deep
+                self._note_bad(event, error)
+            except AppError as error:
+                self.failure = error
+            if self.failure is not None:
+                break
+            if text:
+                texts.append(text)
+        return Piece("".join(texts), len(texts)) if texts else None
+
+    def finish(self) -> Finish:
+        """Its end; a reason that is missing or unknown counts as "stop"."""
+        reason = OTHER_REASONS.get((self.reason or "").lower(), self.reason)
+        if reason not in REASONS:
+            reason = "stop"
+        return Finish(
+            reason, self.prompt_tokens, self.completion_tokens, self.model, self.lost_events
+        )
+
+    def _take(self, event: bytes) -> str | None:
+        raise NotImplementedError
+
+    def _note_bad(self, event: bytes, error: Exception) -> None:
+        if self.reason is not None:
+            return  # the text is whole: only the figures of use may be missing
+        self.lost_events += 1
+        if self.lost_events == 1:
+            log.warning("llm.bad_event", size=len(event), error=type(error).__name__)
+        if self.lost_events > MAX_BAD_EVENTS:
+            self.failure = ModelFailed("too many events of the model server cannot be read")
+
+
+class OpenAiAnswer(Answer):
+    """Chunks of /v1/chat/completions."""
+
+    _decoder = msgspec.json.Decoder(_Chunk)
+
+    def _take(self, event: bytes) -> str | None:
+        if self.done or not event:
+            return None
+        if event == b"[DONE]":
+            self.done = True
+            return None
+        try:
+            chunk = self._decoder.decode(event)
+        except ValueError:
+            chunk = _decode_leniently(event, _Chunk)
+        if chunk.error is not None or chunk.object == "error":
+            error = chunk.error
+            if not isinstance(error, ServerError):
+                error = ServerError(error or chunk.message, chunk.type, code=chunk.code)
+            raise event_error(error, begun=self.begun, prompt=self.prompt)
+        if chunk.usage is not None:
+            self.prompt_tokens = chunk.usage.prompt_tokens
+            self.completion_tokens = chunk.usage.completion_tokens
+        if chunk.model:
+            self.model = chunk.model
+        if not chunk.choices:
+            return None
+        choice = chunk.choices[0]
+        if choice.finish_reason in ("abort", "error"):  # vLLM's own trouble, not an end
+            raise ModelFailed(f"finish reason {choice.finish_reason}", code="model_interrupted")
+        if choice.finish_reason:
+            self.reason = choice.finish_reason
+            self.begun = True
+        delta = choice.delta
+        if delta is None:
+            return None
+        text = delta.content or delta.refusal
+        if text or delta.reasoning or delta.reasoning_content:
+            self.begun = True
+        return text
+
+
+class TgiAnswer(Answer):
+    """Events of /generate_stream."""
+
+    _decoder = msgspec.json.Decoder(_TgiEvent)
+    _reasons = {"eos_token": "stop", "stop_sequence": "stop"}
+
+    def _take(self, event: bytes) -> str | None:
+        if self.done or not event:
+            return None
+        try:
+            said = self._decoder.decode(event)
+        except ValueError:
+            said = _decode_leniently(event, _TgiEvent)
+        if said.error is not None:
+            error = ServerError(said.error, said.error_type)
+            raise event_error(error, begun=self.begun, prompt=self.prompt)
+        if said.token is not None:
+            self.begun = True
+        if said.details is not None:
+            reason = said.details.finish_reason or "stop"
+            self.reason = self._reasons.get(reason, reason)
+            self.prompt_tokens = said.details.input_length
+            self.completion_tokens = said.details.generated_tokens
+            self.done = self.begun = True
+        if said.token is None or said.token.special:
+            return None
+        return said.token.text
+
+
+def openai_body(
+    turns: Sequence[ChatTurn],
+    *,
+    model: str,
+    max_tokens: int,
+    temperature: float | None,
+    sampling: Sequence[tuple[str, object]] = (),
+) -> bytes:
+    """The body of POST /v1/chat/completions."""
+    body: dict[str, object] = {
+        "model": model,
+        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+        "max_tokens": max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if temperature is not None:
+        body["temperature"] = temperature
+    body |= dict(sampling)
+    return msgspec.json.encode(body)
+
+
+def tgi_body(
+    turns: Sequence[ChatTurn],
+    *,
+    max_tokens: int,
+    temperature: float | None,
+    sampling: Sequence[tuple[str, object]] = (),
+) -> bytes:
+    """The body of POST /generate_stream."""
+    parameters: dict[str, object] = {"max_new_tokens": max_tokens, "return_full_text": False}
+    if temperature:  # TGI refuses 0, and without a temperature it is greedy, which is what 0 means
+        parameters |= {"temperature": temperature, "do_sample": True}
+    for name, value in sampling:
+        if name in TGI_NAMES:  # the others it does not know
+            parameters[TGI_NAMES[name]] = value
+    return msgspec.json.encode({"inputs": plain_prompt(turns), "parameters": parameters})
+
+
+def plain_prompt(turns: Sequence[ChatTurn]) -> str:
+    """The conversation as plain text, for servers that do not know the model's chat template.
+
+    `System:`, `User:` and `Assistant:` before each turn, a blank line between, and an open
+    `Assistant:` at the end. A user can write these words too: roles are advice here, no boundary.
+    """
+    shown = [f"{turn.role.capitalize()}: {turn.content}" for turn in turns]
+    return "\n\n".join([*shown, "Assistant:"])
+
+
+def _decode_leniently(event: bytes, kind: type[T]) -> T:
+    """What msgspec refuses and a text can bear: bytes that are not UTF-8, lone surrogates.
+
+    Each becomes U+FFFD, so that no piece of text fails later, where it is encoded again.
+    """
+    told = json.loads(event.decode("utf-8", "replace"))
+    safe = re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(told, ensure_ascii=False))
+    return msgspec.json.decode(safe, type=kind)

@@ -1,0 +1,92 @@
+"""What a Redis says of itself, and why it does not: for whoever sets it up."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from genai_app.adapters.redis.client import redis_client
+
+KEY = "genai:doctor"
+KEY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """`policy`: what it throws away when it is full. Both "" where our user may not ask."""
+
+    version: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFault:
+    """Why Redis could not be used.
+
+    `auth`: a wrong or missing password; `rights`: its user may not; `tls`: no encrypted connection
+    came about; `closed`: it hangs up, as a port that wants TLS does; `other`: what answers is no
+    Redis; `silent`; `gone`: nobody listens.
+    """
+
+    what: Literal["auth", "rights", "tls", "closed", "other", "silent", "gone"]
+    detail: str
+
+
+async def examine(url: str, *, channels: bool) -> RedisFacts | RedisFault:
+    """Write and delete one key, publish if `channels` are used, then ask. Each step has the
+    deadline of client.py."""
+    # redis-py types its two kinds of client as one
+    client: Any = redis_client(url)
+    try:
+        await client.set(KEY, b"1", ex=KEY_S)
+        await client.delete(KEY)
+        if channels:
+            await client.publish(KEY, b"")
+        told: dict[str, object] = {}
+        with suppress(NoPermissionError):  # a right that the product itself has no need of
+            for part in ("server", "memory"):
+                told |= await client.info(part)
+    except AuthenticationError as error:
+        return RedisFault("auth", str(error))
+    except NoPermissionError as error:
+        return RedisFault("rights", str(error))
+    except (RedisTimeout, TimeoutError) as error:
+        return RedisFault("silent", type(error).__name__)
+    except (RedisError, OSError) as error:
+        return _fault(error)
+    finally:
+        await client.aclose()
+    version, policy = str(told.get("redis_version", "")), str(told.get("maxmemory_policy", ""))
+    return RedisFacts(version, policy)
+
+
+def _fault(error: BaseException) -> RedisFault:
+    """Returns what an error of the client or of its socket means, by its whole chain of causes."""
+    text = str(error)
+    for each in _chain(error):
+        if isinstance(each, ssl.SSLError):
+            return RedisFault("tls", str(each))
+        if isinstance(each, InvalidResponse):
+            return RedisFault("other", text)
+        if isinstance(each, ConnectionRefusedError):
+            return RedisFault("gone", text)
+        if isinstance(each, ConnectionResetError | asyncio.IncompleteReadError):
+            return RedisFault("closed", text)
+    if "NOAUTH" in text:
+        return RedisFault("auth", text)
+    return RedisFault("closed" if "closed by server" in text else "gone", text)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came from, outermost first."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__

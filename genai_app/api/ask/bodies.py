@@ -1,0 +1,105 @@
+"""Bodies of questions, answers and feedback."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from genai_app.api.bodies import Count, Id, ModelName, RequestBody, Switch, Temperature, Text
+from genai_app.models import MAX_PROMPT_CHARS, Rating, Reason
+from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Opinion
+
+
+class AskBody(RequestBody):
+    """A question to the assistant."""
+
+    prompt: Annotated[
+        Text,
+        Field(
+            min_length=1,
+            description=f"The question, at most {MAX_PROMPT_CHARS} characters.",
+            examples=["What is our holiday policy?"],
+        ),
+    ]
+    dialog_id: Annotated[
+        Id | None, Field(description="The dialog to continue. Without it a new dialog begins.")
+    ] = None
+    max_tokens: Count | None = None
+    temperature: Temperature | None = None
+    model: ModelName | None = None
+    stream: Annotated[
+        Switch | None,
+        Field(description="Send the answer as server-sent events while it is written."),
+    ] = None
+    client_id: Annotated[
+        UUID | None,
+        Field(
+            description="A UUID that the client makes for this question. A repeated request with"
+            " the same UUID returns the same answer and asks the model only once."
+        ),
+    ] = None
+
+
+class AgainBody(RequestBody):
+    """Options of a regenerated answer."""
+
+    stream: Switch | None = None
+
+
+class FeedbackBody(RequestBody):
+    """The caller's feedback on an answer. `rating` null removes it."""
+
+    rating: Annotated[Rating | None, Field(examples=["down"])]
+    reason: Annotated[
+        Reason | None, Field(description="What is wrong with the answer. Only with `down`.")
+    ] = None
+    comment: Annotated[
+        Text | None, Field(max_length=MAX_COMMENT_CHARS, examples=["It has changed since May."])
+    ] = None
+
+
+class AnswerUsage(BaseModel):
+    """Tokens as the model server counted them; null for a verified answer."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class AnswerBody(BaseModel):
+    """An answer. `status`: complete, truncated (the token limit was reached), filtered (by the
+    model server's content filter) or stopped. `error_code`: `empty_answer` if the model returned no
+    text, else null."""
+
+    response: Annotated[str, Field(examples=["28 days a year."])]
+    source: Annotated[
+        str,
+        Field(
+            description="`model`, `cache` (an earlier answer to the same question) or `verified` (a"
+            " reviewer wrote it).",
+            examples=["model"],
+        ),
+    ]
+    dialog_id: UUID
+    message_id: UUID
+    model: str | None
+    usage: AnswerUsage
+    status: Annotated[str, Field(examples=["complete"])]
+    made_at: Annotated[
+        datetime | None, Field(description="When a cached or verified answer was first written.")
+    ] = None
+    error_code: str | None = None
+
+
+class FeedbackItem(BaseModel):
+    """The saved feedback. `reason` and `comment` are empty if there is none."""
+
+    rating: Rating | None
+    reason: str
+    comment: str
+
+    @classmethod
+    def of(cls, opinion: Opinion | None) -> "FeedbackItem":
+        if opinion is None:
+            return cls(rating=None, reason="", comment="")
+        return cls(rating=opinion.rating, reason=opinion.reason, comment=opinion.comment)

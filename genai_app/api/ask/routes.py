@@ -1,0 +1,149 @@
+"""`POST /ask`, and the routes that regenerate, stop or rate an answer."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from genai_app.api.ask.answering import (
+    IdempotencyKey,
+    bad_end,
+    cache_use,
+    check_end,
+    client_id_of,
+    failed_event,
+    requested_model,
+    turn_headers,
+)
+from genai_app.api.ask.bodies import (
+    AgainBody,
+    AnswerBody,
+    AnswerUsage,
+    AskBody,
+    FeedbackBody,
+    FeedbackItem,
+)
+from genai_app.api.ask.stream import EventStream, Following, data, whole
+from genai_app.api.bodies import failures
+from genai_app.api.budget import Asker, Reader
+from genai_app.services import services
+from genai_app.services.chat.chat import Options, Turn
+from genai_app.services.generation.checkpoints import End
+
+router = APIRouter(tags=["ask"])
+
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": 'The answer. With `stream`, events `{"delta": ...}` with the next part of'
+        " the text, then an event with the whole answer, then `[DONE]`",
+        "content": {
+            "text/event-stream": {
+                "example": 'data: {"delta":"28 days"}\n\ndata: {"response":"28 days",...}\n\n'
+                "data: [DONE]\n\n",
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/ask",
+    response_model=AnswerBody,
+    responses=STREAMED | failures(400, 404, 409, 413, 502),
+    summary="Ask the assistant",
+)
+async def ask(
+    body: AskBody, request: Request, actor: Asker, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Saves question and answer like those of the web page. The question is saved even if the model
+    fails; the headers `x-genai-dialog-id` and `x-genai-message-id` of the error name it."""
+    read_cache, write_cache = cache_use(request)
+    options = Options(
+        model=await requested_model(body.model),
+        max_tokens=body.max_tokens,
+        temperature=body.temperature,
+        read_cache=read_cache,
+        write_cache=write_cache,
+    )
+    turn = await services().chat.ask(
+        actor,
+        body.prompt,
+        client_id=body.client_id or client_id_of(idempotency_key),
+        dialog_id=body.dialog_id,
+        options=options,
+    )
+    return await _response(request, turn, stream=bool(body.stream))
+
+
+@router.post(
+    "/messages/{message_id}/regenerate",
+    response_model=AnswerBody,
+    responses=STREAMED | failures(400, 404, 409, 413, 502),
+    summary="Answer the same question again",
+)
+async def regenerate(
+    message_id: str, request: Request, actor: Asker, body: AgainBody | None = None
+) -> Response:
+    """Asks the model again. `message_id` is the id of an answer, which is kept beside the new
+    one."""
+    turn = await services().chat.regenerate(actor, message_id)
+    return await _response(request, turn, stream=body is not None and bool(body.stream))
+
+
+@router.post(
+    "/messages/{message_id}/stop",
+    status_code=204,
+    responses=failures(404),
+    summary="End an answer that is being written",
+)
+async def stop(message_id: str, actor: Reader) -> None:
+    """Stops the model and keeps the text so far. An answer that has already ended does not
+    change."""
+    await services().chat.stop(actor, message_id)
+
+
+@router.post(
+    "/messages/{message_id}/feedback",
+    responses=failures(400, 404, 409, 413),
+    summary="Say what you think of an answer",
+)
+async def give_feedback(message_id: str, body: FeedbackBody, actor: Reader) -> FeedbackItem:
+    """Saves your feedback on one of your own answers that has ended. It replaces earlier feedback;
+    `rating` null removes it."""
+    opinion = await services().feedback.give(
+        actor, message_id, body.rating, reason=body.reason, comment=body.comment
+    )
+    return FeedbackItem.of(opinion)
+
+
+async def _response(request: Request, turn: Turn, *, stream: bool) -> Response:
+    increments = services().chat.follow_turn(turn)
+    headers = request.state.headers = turn_headers(turn)
+    if not stream:
+        text, end = await whole(increments)
+        check_end(end)
+        body = _answer(turn, text, end).model_dump_json()
+        return Response(body, 200, headers, "application/json")
+    following = Following(increments)
+    check_end(await following.early_end())
+
+    def closing(text: str, end: End) -> bytes:
+        error = bad_end(end)
+        if error is not None:
+            return failed_event(request, turn, error)
+        return data(_answer(turn, text, end).model_dump(mode="json"))
+
+    return EventStream(following, before=b'{"delta":', after=b"}", closing=closing, headers=headers)
+
+
+def _answer(turn: Turn, text: str, end: End) -> AnswerBody:
+    return AnswerBody(
+        response=text,
+        source=end.source,
+        dialog_id=turn.dialog_id,
+        message_id=turn.answer_id,
+        model=end.model,
+        usage=AnswerUsage(prompt_tokens=end.prompt_tokens, completion_tokens=end.completion_tokens),
+        status=end.status,
+        made_at=end.made_at,
+        error_code=end.error_code,
+    )

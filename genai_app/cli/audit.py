@@ -1,0 +1,83 @@
+"""`genai audit`: is everything there that was done, and as it was written?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from genai_app.errors import Conflict
+
+if TYPE_CHECKING:
+    from genai_app.services.audit.chain import AuditChain, Verdict
+    from genai_app.settings.settings import Settings
+
+DONE, FAILED = 0, 1
+
+
+def add_verbs(audit: argparse.ArgumentParser) -> None:
+    """What `genai audit` can do."""
+    verbs = audit.add_subparsers(required=True, metavar="VERB")
+    verify = verbs.add_parser(
+        "verify", help="check every row and the signed end; exit 1 names the first broken link"
+    )
+    verify.set_defaults(run=_verify)
+    accept = verbs.add_parser(
+        "accept", help="sign the end as it is, after a backup was restored; the reason is recorded"
+    )
+    accept.add_argument("reason")
+    accept.set_defaults(run=_accept)
+
+
+def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
+    shows = sys.stderr.isatty()
+
+    def progress(count: int, head: int) -> None:
+        if shows:
+            sys.stderr.write(f"\r{count} / {head}")
+            sys.stderr.flush()
+
+    async def work(chain: AuditChain) -> Verdict:
+        await chain.seal()
+        return await chain.verify(progress)
+
+    verdict = _with_chain(settings, work)
+    if shows:
+        sys.stderr.write("\r")
+    return _print_verdict(verdict, settings.locale)
+
+
+def _accept(settings: Settings, arguments: argparse.Namespace) -> int:
+    async def work(chain: AuditChain) -> Verdict:
+        await chain.accept("command line", arguments.reason)
+        return await chain.verify()
+
+    verdict = _with_chain(settings, work)
+    return _print_verdict(verdict, settings.locale)
+
+
+def _print_verdict(verdict: Verdict, locale: str) -> int:
+    from genai_app.services.audit.chain import sentence_of
+
+    sys.stdout.write(f"{sentence_of(verdict, locale)}\n")
+    return DONE if verdict.broken is None else FAILED
+
+
+def _with_chain(settings: Settings, work: Callable[[AuditChain], Awaitable[Verdict]]) -> Verdict:
+    from genai_app import migrations
+    from genai_app.db.database import Database
+    from genai_app.services.audit.chain import AuditChain
+
+    if not migrations.is_current(settings.sqlalchemy_url):
+        raise Conflict(code="database_not_migrated")
+
+    async def run() -> Verdict:
+        db = Database(settings.sqlalchemy_url)
+        try:
+            return await work(AuditChain(db, settings.anchor_path, settings.secret))
+        finally:
+            await db.close()
+
+    return asyncio.run(run())

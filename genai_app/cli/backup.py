@@ -1,0 +1,195 @@
+"""`genai backup`, `genai drill`, `genai restore`.
+
+Like cli/main.py it imports what a command needs when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genai_app.db.database import Database
+    from genai_app.services.backup.restore import Settled
+    from genai_app.settings.settings import Settings
+
+DONE, FAILED = 0, 1
+SHOWN_EVERY_S = 0.2
+STAGES = {
+    "copy": "backup.stage_copy",
+    "count": "backup.stage_count",
+    "load": "backup.stage_load",
+    "compare": "backup.stage_compare",
+}
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands to the parser of cli/main.py."""
+    backup = commands.add_parser("backup", help="write a backup, and delete those that are too old")
+    backup.add_argument("--drill", action="store_true", help="restore it on trial as well")
+    backup.set_defaults(run=_backup)
+
+    drill = commands.add_parser(
+        "drill", help="restore a backup on trial, compare every row; exit 1 if it is no good"
+    )
+    drill.add_argument("file", type=Path, nargs="?", help="default: the newest")
+    drill.set_defaults(run=_drill)
+
+    restore = commands.add_parser("restore", help="bring a backup back; ends all logins")
+    restore.add_argument("file", type=Path)
+    restore.add_argument(
+        "--replace", action="store_true", help="what is in the database now may go"
+    )
+    restore.add_argument(
+        "--revoke-keys",
+        action="store_true",
+        help="revoke all API keys: those revoked since the backup would live again",
+    )
+    restore.set_defaults(run=_restore)
+
+
+def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from genai_app.services.backup.backup import make_backup, record_backup
+
+    with _progress(settings.locale) as report:
+        made = make_backup(settings, report)
+    _on_current(settings, lambda db: record_backup(db, made))
+    _say(f"{made.path}\t{made.size}\t{made.manifest.rows}")
+    return _try(settings, made.path) if arguments.drill else DONE
+
+
+def _drill(settings: Settings, arguments: argparse.Namespace) -> int:
+    return _try(settings, arguments.file)
+
+
+def _try(settings: Settings, path: Path | None) -> int:
+    from genai_app.i18n import translate
+    from genai_app.services.backup.backup import record_trial, run_drill
+
+    with _progress(settings.locale) as report:
+        drill = run_drill(settings, path, report)
+    _on_current(settings, lambda db: record_trial(db, drill))
+    _say(
+        translate(
+            settings.locale,
+            "backup.drill_well",
+            file=drill.backup,
+            rows=drill.rows,
+            seconds=drill.seconds,
+        )
+    )
+    return DONE
+
+
+def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
+    from genai_app import migrations
+    from genai_app.db.database import Database
+    from genai_app.i18n import translate
+    from genai_app.services.backup.restore import bring_back, settle
+
+    path = arguments.file
+    with _alone(settings):
+        with _progress(settings.locale) as report:
+            brought = bring_back(
+                settings, path, report, replace=arguments.replace, knows=migrations.can_migrate_from
+            )
+        migrations.upgrade(settings.sqlalchemy_url)
+
+        async def rest() -> Settled:
+            db = Database(settings.sqlalchemy_url)
+            try:
+                return await settle(db, settings, path, brought, revoke_keys=arguments.revoke_keys)
+            finally:
+                await db.close()
+
+        settled = asyncio.run(rest())
+    moment = f"{brought.manifest.made_at:%Y-%m-%d %H:%M:%S %Z}"
+    facts: dict[str, object] = {
+        "file": path.name,
+        "moment": moment,
+        "rows": brought.manifest.rows,
+        "sessions": settled.sessions,
+        "keys": settled.keys,
+        "revoked": settled.revoked,
+    }
+    names = ["restore.done", "restore.sessions", "restore.accounts"]
+    names.append("restore.keys_revoked" if arguments.revoke_keys else "restore.keys")
+    if not settled.same_secret:
+        names.append("restore.other_secret")
+    for name in names:
+        _say(translate(settings.locale, name, **facts))
+    return _print_audit(settled, settings.locale)
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Generator[None]:
+    """No process serves the database meanwhile."""
+    from genai_app import migrations
+    from genai_app.errors import Conflict
+    from genai_app.server import serve
+
+    if settings.embedded:
+        with serve.sole_user(settings):
+            yield
+        return
+    with migrations.database_held(settings.sqlalchemy_url, shared=False) as held:
+        if not held:
+            raise Conflict(code="restore_in_use")
+        yield
+
+
+def _print_audit(settled: Settled, locale: str) -> int:
+    from genai_app.services.audit.chain import sentence_of
+
+    _say(sentence_of(settled.verdict, locale))
+    return DONE if settled.verdict.broken is None else FAILED
+
+
+def _on_current(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
+    """Write to the audit; a database of an older version, backed up before it is migrated, has
+    none that this version could write to."""
+    from genai_app import migrations
+    from genai_app.db.database import Database
+
+    async def run() -> None:
+        db = Database(settings.sqlalchemy_url)
+        try:
+            await work(db)
+        finally:
+            await db.close()
+
+    if migrations.is_current(settings.sqlalchemy_url):
+        asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _progress(locale: str) -> Any:
+    """Shows on a terminal what goes on and how far it is; a timer's log is spared it."""
+    from genai_app.i18n import translate
+
+    shows, last, shown_at = sys.stderr.isatty(), "", 0.0
+
+    def report(stage: str, count: int) -> None:
+        nonlocal last, shown_at
+        now = time.monotonic()
+        if shows and (stage != last or now - shown_at >= SHOWN_EVERY_S):
+            last, shown_at = stage, now
+            text = translate(locale, STAGES[stage], count=count, megabytes=count // 1_000_000)
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    try:
+        yield report
+    finally:
+        if shows:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

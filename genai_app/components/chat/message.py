@@ -1,0 +1,244 @@
+"""One message: bubble or answer, its source, what can be done with it."""
+
+import reflex as rx
+
+from genai_app.components.chat.feedback import feedback_form, thumbs
+from genai_app.components.chat.markdown import (
+    answer_text,
+    markdown_block,
+    markdown_tail,
+    plain_text,
+)
+from genai_app.components.icon_button import icon_button
+from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
+from genai_app.models import Author, Source, Status
+from genai_app.state.chat.conversation import ConversationState
+from genai_app.state.chat.live_text import BLOCKS, PIECES
+from genai_app.state.chat.rows import MessageRow
+from genai_app.state.chat.stream import StreamState
+
+
+@rx.memo
+def growing_answer() -> rx.Component:
+    """The answer being written. Alone under StreamState, so that a flush draws nothing else."""
+    blocks = [getattr(StreamState, f"block_{i}") for i in range(BLOCKS)]
+    pieces = [getattr(StreamState, f"piece_{i}") for i in range(PIECES)]
+    tail = StreamState.tail
+    for piece in reversed(pieces):
+        tail = piece + tail
+    return rx.fragment(
+        *[rx.cond(block != "", markdown_block(text=block)) for block in blocks],
+        rx.cond(
+            tail != "",
+            rx.cond(StreamState.tail_plain != "", plain_text(tail), markdown_tail(text=tail)),
+            rx.cond(
+                blocks[0] == "",
+                rx.cond(
+                    StreamState.place > 0,
+                    rx.el.p(
+                        rx.icon("hourglass", size=15, aria_hidden=True),
+                        rx.el.span(t("chat.in_line", place=StreamState.place)),
+                        class_name="in-line",
+                        role="status",
+                        aria_live="polite",
+                        custom_attrs={"data-testid": "in-line"},
+                    ),
+                    rx.el.div(
+                        rx.el.span(),
+                        rx.el.span(),
+                        rx.el.span(),
+                        class_name="thinking",
+                        role="status",
+                        aria_label=t("chat.thinking"),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def _question(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.el.article(
+        rx.el.h2(t("chat.you"), class_name="visually-hidden"),
+        rx.el.div(row.text, class_name="bubble"),
+        id=f"m-{row.id}",
+        class_name="message question",
+        custom_attrs={"data-testid": "message-user"},
+    )
+
+
+def _end_note(row: rx.Var[MessageRow]) -> rx.Component:
+    """Why the answer is not whole, and what to do."""
+    exact = end_text(row.error_code, row.error_reason, row.error_what, row.error_over_chars)
+    broken = rx.cond(row.error_code != "", exact, t("status.failed"))
+    return rx.match(
+        row.status,
+        (Status.TRUNCATED, _note("info", t("status.truncated"))),
+        (Status.STOPPED, _note("info", t("status.stopped"))),
+        (
+            Status.INTERRUPTED,
+            _note(
+                "warning",
+                rx.cond(row.error_code != "", error_text(row.error_code), t("status.interrupted")),
+            ),
+        ),
+        (Status.FAILED, _note("danger", broken)),
+        (Status.FILTERED, _note("warning", t("status.filtered"))),
+        rx.fragment(),
+    )
+
+
+def _note(kind: str, text: rx.Var[str]) -> rx.Component:
+    return rx.el.p(
+        rx.icon("info", size=15), rx.el.span(text), class_name=f"note note-{kind}", role="status"
+    )
+
+
+def _branches(row: rx.Var[MessageRow]) -> rx.Component:
+    """The arrows between several answers to one question."""
+    sibling = row.sibling
+    count = row.siblings.length()
+    return rx.cond(
+        sibling > 0,
+        rx.el.span(
+            icon_button(
+                "chevron-left",
+                t("chat.previous_answer"),
+                disabled=sibling <= 1,
+                on_click=ConversationState.choose_answer(row.siblings[sibling - 2]),
+            ),
+            rx.el.span(f"{sibling} / {count}", class_name="branch-place"),
+            icon_button(
+                "chevron-right",
+                t("chat.next_answer"),
+                disabled=sibling >= count,
+                on_click=ConversationState.choose_answer(row.siblings[sibling]),
+            ),
+            class_name="branches",
+        ),
+    )
+
+
+def _source(row: rx.Var[MessageRow]) -> rx.Component:
+    """`модель`, or `из кэша · 5 мин назад`, or `проверено · Рита · до 24 мая 2027`."""
+    return rx.match(
+        row.source,
+        (
+            Source.CACHE,
+            rx.fragment(
+                rx.el.span(t("source.cache"), custom_attrs={"data-testid": "source"}),
+                rx.cond(
+                    row.made_unit != "",
+                    rx.el.span(
+                        age_text(row.made, row.made_unit), custom_attrs={"data-testid": "age"}
+                    ),
+                ),
+            ),
+        ),
+        (Source.VERIFIED, _verified(row)),
+        rx.el.span(t("source.model"), custom_attrs={"data-testid": "source"}),
+    )
+
+
+def _verified(row: rx.Var[MessageRow]) -> rx.Component:
+    """That a colleague vouches for it, who, and until when."""
+    return rx.fragment(
+        rx.el.span(
+            rx.icon("badge-check", size=15, aria_hidden=True),
+            rx.el.span(t("source.verified"), custom_attrs={"data-testid": "source"}),
+            title=t("source.verified_hint"),
+            class_name="verified",
+        ),
+        rx.cond(
+            row.verified_by != "",
+            rx.fragment(
+                rx.el.span(
+                    rx.el.span(t("source.verified_by"), " ", class_name="visually-hidden"),
+                    row.verified_by,
+                    class_name="written",
+                    custom_attrs={"data-testid": "verified-by"},
+                ),
+                rx.el.span(t("source.verified_until", date=of_locale(row.verified_until))),
+            ),
+        ),
+    )
+
+
+def _ask_again(row: rx.Var[MessageRow]) -> rx.Component:
+    """A sentence where the answer was not made for this question; else a picture is enough."""
+    return rx.cond(
+        (row.source == Source.CACHE) | (row.source == Source.VERIFIED),
+        rx.el.button(
+            rx.icon("refresh-cw", size=15),
+            t("chat.ask_again"),
+            type="button",
+            class_name="text-button with-icon",
+            on_click=ConversationState.regenerate(row.id),
+            custom_attrs={"data-testid": "regenerate"},
+        ),
+        icon_button(
+            "refresh-cw",
+            t("chat.regenerate"),
+            on_click=ConversationState.regenerate(row.id),
+            testid="regenerate",
+        ),
+    )
+
+
+def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.el.footer(
+        rx.cond(
+            row.text != "",
+            icon_button(
+                "copy",
+                t("chat.copy"),
+                on_click=rx.set_clipboard(row.text),
+                testid="copy",
+            ),
+        ),
+        thumbs(row),
+        _ask_again(row),
+        _branches(row),
+        rx.el.span(
+            _source(row),
+            rx.cond(row.model != "", rx.el.span(row.model)),
+            rx.cond(
+                (row.seconds != "") & (row.source == Source.MODEL),
+                rx.el.span(t("chat.seconds", seconds=decimal(row.seconds))),
+            ),
+            rx.el.span(row.time),
+            class_name="meta",
+        ),
+        class_name="answer-foot",
+    )
+
+
+def _answer(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.el.article(
+        rx.el.h2(t("chat.assistant"), class_name="visually-hidden"),
+        rx.cond(
+            row.trimmed > 0, rx.el.p(t("chat.trimmed", count=row.trimmed), class_name="trimmed")
+        ),
+        rx.cond(
+            row.status == Status.RUNNING,
+            growing_answer(),
+            rx.fragment(
+                rx.cond(
+                    ~row.is_blank,
+                    answer_text(row.text, row.shown, row.left_plain),
+                    rx.cond(row.status == Status.COMPLETE, _note("info", t("error.empty_answer"))),
+                ),
+                _end_note(row),
+                _answer_foot(row),
+                feedback_form(row),
+            ),
+        ),
+        id=f"m-{row.id}",
+        class_name="message answer",
+        aria_busy=row.status == Status.RUNNING,
+        custom_attrs={"data-testid": "message-assistant", "data-status": row.status},
+    )
+
+
+def message(row: rx.Var[MessageRow]) -> rx.Component:
+    return rx.cond(row.author == Author.USER, _question(row), _answer(row))

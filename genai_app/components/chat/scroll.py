@@ -1,0 +1,130 @@
+"""Where in a dialog the reader is: at its end, at a message that was searched for, or higher up,
+with a way down and older messages that load before they are reached."""
+
+import reflex as rx
+from reflex_base.event import EventChain
+from reflex_base.utils.imports import ImportDict, ImportVar
+from reflex_base.vars import VarData
+from reflex_components_core.base.fragment import Fragment
+
+from genai_app.components.text import t
+from genai_app.models import Status
+from genai_app.state.chat.dialog import ChatState
+
+SCROLL_ID, OLDER_ID = "scroll", "older"
+AWAY_PX = 160
+AHEAD_PX = 600  # older messages are loaded this long before their place comes into sight
+SETTLED_MS = 250  # whoever jumps to the top may mean the button there
+
+# The list grows upwards from its end (styles.css): its scrollTop is 0 there, and negative above.
+_READING = """
+const place = useRef({});
+const lastId = %(last)s?.id, lastStatus = %(last)s?.status;
+
+useEffect(() => {  // a dialog opens at its end, or at the message of its address
+  const list = document.getElementById('%(scroll)s');
+  if (!list) return;
+  const hit = %(at)s && document.getElementById('m-' + %(at)s);
+  if (hit) hit.scrollIntoView({ block: 'center' });
+  else list.scrollTop = 0;
+}, [%(dialog)s, %(at)s]);
+
+useEffect(() => {
+  const list = document.getElementById('%(scroll)s'), dialog = list?.firstElementChild;
+  if (!list || !dialog) return;
+  const anchored = CSS.supports('overflow-anchor', 'auto');
+  const note = () => {
+    const away = list.scrollTop < -%(away)d, at = place.current;
+    if (!away) at.fresh = false;
+    list.dataset.reading = !away ? 'end' : at.fresh || lastStatus === '%(running)s' ? 'new' : 'old';
+    if (anchored) return;
+    const top = list.getBoundingClientRect().top;
+    at.message = [...dialog.querySelectorAll('.message')]
+      .find((each) => each.getBoundingClientRect().bottom > top);
+    at.top = at.message?.getBoundingClientRect().top;
+  };
+  const hold = () => {  // for browsers that do not keep the place by themselves
+    const { message, top } = place.current;
+    if (!anchored && list.scrollTop < -%(away)d && message?.isConnected)
+      list.scrollTop += message.getBoundingClientRect().top - top;
+    note();
+  };
+  const sizes = new ResizeObserver(hold);
+  sizes.observe(dialog);
+  list.addEventListener('scroll', note, { passive: true });
+  note();
+  return () => { sizes.disconnect(); list.removeEventListener('scroll', note); };
+}, [%(dialog)s, lastId, lastStatus]);
+
+useEffect(() => {  // something came while the reader was higher up
+  const list = document.getElementById('%(scroll)s'), at = place.current;
+  if (list && at.dialog === %(dialog)s && list.scrollTop < -%(away)d) {
+    at.fresh = true;
+    list.dataset.reading = 'new';
+  } else at.fresh = false;
+  at.dialog = %(dialog)s;
+}, [%(dialog)s, lastId, lastStatus]);
+
+useEffect(() => {  // older messages are loaded before their place comes into sight
+  const list = document.getElementById('%(scroll)s'), older = document.getElementById('%(older)s');
+  if (!list || !older) return;
+  let timer;
+  const sight = new IntersectionObserver(([entry]) => {
+    clearTimeout(timer);
+    if (entry.isIntersecting) timer = setTimeout(() => older.click(), %(settled)d);
+  }, { root: list, rootMargin: '%(ahead)dpx 0px 0px 0px' });
+  sight.observe(older);
+  return () => { clearTimeout(timer); sight.disconnect(); };
+}, [%(first)s, %(more)s]);
+"""
+
+_DOWN = """() => {
+  const list = document.getElementById('%s'), far = list.scrollTop < -3 * list.clientHeight;
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  list.scrollTo({ top: 0, behavior: far || calm ? 'instant' : 'smooth' });
+}"""
+
+
+class ReadingPlace(Fragment):
+    """Keeps the reader's place; draws nothing."""
+
+    def add_imports(self) -> ImportDict:
+        return {"react": [ImportVar(tag="useEffect"), ImportVar(tag="useRef")]}
+
+    def add_hooks(self) -> list[str | rx.Var]:
+        rows = ChatState.messages
+        data = rows._get_all_var_data()
+        props = {
+            "last": rx.Var(f"{rows!s}.at(-1)", _var_data=data),
+            "first": rx.Var(f"{rows!s}[0]?.id", _var_data=data),
+            "at": ChatState.at,
+            "dialog": ChatState.dialog_id,
+            "more": ChatState.has_older,
+        }
+        numbers = {
+            "scroll": SCROLL_ID,
+            "older": OLDER_ID,
+            "away": AWAY_PX,
+            "ahead": AHEAD_PX,
+            "settled": SETTLED_MS,
+            "running": Status.RUNNING,
+        }
+        data = VarData.merge(*(each._get_all_var_data() for each in props.values()))
+        script = _READING % ({name: str(each) for name, each in props.items()} | numbers)
+        return [rx.Var(script, _var_data=data)]
+
+
+def jump_to_latest() -> rx.Component:
+    """The way down; the style sheet shows it while the reader is higher up."""
+    return rx.el.button(
+        rx.icon("arrow-down", size=15, aria_hidden=True),
+        rx.el.span(t("chat.to_latest"), class_name="jump-old"),
+        rx.el.span(t("chat.new_text"), class_name="jump-new"),
+        type="button",
+        class_name="jump",
+        on_click=rx.Var(_DOWN % SCROLL_ID).to(EventChain),
+        custom_attrs={"data-testid": "jump-latest"},
+    )
+
+
+scroll_keeper = ReadingPlace.create

@@ -1,0 +1,334 @@
+"""Builds the services from the settings, opens them in order and closes them in the reverse order.
+Does not use Reflex: app.py adds the tasks of open pages."""
+
+import asyncio
+import gc
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from genai_app import metrics
+from genai_app.adapters.directory.client import Directory
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.demo import DemoModel
+from genai_app.adapters.redis.bus import Bus
+from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
+from genai_app.db.database import Database
+from genai_app.i18n import translate
+from genai_app.services import Services, use
+from genai_app.services.accounts.administration import People
+from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.local_accounts import end_local_access
+from genai_app.services.accounts.login import Auth
+from genai_app.services.accounts.login_limits import LoginLimits
+from genai_app.services.accounts.rechecks import Rechecks
+from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.staff import Staff
+from genai_app.services.accounts.staff_login import StaffLogin
+from genai_app.services.accounts.tokens import Tokens
+from genai_app.services.accounts.users import Users
+from genai_app.services.audit.chain import AuditChain
+from genai_app.services.audit.events import Audit
+from genai_app.services.audit.log import AuditLog
+from genai_app.services.audit.settings_changes import record_settings
+from genai_app.services.backup.store import watch_backups
+from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.ready_answers import Given
+from genai_app.services.cursors import Cursors
+from genai_app.services.database_clock import DatabaseClock
+from genai_app.services.dialogs.changes import DialogChanges
+from genai_app.services.dialogs.feedback import Feedbacks
+from genai_app.services.dialogs.history import History
+from genai_app.services.dialogs.key_folders import KeyFolders
+from genai_app.services.dialogs.search import Search
+from genai_app.services.exports.exports import Exports
+from genai_app.services.generation.generations import Generations
+from genai_app.services.generation.slots import ModelSlots
+from genai_app.services.limits.rate import Limits
+from genai_app.services.retention.retention import Retention
+from genai_app.services.reuse.barred import Verdicts
+from genai_app.services.reuse.cache import AnswerCache
+from genai_app.services.reuse.verified import Verified
+from genai_app.services.review.readers import Readers
+from genai_app.services.review.reviews import Reviews
+from genai_app.services.statistics.overview import Overviews
+from genai_app.services.statistics.usage import UsageCounter
+from genai_app.services.stopping import Stopping
+from genai_app.settings.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """The database, Redis and the services that use the secret: shared by many other services.
+
+    Args:
+        owner: the name of this process in leases and messages.
+    """
+
+    db: Database
+    redis_url: str | None
+    redis: Entries | None
+    cache_redis: Entries | None
+    counters: LimitStorage
+    cursors: Cursors
+    sessions: Sessions
+    keys: Keys
+    audit: Audit
+    owner: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Stores":
+        """Returns the stores of the settings. None of them is connected yet."""
+        db = Database(settings.sqlalchemy_url)
+        url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        return cls(
+            db=db,
+            redis_url=url,
+            redis=Entries(url) if url else None,
+            cache_redis=Entries(settings.cache_url or "") if settings.cache_redis_url else None,
+            counters=limit_storage(url),
+            cursors=Cursors(settings.secret),
+            sessions=Sessions(db, settings.secret, settings.session_ttl_s),
+            keys=Keys(db, settings.secret),
+            audit=Audit(db),
+            owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        )
+
+
+def build_services(
+    settings: Settings, llm: LlmClient, directory: Directory | None = None
+) -> Services:
+    """Returns all services. Opens no connection yet."""
+    stores = _Stores.of(settings)
+    answering = _build_answering(settings, stores, llm)
+    return Services(
+        settings=settings,
+        db=stores.db,
+        database_clock=DatabaseClock(stores.db),
+        llm=llm,
+        sessions=stores.sessions,
+        keys=stores.keys,
+        audit=stores.audit,
+        history=History(stores.db, stores.cursors),
+        dialog_changes=DialogChanges(stores.db),
+        key_folders=KeyFolders(stores.db),
+        search=Search(stores.db, stores.cursors),
+        feedback=Feedbacks(stores.db),
+        readers=Readers(stores.db, stores.cursors),
+        exports=Exports(stores.db, settings, stores.audit),
+        retention=Retention(stores.db, settings),
+        stopping=Stopping(),
+        redis=stores.redis,
+        cache_redis=stores.cache_redis,
+        **_build_logins(settings, stores, directory),
+        **answering,
+        **_build_oversight(settings, stores, answering["limits"], answering["verdicts"]),
+    )
+
+
+class _Logins(TypedDict):
+    """Fields of Services that check logins."""
+
+    users: Users
+    auth: Auth
+    tokens: Tokens
+    login_limits: LoginLimits
+    rechecks: Rechecks | None
+
+
+def _build_logins(settings: Settings, stores: _Stores, directory: Directory | None) -> _Logins:
+    db = stores.db
+    login_limits = LoginLimits(db, stores.counters)
+    rechecks = staff_login = None
+    if directory is not None:
+        staff = Staff(db, settings)
+        rechecks = Rechecks(db, directory, staff, settings.ldap_recheck_s)
+        staff_login = StaffLogin(
+            directory, staff, rechecks, lockout_tries=settings.ldap_lockout_tries
+        )
+    return {
+        "users": Users(db),
+        "auth": Auth(db, login_limits, staff_login, local=settings.local_accounts),
+        "tokens": Tokens(db, stores.sessions, settings.secret, settings.access_token_ttl_s),
+        "login_limits": login_limits,
+        "rechecks": rechecks,
+    }
+
+
+class _Answering(TypedDict):
+    """Fields of Services that answer questions."""
+
+    limits: Limits
+    cache: AnswerCache
+    slots: ModelSlots
+    generations: Generations
+    chat: Chat
+    verified: Verified
+    verdicts: Verdicts
+    given: Given
+
+
+def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _Answering:
+    db, cursors, owner = stores.db, stores.cursors, stores.owner
+    limits = Limits(
+        db, stores.counters, settings.rates, max_parallel=settings.max_parallel_answers, owner=owner
+    )
+    cache = AnswerCache(
+        stores.cache_redis or stores.redis, scope=settings.cache_scope, ttl_s=settings.cache_ttl_s
+    )
+    slots = ModelSlots(
+        llm.endpoints,
+        stores.redis_url,
+        most=settings.llm_max_concurrency,
+        timeout_s=settings.llm_queue_timeout_s,
+    )
+    bus = Bus(stores.redis_url, owner) if stores.redis_url else None
+    generations = Generations(
+        db, llm, cache, slots, owner=owner, sole_process=settings.embedded, bus=bus
+    )
+    verified = Verified(db, cursors, days=settings.verified_days)
+    verdicts = Verdicts(db, cache, verified)
+    given = Given(cache, verified, verdicts, generations)
+    chat = Chat(
+        db,
+        generations,
+        limits,
+        given,
+        context_tokens=settings.llm_context_tokens,
+        max_tokens=settings.llm_max_tokens,
+        system_prompt=settings.system_prompt,
+    )
+    return {
+        "limits": limits,
+        "cache": cache,
+        "slots": slots,
+        "generations": generations,
+        "chat": chat,
+        "verified": verified,
+        "verdicts": verdicts,
+        "given": given,
+    }
+
+
+class _Oversight(TypedDict):
+    """Fields of Services for reviewers and administrators."""
+
+    audit_chain: AuditChain
+    audit_log: AuditLog
+    people: People
+    overviews: Overviews
+    reviews: Reviews
+
+
+def _build_oversight(
+    settings: Settings, stores: _Stores, limits: Limits, verdicts: Verdicts
+) -> _Oversight:
+    db, cursors = stores.db, stores.cursors
+    names_hidden = settings.review_mode == "pseudonymous"
+    chain = AuditChain(db, settings.anchor_path, settings.secret)
+    return {
+        "audit_chain": chain,
+        "audit_log": AuditLog(db, chain, cursors, names_hidden=names_hidden),
+        "people": People(
+            db, cursors, stores.sessions, stores.keys, limits, names_hidden=names_hidden
+        ),
+        "overviews": Overviews(db, UsageCounter(db), names_hidden=names_hidden),
+        "reviews": Reviews(
+            db, stores.audit, settings.secret, settings.review_mode, verdicts.on_verdict
+        ),
+    }
+
+
+async def announce_first_admin(services: Services) -> None:
+    """Creates the first administrator if there is none. A generated password is printed only
+    here."""
+    settings = services.settings
+    chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
+    made = await services.users.ensure_first_admin(settings.admin_username, chosen)
+    if made is not None:
+        text = translate(
+            settings.locale, "start.first_admin", username=settings.admin_username, password=made
+        )
+        print(f"\n{text}", flush=True)
+
+
+@asynccontextmanager
+async def running_services(settings: Settings) -> AsyncGenerator[Services]:
+    """Opens all services in order. At the end, or when one fails to open, closes the opened ones in
+    the reverse order."""
+    async with AsyncExitStack() as opened:
+        demo = DemoModel() if settings.demo_model else None
+        base_urls = None
+        if demo is not None:
+            opened.push_async_callback(demo.stop)
+            base_urls = [await demo.start()]
+        directory = Directory(settings) if settings.directory else None
+        services = build_services(settings, LlmClient(settings, base_urls=base_urls), directory)
+        use(services)
+        opened.callback(use, None)
+        _close_at_the_end(opened, services)
+        await services.database_clock.measure()  # before any time is stored
+        if settings.local_accounts:
+            await announce_first_admin(services)
+        else:
+            await end_local_access(services.db)
+        await record_settings(services.db, settings)
+        for each in (services.slots, services.generations, services.given, services.exports.jobs):
+            opened.push_async_callback(each.close)
+            await each.open()
+        if directory is not None:
+            opened.push_async_callback(directory.close)
+        services.slots.watch()
+        watch_backups(services.settings)
+        for name, work in _background_work(services).items():
+            run_until_closed(opened, name, work)
+        _settle_garbage_collector()
+        yield services
+
+
+def _close_at_the_end(opened: AsyncExitStack, services: Services) -> None:
+    """Registers the closing of services that open by themselves at their first use."""
+    for redis in (services.cache_redis, services.redis):
+        if redis is not None:
+            opened.push_async_callback(redis.aclose)
+    for each in (services.db, services.login_limits, services.keys):
+        opened.push_async_callback(each.close)
+    opened.push_async_callback(services.llm.aclose)
+
+
+def _background_work(services: Services) -> Mapping[str, Coroutine[Any, Any, None]]:
+    """Returns the tasks that run as long as the product, as {name: coroutine}."""
+    work = {
+        "dialog changes": services.dialog_changes.run(),
+        "loop lag": metrics.measure_loop(),
+        "database clock": services.database_clock.run(),
+        "audit seals": services.audit_chain.run(),
+        "usage": UsageCounter(services.db).run(),
+        "retention": services.retention.run(),
+    }
+    if services.rechecks is not None:
+        work["rechecks"] = services.rechecks.run()
+    return work
+
+
+def run_until_closed(opened: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` as a task. Closing `opened` cancels the task and waits for its end."""
+    task = asyncio.create_task(work, name=name)
+
+    async def cancel() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    opened.push_async_callback(cancel)
+
+
+def _settle_garbage_collector() -> None:
+    """Excludes the objects that exist now from garbage collection. Without this, under load a full
+    collection pauses all answers for 0.1 s every few seconds (docs/performance.md)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

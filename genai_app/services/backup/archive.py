@@ -1,0 +1,153 @@
+"""One backup, one file: a ZIP with the database, the settings without secrets, the audit's signed
+end and a manifest of what is in the database. Its comment is a SHA-256 over every byte before it.
+
+    database        pg_dump's custom format, or the SQLite file
+    settings.json   for whoever builds the server anew; no secret
+    audit.anchor    the signed end of the audit; missing before the first seal
+    manifest.json   Manifest
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from genai_app.errors import Conflict, Unavailable
+from genai_app.services.backup.row_sums import Sums
+
+FORMAT = 1
+DATABASE, SETTINGS, ANCHOR, MANIFEST = (
+    *("database", "settings.json"),
+    *("audit.anchor", "manifest.json"),
+)
+CHUNK = 1 << 20
+SEAL_BYTES = 64  # SHA-256, hexadecimal
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """What the backup says of itself.
+
+    `server`: version of the database's server, `tools`: major version of pg_dump, 0 for SQLite;
+    `schema`: the last migration; `key`: tells one GENAI_SECRET_KEY from another, and nothing more.
+    """
+
+    format: int
+    version: str
+    made_at: datetime
+    engine: str
+    server: str
+    tools: int
+    schema: str
+    key: str
+    tables: Sums
+
+    @property
+    def rows(self) -> int:
+        return sum(each.rows for each in self.tables.values())
+
+
+def product_version() -> str:
+    """Of the installed package; "" when it runs from a bare folder."""
+    try:
+        return version("genai-app")
+    except PackageNotFoundError:
+        return ""
+
+
+@contextmanager
+def written(path: Path) -> Generator[zipfile.ZipFile]:
+    """A new archive that is at `path` when the block ends well, and then whole; else it never was.
+
+    Raises:
+        Unavailable: backup_not_written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                    archive.comment = bytes(SEAL_BYTES)
+                    yield archive
+                file.flush()
+                seal = _digest(part)
+                file.seek(-SEAL_BYTES, os.SEEK_END)
+                file.write(seal)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(part, path)
+            _sync_directory(path.parent)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+    except OSError as error:
+        raise Unavailable(
+            code="backup_not_written", path=path, reason=error.strerror or str(error)
+        ) from error
+
+
+@contextmanager
+def opened(path: Path) -> Generator[tuple[zipfile.ZipFile, Manifest]]:
+    """An archive of which every byte is as it was written, and its manifest.
+
+    Raises:
+        Conflict: backup_damaged, backup_format.
+        Unavailable: backup_not_read.
+    """
+    manifest = read_manifest(path)
+    with zipfile.ZipFile(path) as archive:
+        yield archive, manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an archive whose bytes are all as they were written.
+
+    Raises:
+        Conflict: backup_damaged, backup_format.
+        Unavailable: backup_not_read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - SEAL_BYTES))
+            if file.read() != _digest(path):
+                raise Conflict(code="backup_damaged", file=path.name)
+        with zipfile.ZipFile(path) as archive:
+            told = archive.read(MANIFEST)
+        if msgspec.json.decode(told, type=_Format).format > FORMAT:
+            raise Conflict(code="backup_format", file=path.name)
+        return msgspec.json.decode(told, type=Manifest)
+    except OSError as error:
+        raise Unavailable(
+            code="backup_not_read", path=path, reason=error.strerror or str(error)
+        ) from error
+    except (zipfile.BadZipFile, KeyError, msgspec.MsgspecError) as error:
+        raise Conflict(str(error)[:300], code="backup_damaged", file=path.name) from error
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _digest(path: Path) -> bytes:
+    """Over all but the place of the seal, in hexadecimal."""
+    digest = hashlib.sha256()
+    left = max(0, path.stat().st_size - SEAL_BYTES)
+    with path.open("rb") as file:
+        while left and (chunk := file.read(min(CHUNK, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest().encode()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

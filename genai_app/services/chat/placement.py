@@ -1,0 +1,302 @@
+"""The position of a turn in a user's dialogs, the prompt of the model there, and the rows of the
+turn. Reads only; the transaction that commits the turn looks again (chat.py)."""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.access import Actor, get_dialog, get_message
+from genai_app.adapters.llm.client import ChatTurn
+from genai_app.db.statements import Row, new_row
+from genai_app.errors import Conflict, NotFound
+from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
+from genai_app.models.database_time import database_now
+from genai_app.services.generation.checkpoints import GivenAnswer
+from genai_app.services.generation.context import conversation, digest
+
+REPEATABLE = ("stop",)  # of `sampling`: it cuts an answer, and changes no draw
+MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of an answer; None leaves an option to the settings.
+
+    `sampling`: further parameters for the model server, by its own names. `read_cache`: a cached
+    or verified answer may be used. `write_cache`: the answer may go into the cache. `keep`: the
+    user sees the dialog in the list; else it is stored as one that its user deleted at once, for
+    review alone.
+    """
+
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    sampling: tuple[tuple[str, object], ...] = ()
+    read_cache: bool = True
+    write_cache: bool = True
+    keep: bool = True
+
+    @property
+    def is_repeatable(self) -> bool:
+        """True when the same request may get the same answer: it leaves sampling to the model
+        server, or asks for none. A client that sets a temperature wants a new answer each time."""
+        if self.temperature is not None:
+            return self.temperature == 0
+        return all(name in REPEATABLE for name, _ in self.sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A question as it came, or (`again`) the answer that is to be generated anew."""
+
+    text: str
+    client_id: uuid.UUID | None
+    body: bytes
+    options: Options
+    dialog_id: object | None = None
+    earlier: Sequence[ChatTurn] | None = None
+    again: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The position of a turn in a dialog, and the prompt of the model there.
+
+    `dialog_id`: None for a dialog of its own. `leaf_id`: of the dialog when it was looked at.
+    `question`: one that is there, to be answered again. `context`: see Message.context_hash.
+    """
+
+    turns: Sequence[ChatTurn]
+    trimmed: int = 0
+    dialog_id: uuid.UUID | None = None
+    leaf_id: uuid.UUID | None = None
+    parent: Message | None = None
+    question: Message | None = None
+    context: bytes | None = None
+    branches: bool = False  # a client keeps its own history: it may go on from any message
+
+
+class Moved(Exception):
+    """The dialog has grown since it was looked at."""
+
+
+def new_dialog_position(sent: Sent) -> Place:
+    """Returns the position of a question that begins a dialog of its own."""
+    turns = [ChatTurn(Author.USER, sent.text)]
+    if sent.earlier is None or not sent.options.keep:
+        return Place(turns)
+    return Place(turns, context=digest(turns), branches=True)
+
+
+async def find_position(session: AsyncSession, actor: Actor, sent: Sent, budget: int) -> Place:
+    """Returns the position of `sent`.
+
+    Args:
+        budget: tokens of the prompt.
+
+    Raises:
+        NotFound: no such dialog or answer of this actor.
+    """
+    if sent.again is not None:
+        return await _position_of_retry(session, actor, sent.again, budget)
+    if sent.earlier is not None:
+        if not sent.options.keep:
+            return Place([*sent.earlier, ChatTurn(Author.USER, sent.text)], branches=True)
+        return await _position_after(session, actor, sent.text, sent.earlier)
+    dialog = await get_dialog(session, actor, sent.dialog_id)
+    leaf = await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
+    turns, trimmed = await conversation(session, leaf, sent.text, budget)
+    return Place(turns, trimmed, dialog.id, dialog.leaf_id, leaf)
+
+
+async def _position_of_retry(
+    session: AsyncSession, actor: Actor, answer_id: object, budget: int
+) -> Place:
+    old = await get_message(session, actor, answer_id, Author.ASSISTANT)
+    question = await session.get(Message, old.parent_id)
+    if question is None:
+        raise NotFound
+    dialog = await get_dialog(session, actor, old.dialog_id)
+    above = await session.get(Message, question.parent_id) if question.parent_id else None
+    turns, trimmed = await conversation(session, above, question.text, budget)
+    return Place(turns, trimmed, dialog.id, dialog.leaf_id, above, question)
+
+
+async def _position_after(
+    session: AsyncSession, actor: Actor, text: str, earlier: Sequence[ChatTurn]
+) -> Place:
+    """Returns the position after the last of `earlier`, if a dialog consists of just these."""
+    before = digest(earlier)
+    context = digest([ChatTurn(Author.USER, text)], before)
+    turns = [*earlier, ChatTurn(Author.USER, text)]
+    last = await session.scalar(
+        sa.select(Message)
+        .join(Dialog, col(Dialog.id) == col(Message.dialog_id))
+        .where(
+            col(Message.context_hash) == before,
+            col(Message.user_id) == actor.user_id,
+            col(Dialog.deleted_at).is_(None),
+        )
+        .order_by(col(Message.id).desc())
+        .limit(1)
+    )
+    if last is None:
+        return Place(turns, context=context, branches=True)
+    return Place(turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True)
+
+
+async def newest_of(session: AsyncSession, user_id: uuid.UUID) -> uuid.UUID | None:
+    """Returns the id of the user's newest message."""
+    return await session.scalar(
+        sa.select(col(Message.id))
+        .where(col(Message.user_id) == user_id)
+        .order_by(col(Message.id).desc())
+        .limit(1)
+    )
+
+
+def turn_rows(
+    actor: Actor,
+    sent: Sent,
+    position: Place,
+    ready_answer: GivenAnswer | None,
+    dialog_id: uuid.UUID,
+    *,
+    after: uuid.UUID | None = None,
+) -> list[Row]:
+    """Returns the new messages of a turn, oldest first: at least the answer. Ids order a user's
+    messages: these are greater than `after`, the newest one, whatever any clock did since."""
+    rows = list[Row]()
+    if after is not None:
+        new_id(after)  # this process' ids go on from there
+    if position.question is not None:
+        question_id, depth = position.question.id, position.question.depth
+    else:
+        parent_id, depth = None, 0
+        if position.dialog_id is None and sent.earlier:
+            rows += _imported(actor, dialog_id, sent.earlier)
+            parent_id, depth = rows[-1]["id"], len(rows)
+        elif position.parent is not None:
+            parent_id, depth = position.parent.id, position.parent.depth + 1
+        rows.append(_question(actor, sent, dialog_id, parent_id, depth))
+        question_id = rows[-1]["id"]
+    answer = new_row(
+        Message,
+        id=new_id(),
+        dialog_id=dialog_id,
+        user_id=actor.user_id,
+        parent_id=question_id,
+        depth=depth + 1,
+        author=Author.ASSISTANT,
+        channel=actor.channel,
+        status=Status.RUNNING,
+        source=Source.MODEL,
+        trimmed=position.trimmed,
+        created_at=clock.now(),
+    )
+    if ready_answer is not None:
+        answer |= _ready_answer_columns(ready_answer, position)
+    return [*rows, answer]
+
+
+def _question(
+    actor: Actor, sent: Sent, dialog_id: uuid.UUID, parent_id: uuid.UUID | None, depth: int
+) -> Row:
+    return new_row(
+        Message,
+        id=new_id(),
+        dialog_id=dialog_id,
+        user_id=actor.user_id,
+        parent_id=parent_id,
+        depth=depth,
+        client_id=sent.client_id,
+        body_hash=sent.body,
+        author=Author.USER,
+        channel=actor.channel,
+        text=sent.text,
+        created_at=clock.now(),
+    )
+
+
+def _ready_answer_columns(answer: GivenAnswer, position: Place) -> Row:
+    """Returns the columns that turn an empty answer into a cached or verified one."""
+    moment, end = clock.now(), answer.end
+    context = position.context
+    if context is not None:
+        context = digest([ChatTurn(Author.ASSISTANT, answer.text)], context)
+    return {
+        "text": answer.text,
+        "status": end.status,
+        "source": end.source,
+        "model": end.model,
+        "prompt_tokens": end.prompt_tokens,
+        "completion_tokens": end.completion_tokens,
+        "made_at": end.made_at,
+        "verified_id": answer.verified_id,
+        "first_token_at": moment,
+        "finished_at": moment,
+        "context_hash": context,
+    }
+
+
+def _imported(actor: Actor, dialog_id: uuid.UUID, earlier: Sequence[ChatTurn]) -> list[Row]:
+    """Returns rows for the earlier messages of a client, each below the one before. They have no
+    source: nobody asked for them here."""
+    rows: list[Row] = []
+    for depth, turn in enumerate(earlier[-MAX_EARLIER:]):
+        rows.append(
+            new_row(
+                Message,
+                id=new_id(),
+                dialog_id=dialog_id,
+                user_id=actor.user_id,
+                parent_id=rows[-1]["id"] if rows else None,
+                depth=depth,
+                author=Author(turn.role),
+                channel=actor.channel,
+                text=turn.content,
+                created_at=clock.now(),
+            )
+        )
+    return rows
+
+
+def body_hash(
+    text: str, where: str | None, options: Options, earlier: Sequence[ChatTurn] | None
+) -> bytes:
+    """Returns a digest that must be the same when a `client_id` comes again."""
+    messages = [(turn.role, turn.content) for turn in earlier or ()]
+    parameters = (options.model, options.max_tokens, options.temperature, options.sampling)
+    return hashlib.sha256(msgspec.json.encode([text, where, parameters, messages])).digest()
+
+
+async def check_position(session: AsyncSession, dialog: Dialog, position: Place) -> None:
+    """Checks that a turn may be committed at `position`.
+
+    Raises:
+        Conflict: an answer in the dialog is running.
+        Moved: the dialog has grown since `position` was read.
+    """
+    if position.branches:
+        return
+    running = await session.scalar(
+        sa.select(col(Generation.message_id))
+        .where(
+            col(Generation.user_id) == dialog.user_id,
+            col(Generation.dialog_id) == dialog.id,
+            col(Generation.ended_at).is_(None),
+            col(Generation.lease_until) > database_now(),
+        )
+        .limit(1)
+    )
+    if running is not None:
+        raise Conflict(code="answer_running")
+    if dialog.leaf_id != position.leaf_id:
+        raise Moved

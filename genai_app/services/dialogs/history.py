@@ -1,0 +1,362 @@
+"""A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.access import Actor, get_dialog, get_message, parse_id
+from genai_app.db.database import Database
+from genai_app.errors import InvalidInput, NotFound
+from genai_app.models import Author, Dialog, Generation, Message, Status, VerifiedAnswer
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.key_folders import in_folder
+from genai_app.text import clean_text
+
+MAX_TITLE_CHARS = 200
+REACH = 400  # messages that a page loads at once to come to one of them
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DialogPage:
+    """Dialogs, newest first; `next_cursor` asks for the page after this one."""
+
+    items: Sequence[Dialog]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages of a dialog, all branches, oldest first."""
+
+    items: Sequence[Message]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and one answer of it."""
+
+    dialog_id: uuid.UUID
+    answer_id: uuid.UUID
+    question: str
+    answer: str
+    source: str | None
+    status: str
+    asked_at: datetime
+    error_code: str | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class PairPage:
+    """Questions with their answers, newest first."""
+
+    items: Sequence[Pair]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Messages of the branch on the screen, oldest first.
+
+    `siblings` maps an answer's id to all answers of its question, where there are several.
+    `has_older`: messages stand before the first one. `verified`: by the id of an answer, the
+    verified answer that it was copied from.
+    """
+
+    dialog: Dialog
+    messages: Sequence[Message]
+    siblings: dict[uuid.UUID, tuple[uuid.UUID, ...]]
+    has_older: bool
+    verified: dict[uuid.UUID, VerifiedAnswer] = field(
+        default_factory=dict[uuid.UUID, VerifiedAnswer]
+    )
+
+
+def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
+    """Returns `id` and `n` of at most `limit` messages from `leaf_id` (n = 1) up to the root."""
+    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+    messages = sa.table("messages", key, parent)
+    start = sa.select(key, parent, sa.literal(1).label("n")).select_from(messages)
+    path = start.where(key == leaf_id).cte("path", recursive=True)
+    above = messages.alias()
+    return path.union_all(
+        sa.select(above.c.id, above.c.parent_id, path.c.n + 1).where(
+            above.c.id == path.c.parent_id, path.c.n < limit
+        )
+    )
+
+
+async def load_branch(
+    session: AsyncSession, leaf_id: uuid.UUID, limit: int
+) -> tuple[list[Message], dict[uuid.UUID, tuple[uuid.UUID, ...]]]:
+    """Returns the last `limit` messages of a branch, oldest first, and the siblings of a
+    `Branch`."""
+    path = branch(leaf_id, limit)
+    newest_first = await session.scalars(
+        sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
+    )
+    messages = list(newest_first)[::-1]
+    questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
+    rows = await session.execute(
+        sa.select(col(Message.parent_id), col(Message.id))
+        .where(col(Message.parent_id).in_(questions))
+        .order_by(col(Message.id))
+    )
+    families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
+    for parent_id, message_id in rows:
+        families.setdefault(parent_id, []).append(message_id)
+    siblings = {
+        m.id: tuple(families[m.parent_id])
+        for m in messages
+        if m.parent_id in families and len(families[m.parent_id]) > 1
+    }
+    return messages, siblings
+
+
+async def newest_below(session: AsyncSession, message_id: uuid.UUID) -> uuid.UUID | None:
+    """Returns the leaf of the newest branch that runs through a message."""
+    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
+    messages = sa.table("messages", key, parent)
+    below = sa.select(key).select_from(messages).where(key == message_id)
+    below = below.cte("below", recursive=True)
+    child = messages.alias()
+    below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
+    # ids grow with time and a child is younger than its parent: the newest is a leaf
+    return await session.scalar(sa.select(below.c.id).order_by(below.c.id.desc()).limit(1))
+
+
+async def next_moment(session: AsyncSession, user_id: uuid.UUID) -> datetime:
+    """Returns now, or just after the user's newest dialog where that is dated later, from before
+    the clock was set back: the dialog of the last question stands first in the list."""
+    newest = await session.scalar(
+        sa.select(sa.func.max(col(Dialog.updated_at))).where(col(Dialog.user_id) == user_id)
+    )
+    now = clock.now()
+    return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+
+class History:
+    """Reads, renames and deletes an actor's dialogs."""
+
+    def __init__(self, db: Database, cursors: Cursors) -> None:
+        self._db = db
+        self._cursors = cursors
+
+    async def list_dialogs(
+        self,
+        actor: Actor,
+        *,
+        limit: int = PAGE,
+        cursor: str | None = None,
+        key_id: uuid.UUID | None = None,
+        own: bool = False,
+    ) -> DialogPage:
+        """Returns the actor's dialogs, or those of one key, or (`own`) those that no key began.
+
+        Raises BadCursor.
+        """
+        cursors = self._cursors.of("dialogs", actor, key=key_id, own=own)
+        query = (
+            sa.select(Dialog)
+            .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
+            .where(*in_folder(key_id, own=own))
+            .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            query = query.where(
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
+                < sa.tuple_(*cursors.read(cursor, datetime, uuid.UUID))
+            )
+        async with self._db.read() as session:
+            rows = list(await session.scalars(query))
+        items = rows[:limit]
+        more = cursors.make(items[-1].updated_at, items[-1].id) if len(rows) > limit else None
+        return DialogPage(items, more)
+
+    async def get(self, actor: Actor, dialog_id: object) -> Dialog:
+        """Returns a dialog. Raises NotFound."""
+        async with self._db.read() as session:
+            return await get_dialog(session, actor, dialog_id)
+
+    async def list_messages(
+        self, actor: Actor, dialog_id: object, *, limit: int = PAGE, cursor: str | None = None
+    ) -> MessagePage:
+        """Returns a page of a dialog's messages. Raises NotFound, BadCursor."""
+        async with self._db.read() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            cursors = self._cursors.of("messages", actor, dialog=dialog.id)
+            query = (
+                sa.select(Message)
+                .where(col(Message.dialog_id) == dialog.id)
+                .order_by(col(Message.id))  # ids grow with time
+                .limit(limit + 1)
+            )
+            if cursor is not None:
+                query = query.where(col(Message.id) > cursors.read(cursor, uuid.UUID)[0])
+            rows = list(await session.scalars(query))
+        items = rows[:limit]
+        more = cursors.make(items[-1].id) if len(rows) > limit else None
+        return MessagePage(items, more)
+
+    async def list_pairs(
+        self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
+    ) -> PairPage:
+        """Returns the actor's questions with each answer, of all dialogs but deleted ones.
+
+        Raises BadCursor.
+        """
+        cursors = self._cursors.of("history", actor)
+        question = aliased(Message)
+        query = (
+            sa.select(Message, col(question.text))
+            .join(question, col(Message.parent_id) == col(question.id))
+            .join(Dialog, col(Message.dialog_id) == col(Dialog.id))
+            .where(
+                col(Message.user_id) == actor.user_id,
+                col(Message.author) == Author.ASSISTANT,
+                col(Dialog.user_id) == actor.user_id,
+                col(Dialog.deleted_at).is_(None),
+            )
+            .order_by(col(Message.id).desc())  # ids grow in the order of the questions
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            query = query.where(col(Message.id) < cursors.read(cursor, uuid.UUID)[0])
+        async with self._db.read() as session:
+            rows = [(row[0], row[1]) for row in await session.execute(query)]
+        items = [
+            Pair(
+                answer.dialog_id,
+                answer.id,
+                text,
+                answer.text,
+                answer.source,
+                answer.status,
+                answer.created_at,
+                answer.error_code,
+                details_of(answer),
+            )
+            for answer, text in rows[:limit]
+        ]
+        more = cursors.make(items[-1].answer_id) if len(rows) > limit else None
+        return PairPage(items, more)
+
+    async def get_branch(
+        self,
+        actor: Actor,
+        dialog_id: object,
+        *,
+        above: object | None = None,
+        reaching: object | None = None,
+        limit: int = PAGE,
+    ) -> Branch:
+        """Returns the newest `limit` messages of the dialog's branch, or of those before `above`;
+        as many more as it takes to reach the message `reaching`, up to REACH.
+
+        Raises NotFound.
+        """
+        async with self._db.read() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            start = dialog.leaf_id
+            if above is not None:
+                below = await get_message(session, actor, above)
+                if below.dialog_id != dialog.id:
+                    raise NotFound
+                start = below.parent_id
+            if start is None:
+                return Branch(dialog, [], {}, has_older=False)
+            if reaching is not None:
+                limit = max(limit, await _distance(session, dialog, reaching))
+            messages, siblings = await load_branch(session, start, limit)
+            verified = await _verified(session, messages)
+        has_older = messages[0].parent_id is not None
+        return Branch(dialog, messages, siblings, has_older, verified)
+
+    async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
+        """Shows the branch that runs through this answer; its newest message becomes the leaf.
+
+        Returns the dialog's id. Raises NotFound.
+        """
+        async with self._db.write() as session:
+            answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
+            dialog = await get_dialog(session, actor, answer.dialog_id)
+            dialog.leaf_id = await newest_below(session, answer.id)
+            session.add(dialog)
+        return dialog.id
+
+    async def rename(self, actor: Actor, dialog_id: object, title: str) -> None:
+        """Renames a dialog. Raises NotFound, InvalidInput for an empty or too long title."""
+        title = " ".join(clean_text(title).split())
+        if not title or len(title) > MAX_TITLE_CHARS:
+            raise InvalidInput(code="bad_title")
+        async with self._db.write() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            dialog.title = title
+            session.add(dialog)
+
+    async def delete(self, actor: Actor, dialog_id: object) -> None:
+        """Hides the dialog from its user and ends what runs in it. Raises NotFound."""
+        async with self._db.write() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            dialog.deleted_at = clock.now()
+            session.add(dialog)
+            running = sa.select(col(Message.id)).where(
+                col(Message.dialog_id) == dialog.id, col(Message.status) == Status.RUNNING
+            )
+            await session.execute(
+                sa.update(Generation)
+                .where(col(Generation.message_id).in_(running))
+                .values(stop_requested_at=clock.now())
+            )
+
+
+async def _distance(session: AsyncSession, dialog: Dialog, message_id: object) -> int:
+    """Returns how many messages must be read from the dialog's end to have this one and two before
+    it; 0 when it is not there, or too far."""
+    depths = await session.execute(
+        sa.select(col(Message.id), col(Message.depth)).where(
+            col(Message.dialog_id) == dialog.id,
+            col(Message.id).in_((dialog.leaf_id, parse_id(message_id))),
+        )
+    )
+    by_id = {row[0]: row[1] for row in depths}
+    wanted = by_id.get(parse_id(message_id))
+    if wanted is None or dialog.leaf_id is None:
+        return 0
+    distance = by_id[dialog.leaf_id] - wanted + 3
+    return distance if distance <= REACH else 0
+
+
+async def _verified(
+    session: AsyncSession, messages: Sequence[Message]
+) -> dict[uuid.UUID, VerifiedAnswer]:
+    """Returns the verified answers that answers among `messages` were copied from, by answer."""
+    verified_ids = {m.verified_id for m in messages if m.verified_id is not None}
+    if not verified_ids:
+        return {}
+    answers = await session.scalars(
+        sa.select(VerifiedAnswer).where(col(VerifiedAnswer.id).in_(verified_ids))
+    )
+    rows = {row.id: row for row in answers}
+    return {
+        m.id: rows[m.verified_id]
+        for m in messages
+        if m.verified_id is not None and m.verified_id in rows
+    }
+
+
+def details_of(message: Message) -> dict[str, Any]:
+    """Returns the values that the sentence for the message's `error_code` names."""
+    return json.loads(message.error_details) if message.error_details else {}

@@ -1,0 +1,153 @@
+"""`genai doctor`: everything that the product stands on, looked at once, each part on its own."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote
+
+import structlog
+from pydantic import SecretStr
+
+from genai_app.services.doctor import local, servers
+from genai_app.services.doctor.directory import Outcome
+from genai_app.services.doctor.findings import (
+    Cause,
+    CheckName,
+    FactName,
+    FactValue,
+    Finding,
+    facts_of,
+    failed,
+    problem_of,
+    remedy_of,
+    title_of,
+)
+from genai_app.services.doctor.local import Installation
+from genai_app.settings.settings import Settings
+
+__all__ = [
+    "Finding",
+    "Installation",
+    "Outcome",
+    "examine",
+    "facts_of",
+    "problem_of",
+    "remedy_of",
+    "title_of",
+]
+
+log = structlog.stdlib.get_logger(__name__)
+
+MASK = "***"
+LOCAL_S = 10.0
+DATABASE_S = 15.0
+DIRECTORY_S = 40.0  # a controller has 30 of its own
+NETWORK_S = 20.0
+
+Check = Callable[[], Awaitable[list[Finding]]]
+
+
+async def examine(settings: Settings, installation: Installation) -> AsyncGenerator[Finding]:
+    """What was found, in the order of CheckName. All checks run at once, each under its deadline;
+    none stops another."""
+    model_s = settings.llm_first_token_timeout_s + 3 * settings.llm_connect_timeout_s
+
+    def block(work: Callable[[], list[Finding]]) -> Check:
+        return lambda: _in_thread(work)
+
+    checks: dict[CheckName, tuple[Check, float]] = {
+        CheckName.SETTINGS: (block(lambda: local.check_settings(settings)), LOCAL_S),
+        CheckName.FRONT_END: (block(lambda: local.check_front_end(installation)), LOCAL_S),
+        CheckName.DATA_DIR: (block(lambda: local.check_data_dir(settings)), LOCAL_S),
+        CheckName.DISK: (block(lambda: local.check_disk(settings)), LOCAL_S),
+        CheckName.DATABASE: (lambda: servers.check_database(settings), DATABASE_S),
+        CheckName.MIGRATIONS: (
+            block(lambda: servers.check_migrations(settings, installation)),
+            DATABASE_S,
+        ),
+        CheckName.REDIS: (lambda: servers.check_redis(settings), NETWORK_S),
+        CheckName.DIRECTORY: (lambda: servers.check_directory(settings), DIRECTORY_S),
+        CheckName.MODEL: (lambda: servers.check_models(settings), model_s),
+        CheckName.CERTIFICATE: (block(lambda: servers.check_certificate(settings)), NETWORK_S),
+        CheckName.CLOCK: (lambda: servers.check_clock(settings), NETWORK_S),
+        CheckName.BACKUP: (block(lambda: local.check_backup(settings)), LOCAL_S),
+    }
+    secrets = _secrets(settings)
+    tasks = [
+        asyncio.create_task(_bounded(name, check, deadline_s), name=f"doctor {name}")
+        for name, (check, deadline_s) in checks.items()
+    ]
+    try:
+        for task in tasks:
+            for finding in await task:
+                yield _masked(finding, secrets)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _bounded(name: CheckName, check: Check, deadline_s: float) -> list[Finding]:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(deadline_s):
+            findings = await check()
+    except TimeoutError:
+        findings = [failed(name, Cause.CHECK_SLOW)]
+    except Exception as error:  # a bug of one check leaves the others their say
+        log.debug("doctor.bug", check=name, exc_info=True)
+        findings = [failed(name, Cause.CHECK_BROKE, facts={FactName.DETAIL: type(error).__name__})]
+    seconds = time.monotonic() - began
+    return [each if each.seconds else replace(each, seconds=seconds) for each in findings]
+
+
+async def _in_thread(work: Callable[[], list[Finding]]) -> list[Finding]:
+    """A thread that nobody waits for at the end: a dead disk never gives an answer."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Finding]] = loop.create_future()
+
+    def set_unless_over(setter: Callable[[Any], None], value: object) -> None:
+        if not answer.done():
+            setter(value)
+
+    def run() -> None:
+        try:
+            setter, value = answer.set_result, work()
+        except Exception as error:
+            setter, value = answer.set_exception, error
+        with suppress(RuntimeError):  # too late: the loop is closed
+            loop.call_soon_threadsafe(set_unless_over, setter, value)
+
+    Thread(target=run, daemon=True).start()
+    return await answer
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Everything that must not be told, should a server repeat it."""
+    secrets: list[str] = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            secrets.append(value.get_secret_value())
+    secrets += [part for text in [*secrets, *settings.llm_base_url] for part in _passwords(text)]
+    return [text for text in secrets if text]
+
+
+def _passwords(text: str) -> list[str]:
+    """Of an address that was checked: as it is written, and as a server would repeat it."""
+    written = re.match(r"\w+://[^:/?#@]*:([^/?#@]+)@", text)
+    return [written[1], unquote(written[1])] if written else []
+
+
+def _masked(finding: Finding, secrets: list[str]) -> Finding:
+    def clean(value: FactValue) -> FactValue:
+        if isinstance(value, str):
+            for secret in secrets:
+                value = value.replace(secret, MASK)
+        return value
+
+    return replace(finding, facts={name: clean(value) for name, value in finding.facts.items()})

@@ -1,0 +1,326 @@
+"""What `genai doctor` asks the servers: database, Redis, models, the public address, the clocks."""
+
+import asyncio
+import ssl
+from contextlib import aclosing
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from genai_app import clock
+from genai_app.adapters.directory.check.steps import Fact
+from genai_app.adapters.llm.client import ChatTurn, LlmClient, Served
+from genai_app.adapters.public_tls import TlsSeen, look_at
+from genai_app.adapters.redis.check import RedisFault
+from genai_app.adapters.redis.check import examine as examine_redis
+from genai_app.db.database import Database
+from genai_app.errors import AppError, StorageUnavailable
+from genai_app.services.doctor.directory import Outcome, Step
+from genai_app.services.doctor.directory import check as check_steps
+from genai_app.services.doctor.findings import (
+    Cause,
+    CheckName,
+    FactName,
+    FactValue,
+    Finding,
+    Skip,
+    failed,
+    skipped,
+    warned,
+    well,
+)
+from genai_app.services.doctor.local import Installation
+from genai_app.settings.settings import LOOPBACK, Settings
+
+OLDEST_POSTGRESQL = 14
+OLDEST_REDIS = (6, 2)
+OFF_S = 2.0  # as /readyz and the log of a process report it
+FAR_OFF_S = 60.0
+
+_SERVER = sa.text(
+    """
+    SELECT current_setting('server_version') AS version,
+           current_setting('server_version_num')::int / 10000 AS major,
+           current_setting('server_encoding') AS encoding,
+           current_setting('transaction_read_only') = 'on' AS read_only,
+           has_schema_privilege(current_schema(), 'CREATE') AS may_create,
+           (SELECT count(*) FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace
+             AND c.relkind = 'r' AND NOT (
+               has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+               AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
+           ) AS closed
+    """
+)
+_MODEL_CAUSES = {
+    "model_unavailable": Cause.MODEL_GONE,
+    "model_auth": Cause.MODEL_AUTH,
+    "model_unknown": Cause.MODEL_UNLISTED,
+    "model_timeout": Cause.MODEL_SLOW,
+    "model_total_timeout": Cause.MODEL_SLOW,
+    "model_busy": Cause.MODEL_BUSY,
+    "model_interrupted": Cause.MODEL_CUT,
+    "model_failed": Cause.MODEL_CUT,
+}
+_REDIS_CAUSES = {
+    "auth": Cause.REDIS_AUTH,
+    "rights": Cause.REDIS_RIGHTS,
+    "tls": Cause.REDIS_TLS,
+    "closed": Cause.REDIS_CLOSED,
+    "other": Cause.REDIS_OTHER,
+    "silent": Cause.REDIS_SILENT,
+    "gone": Cause.REDIS_GONE,
+}
+
+
+def _not_there_yet(settings: Settings) -> bool:
+    if not settings.embedded:
+        return False
+    return not Path(sa.engine.make_url(settings.sqlalchemy_url).database or "").exists()
+
+
+async def check_database(settings: Settings) -> list[Finding]:
+    """Reached, of an age that we know, and ours to write."""
+    check = CheckName.DATABASE
+    if _not_there_yet(settings):
+        return [skipped(check, Skip.FIRST_START)]
+    db = Database(settings.sqlalchemy_url)
+    try:
+        if db.is_sqlite:
+            async with db.write() as session:  # takes the lock, changes nothing
+                version = await session.scalar(sa.text("SELECT sqlite_version()"))
+            return [well(check, facts={FactName.VERSION: f"SQLite {version}"})]
+        async with db.read() as session:
+            row = (await session.execute(_SERVER)).one()
+    except StorageUnavailable as error:
+        cause = _database_cause(error)
+        return [failed(check, cause, facts={FactName.DETAIL: _first_line(error)})]
+    finally:
+        await db.close()
+    facts = {FactName.VERSION: f"PostgreSQL {row.version}"}
+    wrong = [
+        cause
+        for cause, is_so in (
+            (Cause.DATABASE_OLD, row.major < OLDEST_POSTGRESQL),
+            (Cause.DATABASE_ENCODING, row.encoding != "UTF8"),
+            (Cause.DATABASE_READ_ONLY, row.read_only),
+            (Cause.DATABASE_RIGHTS, not row.may_create or row.closed),
+        )
+        if is_so
+    ]
+    return [failed(check, cause, facts=facts) for cause in wrong] or [well(check, facts=facts)]
+
+
+def _database_cause(error: BaseException) -> Cause:
+    """By what the driver said, however deep it stands."""
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        seen.append(each)
+        state = str(getattr(each, "sqlstate", None) or "")
+        if state.startswith("28"):
+            return Cause.DATABASE_AUTH
+        if state.startswith("3D"):
+            return Cause.DATABASE_MISSING
+        if state == "53300":
+            return Cause.DATABASE_FULL
+        if state == "57P03":
+            return Cause.DATABASE_STARTING
+        if isinstance(each, ssl.SSLError) or "rejected SSL upgrade" in str(each):
+            return Cause.DATABASE_TLS
+        if isinstance(each, TimeoutError):
+            return Cause.DATABASE_SILENT
+        if isinstance(each, OSError):
+            return Cause.DATABASE_REFUSED
+        each = getattr(each, "orig", None) or each.__cause__ or each.__context__
+    return Cause.DATABASE_AWAY
+
+
+def check_migrations(settings: Settings, installation: Installation) -> list[Finding]:
+    """Blocks."""
+    check = CheckName.MIGRATIONS
+    if _not_there_yet(settings):
+        return [skipped(check, Skip.FIRST_START)]
+    try:
+        state = installation.schema()
+    except StorageUnavailable:
+        return [skipped(check, Skip.NO_ANSWER)]
+    if state == "current":
+        return [well(check)]
+    if state == "newer":
+        return [failed(check, Cause.SCHEMA_NEWER)]
+    cause = Cause.SCHEMA_NONE if state == "none" else Cause.SCHEMA_OLDER
+    return [failed(check, cause)]
+
+
+async def check_redis(settings: Settings) -> list[Finding]:
+    if settings.redis_url is None:
+        return [skipped(CheckName.REDIS, Skip.NOT_SET)]
+    looked = [_check_redis(settings.redis_url.get_secret_value())]
+    if settings.cache_redis_url is not None:
+        looked.append(_check_redis(settings.cache_redis_url.get_secret_value(), "cache"))
+    return [finding for findings in await asyncio.gather(*looked) for finding in findings]
+
+
+async def _check_redis(url: str, place: str = "") -> list[Finding]:
+    """`place`: "cache" is one that has nothing but answers and may throw them away."""
+    check, parts = CheckName.REDIS, urlsplit(url)
+    reply = await examine_redis(url, channels=not place)
+    if isinstance(reply, RedisFault):
+        facts: dict[FactName, FactValue] = {FactName.DETAIL: reply.detail}
+        return [failed(check, _REDIS_CAUSES[reply.what], place, facts)]
+    facts = {FactName.VERSION: reply.version, FactName.POLICY: reply.policy}
+    findings: list[Finding] = []
+    numbers = tuple(int(each) for each in reply.version.split(".")[:2] if each.isdigit())
+    if numbers and numbers < OLDEST_REDIS:
+        findings.append(failed(check, Cause.REDIS_OLD, place, facts))
+    if reply.policy not in ("", "noeviction") and not place:
+        findings.append(warned(check, Cause.REDIS_EVICTS, place, facts))
+    if parts.scheme != "unix" and parts.hostname not in LOOPBACK and not parts.password:
+        findings.append(warned(check, Cause.REDIS_OPEN, place, facts))
+    return findings or [well(check, place, facts)]
+
+
+async def check_directory(settings: Settings) -> list[Finding]:
+    """`genai ldap check` without its good news."""
+    check = CheckName.DIRECTORY
+    if not settings.directory:
+        return [skipped(check, Skip.LOCAL_ONLY)]
+    steps: list[Step] = []
+    async with aclosing(check_steps(settings)) as coming:
+        steps = [step async for step in coming]
+    findings = [
+        Finding(check, step.outcome, step.controller, step=step, seconds=step.seconds)
+        for step in steps
+        if step.outcome in (Outcome.FAILED, Outcome.WARNING)
+    ]
+    troubled = {step.controller for step in steps if step.outcome is not Outcome.OK}
+    places = dict.fromkeys(step.controller for step in steps)
+    return findings + [well(check, place) for place in places if place not in troubled]
+
+
+async def check_models(settings: Settings) -> list[Finding]:
+    """A real question to each endpoint, of one token."""
+    if settings.demo_model:
+        return [skipped(CheckName.MODEL, Skip.DEMO_MODEL)]
+    asked = (_check_model(settings, url) for url in settings.llm_base_url)
+    return [finding for findings in await asyncio.gather(*asked) for finding in findings]
+
+
+async def _check_model(settings: Settings, url: str) -> list[Finding]:
+    check, place = CheckName.MODEL, _shown(url)
+    client = LlmClient(settings, base_urls=[url])
+    facts: dict[FactName, FactValue] = {}
+    try:
+        (served,) = await client.ask_each()
+        if not isinstance(served, Served):
+            raise served
+        facts[FactName.MODEL] = wanted = settings.llm_model or served.models[0]
+        if settings.llm_kind == "openai" and wanted not in served.models:
+            facts[FactName.SERVED] = served.models
+            return [failed(check, Cause.MODEL_UNLISTED, place, facts)]
+        turns = [ChatTurn("user", "1")]
+        async with aclosing(client.stream(turns, max_tokens=1)) as answer:
+            async for _ in answer:
+                pass
+    except AppError as error:
+        cause = _MODEL_CAUSES.get(error.code, Cause.MODEL_REFUSED)
+        return [failed(check, cause, place, {**facts, FactName.DETAIL: _first_line(error)})]
+    finally:
+        await client.aclose()
+    return [well(check, place, facts)]
+
+
+def _shown(url: str) -> str:
+    """Without what else may stand in a URL."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def check_certificate(settings: Settings) -> list[Finding]:
+    """Of the address that users open. Blocks."""
+    check, parts = CheckName.CERTIFICATE, urlsplit(settings.url)
+    if parts.scheme == "http":
+        if parts.hostname in LOOPBACK:
+            return [skipped(check, Skip.LOCAL_ONLY)]
+        return [warned(check, Cause.NO_TLS, settings.url)]
+    seen = look_at(parts.hostname or "", parts.port or 443)
+    return [_judged(seen, settings.url)]
+
+
+def _judged(seen: TlsSeen, place: str) -> Finding:
+    check = CheckName.CERTIFICATE
+    facts: dict[FactName, FactValue] = {
+        FactName(fact.value): value
+        for fact, value in seen.facts.items()
+        if fact in (Fact.DAYS_LEFT, Fact.ISSUER, Fact.NAMES, Fact.DETAIL)
+    }
+    if not seen.reached:  # some networks lead nobody from the inside to the outside address
+        return warned(check, Cause.PUBLIC_UNREACHABLE, place, facts)
+    if seen.cause is None:
+        return well(check, place, facts)
+    cause = Cause(seen.cause.value)
+    # browsers may know an authority that this machine does not
+    lenient = (Cause.CERTIFICATE_ENDS_SOON, Cause.AUTHORITY_UNKNOWN)
+    return (warned if cause in lenient else failed)(check, cause, place, facts)
+
+
+async def check_clock(settings: Settings) -> list[Finding]:
+    """This machine's against those of the database and of the model servers."""
+    check = CheckName.CLOCK
+    clocks: list[tuple[str, float]] = []
+    if not settings.embedded:
+        clocks += await _database_clock(settings)
+    if not settings.demo_model:
+        clocks += await _model_clocks(settings)
+    if not clocks:
+        return [skipped(check, Skip.NO_OTHER_CLOCK)]
+    findings: list[Finding] = []
+    for place, off_s in clocks:
+        facts = {FactName.OFF_S: round(off_s, 1)}
+        if abs(off_s) > FAR_OFF_S:
+            findings.append(failed(check, Cause.CLOCK_FAR_OFF, place, facts))
+        elif abs(off_s) > OFF_S:
+            findings.append(warned(check, Cause.CLOCK_OFF, place, facts))
+        else:
+            findings.append(well(check, place, facts))
+    return findings
+
+
+async def _database_clock(settings: Settings) -> list[tuple[str, float]]:
+    db = Database(settings.sqlalchemy_url)
+    try:
+        async with db.read() as session:
+            before = clock.host_time()
+            moment = await session.scalar(sa.text("SELECT clock_timestamp()"))
+            after = clock.host_time()
+    except StorageUnavailable:
+        return []
+    finally:
+        await db.close()
+    assert isinstance(moment, datetime)
+    return [("PostgreSQL", (moment - (before + (after - before) / 2)).total_seconds())]
+
+
+async def _model_clocks(settings: Settings) -> list[tuple[str, float]]:
+    client = LlmClient(settings, base_urls=settings.llm_base_url)
+    try:
+        replies = await client.ask_each()
+    finally:
+        await client.aclose()
+    clocks: list[tuple[str, float]] = []
+    for url, served in zip(settings.llm_base_url, replies, strict=True):
+        if isinstance(served, Served) and served.date:
+            try:
+                moment = parsedate_to_datetime(served.date)
+            except ValueError:
+                continue
+            # it tells whole seconds
+            clocks.append((_shown(url), (moment - clock.host_time()).total_seconds() + 0.5))
+    return clocks
+
+
+def _first_line(error: AppError) -> str:
+    return error.detail.partition("\n")[0][:300]

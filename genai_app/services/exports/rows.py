@@ -1,0 +1,290 @@
+"""Reads what an export holds: by key, a few hundred rows at a time, each in a short transaction of
+its own, so that neither memory nor the database feels how much there is."""
+
+import json
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from genai_app.db.database import Database
+from genai_app.models import (
+    Dialog,
+    Feedback,
+    Message,
+    MessageVerdict,
+    Review,
+    User,
+    VerifiedAnswer,
+)
+from genai_app.services.dialogs.history import branch
+from genai_app.services.exports.choice import Choice, Format, Kind, day_begins
+from genai_app.services.review.crowds import list_crowded
+from genai_app.zones import DEFAULT_ZONE, utc_day
+
+DIALOGS = 100
+MESSAGES = 200
+MAX_BRANCH = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A dialog. What only reviewers see is empty in a user's own export."""
+
+    id: uuid.UUID
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    leaf_id: uuid.UUID | None = None
+    user_id: uuid.UUID | None = None
+    username: str = ""
+    full_name: str = ""
+    department: str = ""
+    deleted_at: datetime | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A message in its dialog."""
+
+    head: Head
+    id: uuid.UUID
+    parent_id: uuid.UUID | None
+    created_at: datetime
+    author: str
+    channel: str
+    status: str
+    error_code: str | None
+    source: str | None
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    text: str
+    rating: str
+    verdict: str
+    error_reason: str = ""  # the model server's own words
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and the answer that a colleague wrote."""
+
+    id: uuid.UUID
+    question: str
+    answer: str
+    owner: str
+    created_at: datetime
+    updated_at: datetime
+    review_by: datetime
+    hits: int
+
+
+_MESSAGE = (
+    *(col(Message.dialog_id), col(Message.error_details)),
+    *(col(Message.id), col(Message.parent_id), col(Message.created_at)),
+    *(col(Message.author), col(Message.channel), col(Message.status), col(Message.error_code)),
+    *(col(Message.source), col(Message.model), col(Message.prompt_tokens)),
+    *(col(Message.completion_tokens), col(Message.text)),
+    sa.func.coalesce(col(Feedback.rating), ""),
+)
+_OWN = (col(Dialog.id), col(Dialog.title), col(Dialog.created_at), col(Dialog.updated_at))
+
+
+class Rows:
+    """The rows of one export.
+
+    Args:
+        owner_id: whose export it is: `dialog` and `mine` hold nothing of anybody else.
+        named: gives the name that stands for a user; None: the user's own is told.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        kind: Kind,
+        format: Format,
+        choice: Choice,
+        owner_id: uuid.UUID,
+        named: Callable[[uuid.UUID], str] | None = None,
+    ) -> None:
+        self._db = db
+        self._kind = kind
+        self._choice = choice
+        self._owner_id = owner_id
+        self._named = named
+        self._crowded: set[str] = set()  # departments of the present page that tell nobody
+        # as it was read: the branch on the screen. Data has all branches
+        self._one_branch = kind is Kind.DIALOG and format in (Format.MD, Format.PDF)
+
+    async def count(self) -> int:
+        """About how many rows there are: people go on meanwhile."""
+        if self._one_branch:
+            return sum([len(ids) async for _, ids in self._branches()])
+        if self._kind is Kind.VERIFIED:
+            query = sa.select(sa.func.count()).select_from(VerifiedAnswer).where(_LIVE)
+        else:
+            dialogs = self._dialogs(col(Dialog.id)).subquery()
+            query = (
+                sa.select(sa.func.count())
+                .select_from(Message)
+                .join(dialogs, col(Message.dialog_id) == dialogs.c.id)
+            )
+        async with self._db.read() as session:
+            return await session.scalar(query) or 0
+
+    async def pairs(self) -> AsyncGenerator[list[Pair]]:
+        """Verified answers that are not retired, oldest first."""
+        answers = VerifiedAnswer
+        query = sa.select(
+            *(col(answers.id), col(answers.question), col(answers.answer), col(answers.owner_name)),
+            *(col(answers.created_at), col(answers.updated_at), col(answers.review_by)),
+            col(answers.hits),
+        ).where(_LIVE)
+        last: uuid.UUID | None = None
+        while True:
+            page = query.order_by(col(answers.id)).limit(MESSAGES)
+            if last is not None:
+                page = page.where(col(answers.id) > last)
+            async with self._db.read() as session:
+                found = [Pair(*row) for row in await session.execute(page)]
+            if not found:
+                return
+            last = found[-1].id
+            yield found
+
+    async def lines(self) -> AsyncGenerator[list[Line]]:
+        """Messages, dialog after dialog in the order in which they began."""
+        if self._one_branch:
+            async for head, ids in self._branches():
+                for begin in range(0, len(ids), MESSAGES):
+                    yield await self._messages_of(head, ids[begin : begin + MESSAGES])
+            return
+        async for heads in self._heads():
+            by_id = {head.id: head for head in heads}
+            last: tuple[uuid.UUID, uuid.UUID] | None = None
+            while True:
+                query = self._messages().where(col(Message.dialog_id).in_(by_id))
+                place = sa.tuple_(col(Message.dialog_id), col(Message.id))
+                if last is not None:
+                    query = query.where(place > sa.tuple_(*last))
+                query = query.order_by(col(Message.dialog_id), col(Message.id)).limit(MESSAGES)
+                async with self._db.read() as session:
+                    found = [_line(by_id, row) for row in await session.execute(query)]
+                if not found:
+                    break
+                last = (found[-1].head.id, found[-1].id)
+                if self._named is not None:
+                    found = [replace(row, created_at=utc_day(row.created_at)) for row in found]
+                yield found
+                if len(found) < MESSAGES:
+                    break
+
+    async def _heads(self) -> AsyncGenerator[list[Head]]:
+        last: uuid.UUID | None = None
+        while True:
+            page = self._dialogs(*self._columns()).order_by(col(Dialog.id)).limit(DIALOGS)
+            if last is not None:
+                page = page.where(col(Dialog.id) > last)
+            async with self._db.read() as session:
+                heads = [Head(*row) for row in await session.execute(page)]
+                if self._named is not None:
+                    self._crowded = await list_crowded(
+                        session, {each.department for each in heads} - {""}
+                    )
+            found = [self._shown(head) for head in heads]
+            if not found:
+                return
+            last = found[-1].id
+            yield found
+
+    def _shown(self, head: Head) -> Head:
+        if self._named is None or head.user_id is None:
+            return head
+        deleted_at = None if head.deleted_at is None else utc_day(head.deleted_at)
+        return replace(
+            head,
+            username=self._named(head.user_id),
+            full_name="",
+            created_at=utc_day(head.created_at),
+            updated_at=utc_day(head.updated_at),
+            deleted_at=deleted_at,
+            department=head.department if head.department in self._crowded else "",
+        )
+
+    def _columns(self) -> Sequence[Any]:
+        own = (*_OWN, col(Dialog.leaf_id))
+        if self._kind is not Kind.DIALOGS:
+            return own
+        return (
+            *own,
+            *(col(User.id), col(User.username), col(User.full_name), col(Review.department)),
+            *(col(Dialog.deleted_at), col(Review.state)),
+        )
+
+    def _dialogs(self, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
+        choice = self._choice
+        if self._kind is not Kind.DIALOGS:
+            query = sa.select(*columns).where(
+                col(Dialog.user_id) == self._owner_id, col(Dialog.deleted_at).is_(None)
+            )
+            if self._kind is Kind.DIALOG:
+                query = query.where(col(Dialog.id) == uuid.UUID(choice.dialog_id))
+            return query
+        query = (
+            sa.select(*columns)
+            .select_from(Review)
+            .join(Dialog, col(Dialog.id) == col(Review.dialog_id))
+            .join(User, col(User.id) == col(Dialog.user_id))
+        )
+        if choice.user_ids:
+            query = query.where(col(Review.user_id).in_(choice.people))
+        for name in ("department", "model", "source", "state"):
+            if value := getattr(choice, name):
+                query = query.where(col(getattr(Review, name)) == value)
+        zone = DEFAULT_ZONE if self._named else choice.zone
+        if since := day_begins(choice.since, zone=zone):
+            query = query.where(col(Review.updated_at) >= since)
+        if until := day_begins(choice.until, after=True, zone=zone):
+            query = query.where(col(Review.updated_at) < until)
+        return query
+
+    def _messages(self) -> sa.Select[*tuple[Any, ...]]:
+        query = sa.select(*_MESSAGE)
+        if self._kind is Kind.DIALOGS:  # what reviewers say of an answer is not for its user
+            query = query.add_columns(sa.func.coalesce(col(MessageVerdict.verdict), ""))
+            query = query.outerjoin(
+                MessageVerdict, col(MessageVerdict.message_id) == col(Message.id)
+            )
+        else:
+            query = query.add_columns(sa.literal(""))
+        return query.outerjoin(Feedback, col(Feedback.message_id) == col(Message.id))
+
+    async def _branches(self) -> AsyncGenerator[tuple[Head, list[uuid.UUID]]]:
+        """The dialog, and the ids of the messages on its branch, oldest first."""
+        async for heads in self._heads():
+            for head in heads:
+                if head.leaf_id is None:
+                    continue
+                path = branch(head.leaf_id, MAX_BRANCH)
+                async with self._db.read() as session:
+                    found = await session.scalars(sa.select(path.c.id).order_by(path.c.n.desc()))
+                    yield head, list(found)
+
+    async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[Line]:
+        query = self._messages().where(col(Message.id).in_(ids)).order_by(col(Message.id))
+        async with self._db.read() as session:
+            return [_line({head.id: head}, row) for row in await session.execute(query)]
+
+
+_LIVE = col(VerifiedAnswer.retired_at).is_(None)
+
+
+def _line(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> Line:
+    dialog_id, details, *rest = row
+    reason = json.loads(details).get("reason", "") if details else ""
+    return replace(Line(heads[dialog_id], *rest), error_reason=reason)

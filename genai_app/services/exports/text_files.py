@@ -1,0 +1,271 @@
+"""The files of exports but PDF, row after row: CSV, XLSX, JSON Lines, JSON, Markdown."""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from genai_app import clock
+from genai_app.i18n import catalogue, translate
+from genai_app.services.exports.rows import Head, Line, Pair
+from genai_app.services.exports.xlsx import Sheet
+from genai_app.zones import DEFAULT_ZONE, is_whole_day, local_time
+
+Record = dict[str, Any]
+
+# a spreadsheet takes such a cell for a formula: after blanks too, and full-width signs as well. One
+# that has an apostrophe before that gets another, so that taking one away always gives the text
+FORMULA = re.compile("'*[ \u00a0\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself. `title`: of the one dialog, or of the whole."""
+
+    locale: str
+    title: str
+    username: str
+    one_dialog: bool = False
+    zone: str = DEFAULT_ZONE
+
+
+def record_of(row: Line | Pair) -> Record:
+    """A row of a table, by column."""
+    if isinstance(row, Pair):
+        return {
+            "question": row.question,
+            "answer": row.answer,
+            "owner": row.owner,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "review_by": row.review_by,
+            "hits": row.hits,
+        }
+    head = row.head
+    return {
+        "dialog_id": str(head.id),
+        "title": head.title,
+        "user": head.username,
+        "full_name": head.full_name,
+        "department": head.department,
+        "review_state": head.state,
+        "deleted_at": head.deleted_at,
+        **message_of(row),
+        "verdict": row.verdict,
+    }
+
+
+def message_of(row: Line) -> Record:
+    """A message without its dialog."""
+    return {
+        "message_id": str(row.id),
+        "parent_id": str(row.parent_id) if row.parent_id else None,
+        "created_at": row.created_at,
+        "role": row.author,
+        "channel": row.channel,
+        "status": row.status,
+        "source": row.source,
+        "model": row.model,
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "text": row.text,
+        "rating": row.rating,
+        "error_code": row.error_code,
+    }
+
+
+COLUMNS: dict[type, tuple[str, ...]] = {
+    Line: (
+        *("dialog_id", "title", "user", "full_name", "department", "review_state", "deleted_at"),
+        *("message_id", "parent_id", "created_at", "role", "channel", "status", "source", "model"),
+        *("prompt_tokens", "completion_tokens", "text", "rating", "error_code"),
+        "verdict",
+    ),
+    Pair: ("question", "answer", "owner", "created_at", "updated_at", "review_by", "hits"),
+}
+
+
+LONG = ("text", "question", "answer")
+
+
+def new_private(path: Path) -> int:
+    """The descriptor of a new file that nobody else on the machine reads."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def open_private(path: Path) -> TextIO:
+    """Such a file for text."""
+    return os.fdopen(new_private(path), "w", encoding="utf-8", newline="")
+
+
+class TextFile:
+    """A file that is written in one go."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_private(path)
+
+    def close(self) -> None:
+        """All rows are in it."""
+        self._file.close()
+
+    def drop(self) -> None:
+        """Nobody wants it any more."""
+        self._file.close()
+
+
+class CsvFile(TextFile):
+    """For Excel of a Russian office: byte order mark, semicolons, everything quoted."""
+
+    def __init__(self, path: Path, kind: type) -> None:
+        super().__init__(path)
+        self._file.write("\ufeff")
+        self._out = csv.writer(
+            self._file, delimiter=";", quoting=csv.QUOTE_ALL, lineterminator="\r\n"
+        )
+        self._out.writerow(COLUMNS[kind])
+
+    def add(self, rows: Sequence[Line | Pair]) -> None:
+        for row in rows:
+            self._out.writerow([safe_cell(value) for value in record_of(row).values()])
+
+
+class XlsxFile:
+    """A workbook of one sheet; every text is text, none a formula."""
+
+    def __init__(self, path: Path, kind: type, locale: str) -> None:
+        columns = COLUMNS[kind]
+        widths = [80 if name in LONG else 20 for name in columns]
+        cut = catalogue(locale)["export.cell_cut"]
+        self._sheet = Sheet(os.fdopen(new_private(path), "wb"), columns, widths, cut)
+        self.close, self.drop = self._sheet.close, self._sheet.drop
+
+    def add(self, rows: Sequence[Line | Pair]) -> None:
+        self._sheet.add(record_of(row).values() for row in rows)
+
+
+class JsonLinesFile(TextFile):
+    """One object a line."""
+
+    def add(self, rows: Sequence[Line | Pair]) -> None:
+        for row in rows:
+            self._file.write(to_json(record_of(row)) + "\n")
+
+
+class JsonFile(TextFile):
+    """A user's own dialogs, each with all its messages; `parent_id` tells the branches."""
+
+    def __init__(self, path: Path, facts: Facts) -> None:
+        super().__init__(path)
+        self._one = facts.one_dialog
+        self._head: Head | None = None  # of the dialog that is being written
+        if not self._one:
+            about = {"user": facts.username, "exported_at": clock.now()}
+            self._file.write(to_json(about)[:-1] + ', "dialogs": [')
+
+    def add(self, rows: Sequence[Line]) -> None:
+        for row in rows:
+            if row.head is not self._head:
+                if self._head is not None:
+                    self._file.write("\n]},")
+                head = row.head
+                told = {
+                    "id": str(head.id),
+                    "title": head.title,
+                    "created_at": head.created_at,
+                    "updated_at": head.updated_at,
+                }
+                self._file.write(("" if self._one else "\n") + to_json(told)[:-1])
+                self._file.write(', "messages": [\n')
+                self._head = head
+            else:
+                self._file.write(",\n")
+            self._file.write(to_json(message_of(row)))
+
+    def close(self) -> None:
+        if self._head is not None:
+            self._file.write("\n]}")
+        elif self._one:
+            self._file.write("{}")
+        self._file.write("\n" if self._one else "\n]}\n")
+        super().close()
+
+
+class MarkdownFile(TextFile):
+    """One dialog, to be read and kept among notes."""
+
+    def __init__(self, path: Path, facts: Facts) -> None:
+        super().__init__(path)
+        self._locale, self._zone = facts.locale, facts.zone
+        self._file.write(f"# {facts.title}\n\n*{zone_note(facts)}*\n")
+
+    def add(self, rows: Sequence[Line]) -> None:
+        for row in rows:
+            who, about = speaker(row, self._locale, self._zone)
+            self._file.write(f"\n## {who}\n\n*{about}*\n\n{row.text.strip()}\n")
+            if note := end_note(row, self._locale):
+                self._file.write(f"\n> {note}\n")
+
+
+def safe_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, default=_moment)
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def speaker(row: Line, locale: str, zone: str) -> tuple[str, str]:
+    """Who says it, and when; of an answer also what made it."""
+    moment = moment_text(row.created_at, locale, zone)
+    if row.author == "user":
+        return translate(locale, "export.you"), moment
+    sources = {
+        "cache": translate(locale, "export.from_cache"),
+        "verified": translate(locale, "export.verified"),
+    }
+    about = (row.model or "", sources.get(row.source or "", ""), moment)
+    return translate(locale, "export.assistant"), " · ".join(filter(None, about))
+
+
+def end_note(row: Line, locale: str) -> str:
+    """What became of an answer that is not whole."""
+    notes = {
+        "truncated": translate(locale, "export.truncated"),
+        "stopped": translate(locale, "export.stopped"),
+        "interrupted": translate(locale, "export.interrupted"),
+        "failed": translate(locale, "export.failed"),
+        "filtered": translate(locale, "export.filtered"),
+        "running": translate(locale, "export.running"),
+        # by the code of the error, where that says more
+        "events_lost": translate(locale, "export.events_lost"),
+        "empty_answer": translate(locale, "export.empty_answer"),
+    }
+    note = notes.get(row.error_code or "", notes.get(row.status, ""))
+    return f"{note} {row.error_reason}".strip()
+
+
+def zone_note(facts: Facts) -> str:
+    """Returns the sentence that names the zone of all times in a document."""
+    return translate(facts.locale, "export.zone", zone=facts.zone)
+
+
+def moment_text(moment: datetime, locale: str, zone: str) -> str:
+    """Returns `25 ноября 2026, 12:30`, in that time zone; of a whole day its date alone."""
+    local = moment if is_whole_day(moment) else local_time(moment, zone)
+    month = translate(locale, "date.months").split()[local.month - 1]
+    date = f"{local.day} {month} {local.year}"
+    return date if is_whole_day(moment) else f"{date}, {local:%H:%M}"

@@ -1,0 +1,31 @@
+"""The name and window of a model, asked before a question is committed, without a long wait."""
+
+import asyncio
+
+from genai_app.adapters.llm.client import LlmClient, Window
+from genai_app.errors import AppError
+
+PATIENCE_S = 0.5
+
+
+class ServedModels:
+    """The models behind the answers of this process."""
+
+    def __init__(self, llm: LlmClient) -> None:
+        self._llm = llm
+
+    async def name(self) -> str | None:
+        """Returns the model that answers unless another is named; None while no server says it."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._llm.model_name()
+        except (AppError, TimeoutError):
+            return None
+
+    async def window(self, model: str | None) -> Window | None:
+        """Returns how much a model takes; None while no server says it."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._llm.window(model)
+        except (AppError, TimeoutError):
+            return None

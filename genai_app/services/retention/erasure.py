@@ -1,0 +1,251 @@
+"""Erase a user: everything of theirs that is not kept on purpose, with a receipt.
+
+Each step is a transaction of its own and finds nothing the second time, so a run that was cut off
+is completed by the next one. The account stays as a row without a person: the audit speaks of its
+id.
+"""
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from genai_app import clock
+from genai_app.db.database import Database
+from genai_app.db.statements import table_of
+from genai_app.errors import Conflict, NotFound
+from genai_app.models import (
+    ApiKey,
+    Dialog,
+    Export,
+    Feedback,
+    Generation,
+    Message,
+    MessageSearch,
+    MessageVerdict,
+    Origin,
+    Review,
+    ReviewNote,
+    Session,
+    UsagePerson,
+    User,
+    VerifiedAnswer,
+)
+from genai_app.services.accounts.sessions import shut_out
+from genai_app.services.accounts.users import fold_username
+from genai_app.services.audit.events import Action, event
+from genai_app.services.exports.jobs import ExportJobs
+from genai_app.services.retention.retention import BATCH
+from genai_app.services.reuse.cache import AnswerCache
+from genai_app.settings.settings import Settings
+
+REASON = "erased"
+PREFIX = "erased-"
+KEPT = (
+    "audit events: who did what, under the id and the name of then",
+    "verified answers that the user wrote, without the name",
+    "usage figures, which name nobody",
+    "backups, until they are rotated out",
+    "counters of limits, and without Redis answers in the memory of a server, until they expire",
+)
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Counts by store: tables, keys of Redis, files. `already`: it was erased before this run."""
+
+    user_id: str
+    at: str
+    already: bool = False
+    tables: dict[str, int] = field(default_factory=dict[str, int])
+    redis: dict[str, int] = field(default_factory=dict[str, int])
+    files: dict[str, int] = field(default_factory=dict[str, int])
+    kept: tuple[str, ...] = KEPT
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+
+
+class Erasure:
+    """Erases accounts.
+
+    Args:
+        cache: where answers of GENAI_CACHE_SCOPE=user are.
+        by: whom the audit names as the one who acts.
+    """
+
+    def __init__(
+        self, db: Database, settings: Settings, cache: AnswerCache, by: str = "the system"
+    ) -> None:
+        self._db = db
+        self._settings = settings
+        self._cache = cache
+        self._by = by
+
+    async def erase(self, name: str, origin: Origin = Origin.LOCAL) -> Receipt:
+        """Erase the account of that name; of one that is erased the id, or the name it has now.
+
+        Raises:
+            NotFound: user_not_found.
+            Conflict: under_hold.
+        """
+        user = await self._find(name, origin)
+        if await self._is_held(user.id):
+            raise Conflict(code="under_hold")
+        receipt = Receipt(str(user.id), clock.now().isoformat())
+        receipt.already = user.username.startswith(PREFIX)
+        async with self._db.write() as session:
+            await shut_out(session, user.id, REASON)
+        for step in (self._exports, self._dialogs, self._others, self._names):
+            await step(user.id, receipt)
+        await self._account(user, receipt)
+        return receipt
+
+    async def _find(self, name: str, origin: Origin) -> User:
+        async with self._db.read() as session:
+            try:
+                return await self._by_id(session, uuid.UUID(name))
+            except ValueError:
+                pass
+            found = await session.scalar(
+                sa.select(User).where(
+                    col(User.username) == fold_username(name), col(User.origin) == origin
+                )
+            )
+        if found is None:
+            raise NotFound(code="user_not_found")
+        return found
+
+    async def _by_id(self, session: AsyncSession, key: uuid.UUID) -> User:
+        found = await session.get(User, key)
+        if found is None:
+            raise NotFound(code="user_not_found")
+        return found
+
+    async def _is_held(self, user_id: uuid.UUID) -> bool:
+        held = sa.or_(
+            sa.exists().where(col(User.id) == user_id, col(User.held_at).is_not(None)),
+            sa.exists().where(col(Dialog.user_id) == user_id, col(Dialog.held_at).is_not(None)),
+        )
+        async with self._db.read() as session:
+            return bool(await session.scalar(sa.select(held)))
+
+    async def _exports(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Rows first: then a file that could not be removed now is removed by the sweep."""
+        async with self._db.write() as session:
+            names = await session.scalars(
+                sa.delete(Export)
+                .where(col(Export.owner_id) == user_id)
+                .returning(col(Export.file_name))
+            )
+            gone = list(names)
+        receipt.tables["exports"] = len(gone)
+        jobs = ExportJobs(self._db, self._settings)
+        removed = 0
+        for name in filter(None, gone):
+            path = jobs.directory / name
+            removed += path.is_file()
+            jobs.unlink(name)
+        receipt.files["exports"] = removed
+
+    async def _dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """In batches, each with all that hangs on it."""
+        counted = (Message, Generation, MessageSearch, Review, Feedback, MessageVerdict, ReviewNote)
+        tables = [table_of(each) for each in counted]
+        counts = dict.fromkeys(("dialogs", *(table.name for table in tables)), 0)
+        while True:
+            async with self._db.write() as session:
+                ids = list(
+                    await session.scalars(
+                        sa.select(col(Dialog.id)).where(col(Dialog.user_id) == user_id).limit(BATCH)
+                    )
+                )
+                for table in tables:
+                    query = sa.select(sa.func.count()).select_from(table)
+                    found = await session.scalar(query.where(table.c.dialog_id.in_(ids)))
+                    counts[table.name] += found or 0
+                await session.execute(sa.delete(Dialog).where(col(Dialog.id).in_(ids)))
+            counts["dialogs"] += len(ids)
+            if len(ids) < BATCH:
+                break
+        receipt.tables |= counts
+
+    async def _others(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Logins, keys, and whose figures of use they were."""
+        for kind in (Session, ApiKey, Feedback):
+            table = table_of(kind)
+            async with self._db.write() as session:
+                removed = await session.execute(
+                    sa.delete(table)
+                    .where(table.c.user_id == user_id)
+                    .returning(*table.primary_key.columns)
+                )
+            told = receipt.tables.get(table.name, 0)
+            receipt.tables[table.name] = told + len(removed.all())
+        nobody = uuid.UUID(
+            bytes=hashlib.sha256(user_id.bytes + self._settings.secret).digest()[:16]
+        )
+        async with self._db.write() as session:
+            moved = await session.scalars(
+                sa.update(UsagePerson)
+                .where(col(UsagePerson.user_id) == user_id)
+                .values(user_id=nobody)
+                .returning(col(UsagePerson.hour))
+            )
+            receipt.tables["usage_people"] = len(moved.all())
+        receipt.redis["answers"] = await self._cache.forget_user(user_id)
+
+    async def _names(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Of a reviewer: the work stays, the name goes."""
+        for kind, owner, name in (
+            (VerifiedAnswer, "owner_id", "owner_name"),
+            (ReviewNote, "author_id", "author_name"),
+            (MessageVerdict, "reviewer_id", "reviewer_name"),
+            (Review, "assignee_id", "assignee_name"),
+        ):
+            table = table_of(kind)
+            async with self._db.write() as session:
+                changed = await session.execute(
+                    sa.update(table)
+                    .where(table.c[owner] == user_id, table.c[name] != nameless(user_id))
+                    .values({name: nameless(user_id)})
+                    .returning(*table.primary_key.columns)
+                )
+                receipt.tables[f"{table.name}.{name}"] = len(changed.all())
+
+    async def _account(self, user: User, receipt: Receipt) -> None:
+        """The last step: the person's name goes, and the receipt stands in the audit."""
+        told: dict[str, Any] = receipt.tables | {"files": receipt.files["exports"]}
+        async with self._db.write() as session:
+            await session.execute(
+                sa.update(User)
+                .where(col(User.id) == user.id)
+                .values(
+                    username=nameless(user.id),
+                    external_id=None,
+                    full_name="",
+                    mail="",
+                    department="",
+                    directory_dn="",
+                    password_hash=None,
+                    rate_limit=None,
+                    group_role=None,
+                    granted_role=None,
+                    role="user",
+                    disabled_reason=REASON,
+                )
+            )
+            receipt.tables["users"] = 1
+            session.add(
+                event(Action.ERASE, by=self._by, target=nameless(user.id), user=user.id, **told)
+            )
+
+
+def nameless(user_id: uuid.UUID) -> str:
+    """What stands where the name was."""
+    return PREFIX + user_id.hex[-12:]

@@ -1,0 +1,122 @@
+"""The answer that is being written. A State of its own, so that a flush draws nothing else again.
+
+Its slots are written straight to the client's socket instead of through the State's lock, copy and
+diff: a flush costs a third, and nothing is lost by it, because the State holds no truth. Whoever
+connects again starts from the database by `ConversationState.open`: docs/adr/0006-live-answer.md.
+"""
+
+import asyncio
+from contextlib import aclosing
+
+import reflex as rx
+from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.event.context import EventContext
+
+from genai_app.errors import AppError, NotFound, StorageUnavailable
+from genai_app.models import Role
+from genai_app.rights import allowed
+from genai_app.services import services
+from genai_app.services.accounts.current_actor import acting
+from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.live_text import LiveText, slot_names
+from genai_app.state.chat.rows import message_rows
+from genai_app.state.presence import Page
+
+FLUSH_S = 0.1
+FLUSH_PER_FOLLOWER_S = 0.001  # a busy process draws less often rather than later and later
+MAX_FLUSH_S = 0.4
+RETRY_S = 1.0
+ENDED_BY_AN_END = ("answer_running", "too_many_answers")  # errors that say to wait for an answer
+
+_followers = 0
+
+
+class StreamState(rx.State):
+    """Slots of the growing answer (see live_text.py); their values never rest on the server."""
+
+    _answer_id: str = ""  # whose text is in them, whole or in part
+
+    @rx.event(background=True, supersedes=True)
+    @allowed(Role.USER)
+    async def follow(self, message_id: str):
+        """Show an answer from its first word until it ends, then hand it to the dialog."""
+        global _followers
+        _followers += 1
+        try:
+            async with self:
+                again, self._answer_id = self._answer_id == message_id, message_id
+            await _show_growing(message_id, again)
+            await self._hand_over(message_id)
+        except NotFound:
+            return
+        finally:
+            _followers -= 1
+
+    async def _hand_over(self, message_id: str) -> None:
+        """Replace the growing answer by the saved one, in one update."""
+        actor = acting()
+        async with self:
+            chat = await self.get_state(ChatState)
+            dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
+            if not any(row.id == message_id for row in chat.messages):
+                return
+        try:
+            branch = await services().history.get_branch(actor, dialog_id, limit=limit)
+        except AppError as error:
+            async with self:
+                (await self.get_state(ChatState)).error_code = error.code
+            return
+        async with self:
+            chat = await self.get_state(ChatState)
+            if chat.dialog_id == dialog_id:
+                if chat.error_code in ENDED_BY_AN_END:
+                    chat.error_code = ""
+                chat.messages = message_rows(branch)
+                chat.has_older = branch.has_older
+
+
+for _name in slot_names():
+    StreamState.add_var(_name, str, "")
+StreamState.add_var("tail_plain", str, "")  # not "": the block that grows is shown as it is
+StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does not wait
+
+_STATE = StreamState.get_full_name()
+
+
+async def _show_growing(message_id: str, again: bool) -> None:
+    """Write increments to the page until the answer ends; none to a page that took its place, which
+    is written by its own event.
+
+    Args:
+        again: what is on the page is of this answer, and stays until more of it comes.
+    """
+    live, seen, position = LiveText(), 0, 0
+    context, page = EventContext.get(), Page()
+    if page.is_there:
+        await _emit(context, None if again else live, 0)
+    while True:
+        pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
+        increments = services().chat.follow(
+            acting(), message_id, from_length=seen, pause_s=pause_s, positions=True
+        )
+        try:
+            async with aclosing(increments):
+                async for increment in increments:
+                    seen += len(increment.text)
+                    live.feed(increment.text)
+                    moved = increment.position if increment.position != position else None
+                    position = increment.position
+                    if (increment.text or moved is not None) and page.is_there:
+                        await _emit(context, live, moved)
+            return
+        except StorageUnavailable:
+            await asyncio.sleep(RETRY_S)
+
+
+async def _emit(context: EventContext, live: LiveText | None, position: int | None) -> None:
+    """Send what changed. None for what did not."""
+    texts = live.changes() if live is not None else {}
+    changed: dict[str, str | int] = {name + FIELD_MARKER: text for name, text in texts.items()}
+    if position is not None:
+        changed["place" + FIELD_MARKER] = position
+    await context.emit_delta({_STATE: changed})

@@ -1,0 +1,71 @@
+"""Words for the search: Russian and English stems in lower case, with `ё` as `е`.
+
+PostgreSQL's `russian` configuration makes the same stems. This module makes those of SQLite's
+index, and finds the words that a page highlights.
+"""
+
+import re
+import threading
+from collections.abc import Iterator
+
+import Stemmer
+
+MAX_QUERY_WORDS = 12
+MAX_QUERY_CHARS = 200
+_WORD = re.compile(r"[^\W_]+")
+_local = threading.local()  # a stemmer works in one thread only
+
+
+def words_of(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yields (stem, start, end) of each word."""
+    for match in _WORD.finditer(text):
+        yield _stem(_fold(match.group())), match.start(), match.end()
+
+
+def stemmed(text: str | None) -> str:
+    """Returns all stems of a text, joined with spaces."""
+    return " ".join(word for word, _, _ in words_of(text or ""))
+
+
+def query_words(query: str) -> list[str]:
+    """Returns the words of a search as typed. Only letters and digits count."""
+    return _WORD.findall(query[:MAX_QUERY_CHARS])[:MAX_QUERY_WORDS]
+
+
+def postgresql_query(query: str) -> str:
+    """Returns the query for to_tsquery('russian', ...): all words, the last one as a prefix. Empty
+    without any word."""
+    words = [_fold(word) for word in query_words(query)]
+    return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
+
+
+def sqlite_query(query: str) -> str:
+    """Returns the query for SQLite's MATCH: all stems, the last one as a prefix. Empty without any
+    word."""
+    stems = [_stem(_fold(word)) for word in query_words(query)]
+    quoted = [f'"{stem}"' for stem in stems]
+    return " ".join([*quoted[:-1], f"{quoted[-1]}*"]) if quoted else ""
+
+
+def matches(text: str, query: str) -> list[tuple[int, int]]:
+    """Returns (start, end) of each word of `query` in `text`, in order."""
+    words = [_fold(word) for word in query_words(query)]
+    if not words:
+        return []
+    stems, prefix = {_stem(word) for word in words}, _stem(words[-1])
+    return [
+        (start, end)
+        for stem, start, end in words_of(text)
+        if stem in stems or stem.startswith(prefix)
+    ]
+
+
+def _fold(word: str) -> str:
+    return word.casefold().replace("ё", "е")
+
+
+def _stem(word: str) -> str:
+    stemmers = getattr(_local, "stemmers", None)
+    if stemmers is None:
+        stemmers = _local.stemmers = (Stemmer.Stemmer("english"), Stemmer.Stemmer("russian"))
+    return stemmers[0 if word.isascii() else 1].stemWord(word)
