@@ -34,6 +34,18 @@ def query_of(state: rx.State, names: Iterable[str], longest: int) -> dict[str, s
     return {name: str(query.get(name, ""))[:longest] for name in names}
 
 
+def refilled(
+    ids: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]
+) -> list[rx.event.EventSpec]:
+    """Returns the events that put the values of `after` into the fields with these `ids`, by name.
+
+    A field that was empty and stays so is left alone: somebody may be typing into it already.
+    """
+    return [
+        rx.set_value(key, after[name]) for name, key in ids.items() if before[name] or after[name]
+    ]
+
+
 def part_of(state: rx.State, page: str) -> str:
     """Returns the part of the address below `page`: an id, or nothing."""
     return state.router.url.path.removeprefix(page).strip("/")[:MAX_PART]
@@ -54,4 +66,4 @@ async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
     watch = await (await state.get_state(LimitState))._refresh()
-    return [event for event in (emptied, watch, TabState.watch, *more) if event is not None]
+    return [event for event in (*more, emptied, watch, TabState.watch) if event is not None]

@@ -5,14 +5,14 @@ import reflex as rx
 from genai_app.components.admin.frame import filter_choice, list_state, more_button, rows_table
 from genai_app.components.text import of_locale, t
 from genai_app.models import Action, Outcome
-from genai_app.state.admin.audit import FIELD_ID, AuditRow, AuditState
+from genai_app.state.admin.audit import FIELD_IDS, AuditRow, AuditState
 
 
 def _written(name: str, label: rx.Var[str], value: rx.Var[str], kind: str = "search"):
     return rx.el.label(
         rx.el.span(label),
         rx.el.input(
-            id=FIELD_ID + name,
+            id=FIELD_IDS[name],
             type=kind,
             default_value=value,
             max_length=200,

@@ -18,12 +18,12 @@ from genai_app.services.audit.log import MAX_TEXT, AuditFilters, AuditPage
 from genai_app.services.audit.words import event_words
 from genai_app.site_map import AUDIT
 from genai_app.state.dates import moment_text
-from genai_app.state.page import address, open_page, query_of, stays
+from genai_app.state.page import address, open_page, query_of, refilled, stays
 from genai_app.zones import day_bound
 
-WRITTEN = ("actor", "target", "since", "until")
-FILTERS = ("action", "outcome", *WRITTEN)
-FIELD_ID = "audit-"  # and the filter's name
+# of the fields that are typed into, by the filter
+FIELD_IDS = {name: f"audit-{name}" for name in ("actor", "target", "since", "until")}
+FILTERS = ("action", "outcome", *FIELD_IDS)
 MAX_ROWS = 1000
 
 
@@ -72,9 +72,9 @@ class AuditState(rx.State):
         if not stayed:
             (await self.get_state(ChainState))._forget()
         if not stayed or chosen != self._chosen():
+            fields = refilled(FIELD_IDS, self._chosen(), chosen)
             for name, value in chosen.items():
                 setattr(self, name, value)
-            fields = [rx.set_value(FIELD_ID + name, chosen[name]) for name in WRITTEN]
             await self._load()
         self.loaded = True
         return await open_page(self, *fields)

@@ -19,7 +19,7 @@ from genai_app.settings.notations import limit_words
 from genai_app.site_map import PEOPLE
 from genai_app.state.account.rows import KeyRow, LoginRow, key_row, login_rows
 from genai_app.state.dates import moment_text
-from genai_app.state.page import address, open_page, part_of, query_of, stays
+from genai_app.state.page import address, open_page, part_of, query_of, refilled, stays
 
 FILTERS = ("search", "role", "shown")
 SEARCH_ID = "people-search"
@@ -65,8 +65,8 @@ class PeopleState(rx.State):
         chosen, fields = query_of(self, FILTERS, MAX_SEARCH), []
         stayed = await stays(self)
         if not stayed or chosen != self._chosen():
+            fields = refilled({"search": SEARCH_ID}, self._chosen(), chosen)
             self.search, self.role, self.shown = (chosen[name] for name in FILTERS)
-            fields = [rx.set_value(SEARCH_ID, self.search)]
             await self._load()
         wanted = part_of(self, PEOPLE.address)
         if not stayed or wanted != person.id:

@@ -49,11 +49,9 @@ class ReviewDialogState(rx.State):
         fields: list[rx.event.EventSpec] = []
         if not await stays(self):
             self._show_nothing()
-            await listed._open()
-            fields = listed._filled()
+            fields = await listed._open()
         elif not listed._is_of_address():  # back or forward
-            await listed._open()
-            fields = listed._filled()
+            fields = await listed._open()
         wanted = part_of(self, REVIEW.address) or query_of(self, ["dialog"], MAX_ID_CHARS)["dialog"]
         if wanted != self.dialog_id:
             self._show_nothing()

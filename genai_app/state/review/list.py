@@ -9,7 +9,7 @@ from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.review.listing import ReviewedDialog
 from genai_app.site_map import REVIEW
-from genai_app.state.page import address, part_of, query_of
+from genai_app.state.page import address, part_of, query_of, refilled
 from genai_app.state.review.rows import FILTER_NAMES, ReviewRow, filters_of, review_row
 
 MAX_VALUE_CHARS = 300
@@ -32,13 +32,15 @@ class ReviewListState(rx.State):
     query: str = ""  # of the page's address: `?state=new`, or ""
     _cursor: str = ""
 
-    async def _open(self) -> None:
-        """The list from the database, narrowed to what the page's address says."""
+    async def _open(self) -> list[rx.event.EventSpec]:
+        """Load the list by the page's address. Returns the events that fill its fields."""
+        before = self.chosen
         self.mode = services().settings.review_mode
         self._choose(query_of(self, FILTER_NAMES, MAX_VALUE_CHARS))
         await self._load()
         if not self.error_code:
             self.departments = await services().reviews.list_departments(acting())
+        return refilled(FIELDS, before, self.chosen)
 
     def _choose(self, values: dict[str, str]) -> None:
         cut = {name: value[:MAX_VALUE_CHARS] for name, value in values.items()}
@@ -55,10 +57,6 @@ class ReviewListState(rx.State):
         opened = part_of(self, REVIEW.address) if dialog_id is None else dialog_id
         path = f"{REVIEW.address}/{opened}" if opened else REVIEW.address
         return rx.redirect(path + self.query)
-
-    def _filled(self) -> list[rx.event.EventSpec]:
-        """Returns the events that put the values of `chosen` into the fields of the page."""
-        return [rx.set_value(key, self.chosen[name]) for name, key in FIELDS.items()]
 
     async def _load(self) -> None:
         self.at, self.loading, self.error_code = -1, False, ""
@@ -119,7 +117,7 @@ class ReviewListState(rx.State):
         """All dialogs again."""
         self._choose(dict.fromkeys(FILTER_NAMES, ""))
         await self._load()
-        return [*self._filled(), self._go()]
+        return [*[rx.set_value(key, "") for key in FIELDS.values()], self._go()]
 
     @rx.event
     @allowed(Role.REVIEWER)
