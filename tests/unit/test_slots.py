@@ -12,6 +12,7 @@ from genai_app.adapters.llm.endpoints import Endpoint
 from genai_app.adapters.redis import client as redis
 from genai_app.adapters.redis import slots as redis_slots
 from genai_app.errors import ModelUnavailable, Unavailable
+from genai_app.services.generation import local_queue, shared_queue, wakeup
 from genai_app.services.generation import slots as slots_module
 from genai_app.services.generation.slots import ModelSlots
 from tests.fakes.app_process import eventually
@@ -78,7 +79,7 @@ class Process:
         async def step(**_: object) -> None:
             raise Unavailable("dead")
 
-        shared.step = step
+        shared._store.step = step
 
 
 Make = Callable[..., Awaitable[Process]]
@@ -102,8 +103,14 @@ def begun() -> list[Held]:
 @pytest_asyncio.fixture
 async def make(begun: list[Held], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Make]:
     """Makes processes; short pauses, so that no test waits for their pace."""
-    for name in ("RENEW_S", "REST_S", "LINE_S", "GIVE_BACK_S"):
-        monkeypatch.setattr(slots_module, name, 0.05)
+    for module, name in (
+        (slots_module, "RENEW_S"),
+        (slots_module, "LOOK_S"),
+        (shared_queue, "RENEW_S"),
+        (shared_queue, "REST_S"),
+        (wakeup, "SOON_S"),
+    ):
+        monkeypatch.setattr(module, name, 0.05)
     monkeypatch.setattr(redis_slots, "WARM_MS", 500)
     made: list[ModelSlots] = []
 
@@ -235,7 +242,7 @@ async def test_a_full_line_takes_nobody(
     make: Make, store: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bounded in length too: whom it cannot serve is told at once."""
-    monkeypatch.setattr(slots_module, "LINE_PER_SLOT", 2)
+    monkeypatch.setattr(local_queue, "WAITING_PER_SLOT", 2)
     process = await make(store)
     runs = [process.run()]
     await runs[0].begins()
@@ -266,7 +273,7 @@ async def test_the_server_with_the_most_free_slots(make: Make, store: str | None
     for run in runs:
         await run.end()
     await eventually(lambda: free(first), WITHIN_S)
-    failed = first.slots._endpoints[0]
+    failed = first.slots._queue.endpoints[0]
     again = [first.run(failed) for _ in range(2)]
     for run in again:
         await run.begins()
@@ -278,7 +285,7 @@ async def test_the_server_with_the_most_free_slots(make: Make, store: str | None
 async def test_the_living_server_is_waited_for(make: Make, store: str | None) -> None:
     """It is full, and the other one has just failed: a run is better off in line."""
     process = await make(store, most=1, endpoints=2)
-    dead, alive = process.slots._endpoints
+    dead, alive = process.slots._queue.endpoints
     dead.failed()
     first = process.run()
     await first.begins()
@@ -348,7 +355,8 @@ async def test_redis_goes_and_comes_back(make: Make, redis_server: RedisServer, 
 
 
 async def all_back(processes: list[Process]) -> bool:
-    return not any(process.slots._alone for process in processes)
+    shared: list[Any] = [process.slots._shared for process in processes]
+    return not any(each.is_away for each in shared)
 
 
 async def test_redis_is_away_at_the_start(make: Make) -> None:
@@ -380,7 +388,7 @@ async def test_an_emptied_redis_gives_nothing_away(
         await waiting[-1].stands_at(number)
 
     async def up_to_date() -> bool:
-        return all(process.slots._top == 4 for process in processes)
+        return all(process.slots._queue.top_rank == 4 for process in processes)
 
     await eventually(up_to_date, WITHIN_S)
     redis_server.command("FLUSHALL")

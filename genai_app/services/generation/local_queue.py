@@ -1,21 +1,25 @@
-"""The queue before the model servers as this process sees it: its own runs, and how they get free
-slots while Redis does not grant them (its script in adapters/redis/slots.py does the same)."""
+"""The queue before the model servers as this process sees it: its own runs that wait for a slot and
+those that hold one. It grants slots itself while Redis does not (adapters/redis/slots.py)."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from genai_app.adapters.llm.endpoints import Endpoint
+from genai_app.adapters.llm.endpoints import MANY, Endpoint, refusal_of
 from genai_app.errors import ModelUnavailable
+
+WAITING_PER_SLOT = 16
+BUSY_RETRY_AFTER_S = 10
 
 
 @dataclass(eq=False, slots=True)
-class Run:
-    """A try of a model run: in the queue, then with a slot, then over.
+class QueuedRun:
+    """A model run's wait for a slot, its slot, and the end of both.
 
     `rank`: its turn, the lowest goes first; 0 until it has one. `avoid`: the endpoint to take last.
     `deadline`: loop time until which it waits. `moved`: called with each new position in the queue.
+    `slot`: resolves to its endpoint. `asking`: a call to Redis about it is under way.
     """
 
     id: str
@@ -23,17 +27,17 @@ class Run:
     avoid: int | None
     deadline: float
     moved: Callable[[int], None]
-    turn: asyncio.Future[Endpoint] = field(
+    slot: asyncio.Future[Endpoint] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     position: int = 0
     probe: bool = False
-    asking: bool = False  # Redis is being asked about it
+    asking: bool = False
     endpoint: int | None = None
 
     @property
     def waits(self) -> bool:
-        return not (self.asking or self.turn.done())
+        return not (self.asking or self.slot.done())
 
     def move_to(self, position: int) -> None:
         if position != self.position:
@@ -41,36 +45,110 @@ class Run:
             self.moved(position)
 
     def refuse(self, error: ModelUnavailable) -> None:
-        if not self.turn.done():
-            self.turn.set_exception(error)
+        if not self.slot.done():
+            self.slot.set_exception(error)
 
 
-def share_out(
-    queue: Iterable[Run],
-    room: Sequence[int],
-    here: Counter[int],
-    endpoints: Sequence[Endpoint],
-    grant: Callable[[Run, int], None],
-) -> None:
-    """Grants free slots to the first runs of the queue and sets the position of the others.
+class LocalQueue:
+    """The runs of this process before and at the model servers.
 
     Args:
-        room: how many runs each endpoint may get.
-        here: how many each has.
+        endpoints: the model servers, numbered from 0.
+        slots: of each endpoint, over all processes.
     """
-    room, here = list(room), here.copy()
-    position = 0
 
-    def cost(number: int, run: Run) -> tuple[bool, bool, int]:
-        return number == run.avoid, endpoints[number].rests, here[number]
+    def __init__(self, endpoints: Sequence[Endpoint], slots: int) -> None:
+        self.endpoints = endpoints
+        self.slots = slots
+        self.most_waiting = WAITING_PER_SLOT * slots * len(endpoints)
+        self.waiting: list[QueuedRun] = []
+        self.held: dict[str, int] = {}  # the endpoint's number, by the run's id
+        self.top_rank = 0  # the highest that any process is known to have given
+        self.processes = 1  # that share the slots
 
-    for run in sorted((run for run in queue if run.waits and run.rank), key=lambda run: run.rank):
-        open_to = [number for number, count in enumerate(room) if count > 0]
-        if open_to:
-            number = min(open_to, key=lambda each: cost(each, run))
-            room[number] -= 1
-            here[number] += 1
-            grant(run, number)
-        else:
-            position += 1
-            run.move_to(position)
+    def grant(self, run: QueuedRun, number: int) -> None:
+        """Gives a waiting run a slot of an endpoint."""
+        run.endpoint = number
+        run.probe = self.endpoints[number].begin()
+        self.held[run.id] = number
+        self.waiting.remove(run)
+        run.slot.set_result(self.endpoints[number])
+        run.move_to(0)
+
+    def give_back(self, run: QueuedRun) -> None:
+        """Ends a run at its endpoint and frees its slot."""
+        assert run.endpoint is not None  # it had a slot
+        self.endpoints[run.endpoint].end(probe=run.probe)
+        del self.held[run.id]
+        run.endpoint = None
+
+    def refusal(self, run: QueuedRun) -> ModelUnavailable | None:
+        """Returns the error that ends the wait of a run; None while waiting makes sense."""
+        return refusal_of(self.endpoints, run.deadline - asyncio.get_running_loop().time())
+
+    def refuse_hopeless(self) -> None:
+        """Ends the wait of each run that no server will take in time."""
+        for run in self.waiting:
+            if refusal := self.refusal(run):
+                run.refuse(refusal)
+
+    def offers(self) -> list[int]:
+        """Returns how many runs each endpoint may begin now. An endpoint that failed just now
+        offers none while another one works: waiting for that one is better than failing here.
+        `withdraw` must follow."""
+        another = any(each.takes and not each.rests for each in self.endpoints)
+        return [0 if another and each.rests else each.offer() for each in self.endpoints]
+
+    def withdraw(self, offers: Sequence[int], runs: Sequence[QueuedRun]) -> None:
+        """Withdraws the probes that were offered and that none of `runs` took."""
+        granted = {run.endpoint for run in runs}
+        for number, offer in enumerate(offers):
+            if 0 < offer < MANY and number not in granted:
+                self.endpoints[number].withdraw()
+
+    def share(self) -> int:
+        """Returns how many slots of each endpoint this process may fill by itself."""
+        return max(1, self.slots // max(1, self.processes))
+
+    def held_by_endpoint(self) -> Counter[int]:
+        return Counter(self.held.values())
+
+    def join(self, run: QueuedRun) -> None:
+        """Gives a run its rank, as `rank_of` in the script of Redis does, and a free slot."""
+        if not run.rank:
+            self.top_rank += 1
+            run.rank = self.top_rank
+        self.serve()
+        if len(self.waiting) > self.most_waiting:
+            run.refuse(busy("the queue is full"))
+
+    def serve(self) -> None:
+        """Grants free slots to the first runs of the queue and sets the position of the others."""
+        offers = self.offers() if self.waiting else [0] * len(self.endpoints)
+        held, share = self.held_by_endpoint(), self.share()
+        room = [min(offer, share - held[number]) for number, offer in enumerate(offers)]
+
+        def cost(number: int, run: QueuedRun) -> tuple[bool, bool, int]:
+            return number == run.avoid, self.endpoints[number].rests, held[number]
+
+        runs = sorted((run for run in self.waiting if run.waits and run.rank), key=_rank)
+        position = 0
+        for run in runs:
+            free = [number for number, count in enumerate(room) if count > 0]
+            if free:
+                number = min(free, key=lambda each: cost(each, run))
+                room[number] -= 1
+                held[number] += 1
+                self.grant(run, number)
+            else:
+                position += 1
+                run.move_to(position)
+        self.withdraw(offers, runs)
+
+
+def busy(detail: str) -> ModelUnavailable:
+    return ModelUnavailable(detail, code="model_busy", retry_after_s=BUSY_RETRY_AFTER_S)
+
+
+def _rank(run: QueuedRun) -> int:
+    return run.rank
