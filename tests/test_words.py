@@ -29,7 +29,7 @@ UNWRITTEN = (
 DOUBLES = frozenset(
     {
         *("Answer", "Cause", "Choice", "Fault", "Found", "Kind", "Line", "Outcome", "Pair"),
-        *("Person", "Piece", "Run", "Verdict"),
+        *("Person", "Verdict"),
     }
 )
 BANNER = re.compile(r"^\s*# -{3,}", re.M)

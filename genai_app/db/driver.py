@@ -58,6 +58,7 @@ class PostgresServerLink:
         self._pooled: bool | None = None
         self._asking = asyncio.Lock()
         self._drivers: set[Any] = set()  # those that may be open
+        self._closed = False
 
     def attach(self, engine: AsyncEngine) -> None:
         """Let `engine` open its connections here. `is_pooled` is to be asked before it is used."""
@@ -91,18 +92,25 @@ class PostgresServerLink:
         return self._pooled
 
     def close(self) -> None:
-        """Closes connections that the engine does not know any more: of cancelled queries."""
+        """Closes connections that the engine does not know any more: of cancelled queries. None is
+        opened afterwards."""
+        self._closed = True
         for driver in self._drivers:
             if not driver.is_closed():
                 driver.terminate()
         self._drivers.clear()
 
     async def _open(self, *, pooled: bool | None = None, **_unused: Any) -> Any:
+        if self._closed:
+            raise ConnectionError("the database is closed")
         self._drivers = {driver for driver in self._drivers if not driver.is_closed()}
         driver = await open_driver(
             self._url,
             pooled=bool(self._pooled if pooled is None else pooled),
         )
+        if self._closed:  # meanwhile: nobody would close this one
+            driver.terminate()
+            raise ConnectionError("the database is closed")
         self._drivers.add(driver)
         return driver
 

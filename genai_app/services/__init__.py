@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genai_app.services.audit.events import Audit
     from genai_app.services.audit.log import AuditLog
     from genai_app.services.chat.chat import Chat
-    from genai_app.services.chat.ready_answers import Given
+    from genai_app.services.chat.ready_answers import ReadyAnswers
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
     from genai_app.services.dialogs.feedback import Feedbacks
@@ -76,7 +76,7 @@ class Services:
     feedback: "Feedbacks"
     verified: "Verified"
     verdicts: "Verdicts"
-    given: "Given"
+    ready_answers: "ReadyAnswers"
     reviews: "Reviews"
     readers: "Readers"
     exports: "Exports"

@@ -181,7 +181,7 @@ async def test_huge_headers_are_refused_fast(app: AppProcess) -> None:
         answer = await ask(app, "GET", "/me/keys", headers)
         assert 400 <= answer.status < 500
         assert app.cpu_s() - cpu < 0.3
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("door", ["form", "token"])

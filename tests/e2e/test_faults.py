@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from genai_app.services.chat.chat import MAX_PROMPT_CHARS
+from genai_app.models import MAX_PROMPT_CHARS
 from genai_app.text import clean_text
 from tests import corpora
 from tests.conftest import StartApp

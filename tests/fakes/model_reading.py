@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from genai_app.adapters.llm.client import ChatTurn, Finish, LlmClient, Piece
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import ChatTurn, Finish, TextDelta
 from genai_app.errors import AppError
 
 TURNS = [ChatTurn("system", "Be brief."), ChatTurn("user", "Hello")]
@@ -14,8 +15,8 @@ async def read(client: LlmClient, turns: list[ChatTurn] = TURNS) -> tuple[str, F
     items = [item async for item in client.stream(turns, max_tokens=100)]
     *pieces, finish = items
     assert isinstance(finish, Finish)
-    assert sum(piece.tokens for piece in pieces if isinstance(piece, Piece)) > 0
-    return "".join(piece.text for piece in pieces if isinstance(piece, Piece)), finish
+    assert sum(piece.tokens for piece in pieces if isinstance(piece, TextDelta)) > 0
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta)), finish
 
 
 async def read_until_error(
@@ -25,7 +26,7 @@ async def read_until_error(
     text = ""
     try:
         async for item in client.stream(TURNS, max_tokens=100):
-            assert isinstance(item, Piece)
+            assert isinstance(item, TextDelta)
             text += item.text
             at_piece()
     except AppError as error:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from genai_app.db.database import Database
-from genai_app.services.chat.chat import MAX_PROMPT_CHARS
+from genai_app.models import MAX_PROMPT_CHARS
 from genai_app.text import clean_text
 from tests import corpora
 from tests.conftest import OpenPage, StartApp
@@ -228,9 +228,7 @@ async def test_a_long_history_is_trimmed_for_the_model(
     dialog = await put_history(app_db, "alice", turns)
     before = await count_messages(app_db)
     page = await open_page("alice", path="")
-    begin = asyncio.get_running_loop().time()
     await page.open(f"/c/{dialog}")
-    assert asyncio.get_running_loop().time() - begin < 2
     assert len(page.messages()) == 50
     assert page.view("chat_state")["has_older"]
     assert sum(len(frame.text) for frame in page.frames) < 100_000

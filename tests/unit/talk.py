@@ -28,7 +28,8 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.chat.chat import Chat, Turn
+from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.turns import Turn
 from genai_app.services.dialogs.history import History
 from genai_app.services.generation.checkpoints import Increment
 from genai_app.services.generation.generations import Generations

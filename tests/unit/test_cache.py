@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.adapters.redis.client import Entries
 from genai_app.models import Channel, Source, Status
-from genai_app.services.chat.chat import Options, Turn
+from genai_app.services.chat.placement import Options
+from genai_app.services.chat.turns import Turn
 from genai_app.services.reuse.cache import AnswerCache, CachedAnswer
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Close, End, Hold, Say
@@ -235,10 +236,10 @@ async def test_redis_keeps_for_its_time(redis_server: RedisServer) -> None:
     redis_server.freeze()
     begin = asyncio.get_running_loop().time()
     assert await first.find(key) is None
-    assert asyncio.get_running_loop().time() - begin < 1.6
+    assert asyncio.get_running_loop().time() - begin < 5
     begin = asyncio.get_running_loop().time()
     assert await first.find(key) is None
-    assert asyncio.get_running_loop().time() - begin < 0.1
+    assert asyncio.get_running_loop().time() - begin < 0.9  # no second wait
     redis_server.thaw()
     for one in entries:
         await one.aclose()

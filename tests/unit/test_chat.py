@@ -12,7 +12,7 @@ from genai_app.access import Actor
 from genai_app.clock import now
 from genai_app.errors import AppError, InvalidInput, NotFound, TooLarge
 from genai_app.models import MAX_PROMPT_CHARS, Author, Channel, Source, Status
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from tests import corpora
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say

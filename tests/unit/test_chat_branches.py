@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from genai_app.access import Actor
 from genai_app.errors import AppError, Conflict
 from genai_app.models import Author, Status
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import LEASE_S
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say

@@ -8,7 +8,7 @@ import pytest
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.models import Author, Status
-from genai_app.services.chat.chat import TITLE_CHARS, make_title
+from genai_app.services.chat.turns import TITLE_CHARS, make_title
 from genai_app.services.generation.context import (
     CHARS_PER_TOKEN,
     MAX_CONTEXT_MESSAGES,

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters.llm.client import ChatTurn, Window
+from genai_app.adapters.llm.catalogue import Window
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.models import Status
-from genai_app.services.chat.chat import Options
+from genai_app.services.chat.placement import Options
 from genai_app.services.dialogs.history import details_of
 from tests.fakes.model_context import Context
 from tests.fakes.model_reading import MakeLlm
@@ -138,12 +139,12 @@ async def test_the_least_of_the_servers_and_a_restart(fake: ModelServer, make_ll
         second.context = Context(5000)
         assert await client.window(None) == Window(3000, 3000)
         for endpoint in client.endpoints:
-            endpoint.failed()
-        client._catalogue._known[client.endpoints[1]].asked_at -= 6  # pyright: ignore[reportPrivateUsage]
+            endpoint.breaker.fail()
+        client.catalogue._last[client.endpoints[1]].asked_at -= 6  # pyright: ignore[reportPrivateUsage]
         assert await client.window(None) == Window(5000, 5000)
         second.model = "another"
         await client.learn_window(None, 2000)
-        client._catalogue._known[client.endpoints[1]].served = None  # pyright: ignore[reportPrivateUsage]
+        client.catalogue._last[client.endpoints[1]].served = None  # pyright: ignore[reportPrivateUsage]
         assert await client.window("fake-model") == Window(8000, 8000)
 
 

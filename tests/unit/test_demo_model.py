@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 
 from genai_app.adapters.llm import demo as demo_model
-from genai_app.adapters.llm.client import ChatTurn, Finish, LlmClient, Piece
+from genai_app.adapters.llm.client import LlmClient
 from genai_app.adapters.llm.demo import NAME, ROOT, DemoModel
+from genai_app.adapters.llm.dialects import ChatTurn, Finish, TextDelta
 from genai_app.errors import InvalidInput, ModelUnavailable
 from genai_app.settings.settings import load_settings
 
@@ -56,12 +57,12 @@ def ends_within(pid: int, seconds: float) -> bool:
 @pytest.mark.demo
 async def test_it_streams_an_answer(client: LlmClient) -> None:
     """The first minute of a new user: an answer without any server."""
-    await client.check()
+    await client.check(client.endpoints[0])
     turns = [ChatTurn("user", "What is the capital of France?")]
 
     items = [item async for item in client.stream(turns, max_tokens=24, temperature=0.0)]
 
-    text = "".join(item.text for item in items if isinstance(item, Piece))
+    text = "".join(item.text for item in items if isinstance(item, TextDelta))
     assert len(text.split()) > 3  # what so small a model says may be anything
     finish = items[-1]
     assert isinstance(finish, Finish)
@@ -77,7 +78,7 @@ async def test_stop_ends_the_generation(client: LlmClient) -> None:
     async with asyncio.timeout(60):
         for _ in range(10 * demo_model.SLOTS):
             async with aclosing(client.stream(STORY, max_tokens=6000)) as items:
-                assert isinstance(await anext(items), Piece)
+                assert isinstance(await anext(items), TextDelta)
 
 
 @pytest.mark.demo

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel, col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.adapters.redis.client import Entries
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, NotFound

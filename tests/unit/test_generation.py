@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from genai_app.access import Actor
 from genai_app.clock import now
 from genai_app.models import Generation, Status
-from genai_app.services.generation import model_run as flight
+from genai_app.services.generation import model_call
 from tests import corpora
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Close, End, ErrorEvent, Hang, Hold, Raw, Reset, Say, Step
@@ -200,7 +200,7 @@ async def test_endless_answer(
     fake: ModelServer, talk: Talk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that never comes to an end is let go, and what it said is kept."""
-    monkeypatch.setattr(flight, "MAX_ANSWER_CHARS", 1000)
+    monkeypatch.setattr(model_call, "MAX_ANSWER_CHARS", 1000)
     fake.script(Say(["again and "] * 200), Hang())
 
     turn = await talk.answer(as_alice)

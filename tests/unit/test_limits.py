@@ -16,7 +16,7 @@ from genai_app.adapters.redis.client import close_storage, limit_storage
 from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, RateLimited
 from genai_app.models import AuditEvent, Channel, Message, User
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from genai_app.services.limits import parallel as answers_at_once
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import Hang, Say

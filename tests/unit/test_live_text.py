@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genai_app.markdown.guard import LINE_END, displayed
-from genai_app.services.generation.model_run import MAX_ANSWER_CHARS
+from genai_app.services.generation.model_call import MAX_ANSWER_CHARS
 from genai_app.state.chat.live_text import (
     BLOCK_CHARS,
     BLOCKS,

@@ -7,7 +7,8 @@ from contextlib import aclosing
 import pytest
 import structlog
 
-from genai_app.adapters.llm.client import Finish, LlmClient, Piece
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import Finish, TextDelta
 from genai_app.settings.settings import load_settings
 from tests import corpora
 from tests.fakes.model_reading import TURNS, MakeLlm, read, read_until_error
@@ -39,7 +40,7 @@ async def test_answer_and_its_request(fake: ModelServer, make_llm: MakeLlm) -> N
         "stream_options": {"include_usage": True},
     }
     *pieces, finish = items
-    text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
     assert text == record.sent_text == "Hello, this is the scripted model."
     assert finish == Finish("stop", prompt_tokens=3, completion_tokens=8, model=MODEL)
 
@@ -50,7 +51,7 @@ async def test_one_piece_for_one_read(fake: ModelServer, make_llm: MakeLlm) -> N
 
     items = [item async for item in make_llm().stream(TURNS, max_tokens=9)]
 
-    assert items[0] == Piece("abc", tokens=3)
+    assert items[0] == TextDelta("abc", tokens=3)
 
 
 @pytest.mark.parametrize("kind", ["openai", "tgi"])
@@ -73,7 +74,7 @@ async def test_a_character_cut_between_reads(fake: ModelServer, make_llm: MakeLl
 
     async for item in make_llm().stream(TURNS, max_tokens=9):
         fake.release()
-        text += item.text if isinstance(item, Piece) else ""
+        text += item.text if isinstance(item, TextDelta) else ""
 
     assert text == "xa😀b"
 
@@ -189,7 +190,7 @@ async def test_stop_closes_the_connection(
     """Mid-answer; the server sees the disconnect within a second."""
     fake.script(Say(("a",)), Hang())
     items = make_llm(kind=kind).stream(TURNS, max_tokens=9)
-    assert await anext(items) == Piece("a", 1)
+    assert await anext(items) == TextDelta("a", 1)
 
     if way == "close":
         await items.aclose()
@@ -246,7 +247,7 @@ async def test_tgi_answer_and_its_request(fake: ModelServer, make_llm: MakeLlm) 
         },
     }
     *pieces, finish = items
-    text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
     assert text == "Hello, this is the scripted model."
     assert finish == Finish("stop", prompt_tokens=6, completion_tokens=8, model=MODEL)
 
@@ -273,11 +274,6 @@ async def test_the_name_of_the_settings(fake: ModelServer, make_llm: MakeLlm) ->
     assert await client.model_name() == "theirs"
     await read(client)
     assert fake.requests[0].parameters["model"] == "theirs"
-
-
-async def test_check(fake: ModelServer, make_llm: MakeLlm) -> None:
-    """/readyz: one of several servers is enough."""
-    await make_llm("http://127.0.0.1:9", fake.url).check()
 
 
 async def test_no_server_at_all() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from genai_app.adapters.llm import client as llm
-from genai_app.adapters.llm.client import Finish, LlmClient, Piece
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import Finish, TextDelta
 from genai_app.errors import AppError, ModelUnavailable
 from tests.fakes.model_reading import TURNS, MakeLlm, read_until_error
 from tests.fakes.model_server import ModelServer
@@ -77,7 +78,7 @@ async def test_a_slow_reader_is_not_the_servers_silence(
     """The one who reads may take longer than the idle deadline."""
     fake.script(Say(("a",)), Hold(), Say(("b",)), End())
     stream = make_llm(idle_timeout_s=0.2, first_token_timeout_s=0.2).stream(TURNS, max_tokens=9)
-    assert await anext(stream) == Piece("a", 1)
+    assert await anext(stream) == TextDelta("a", 1)
 
     await asyncio.sleep(0.4)  # the time itself is what is tested
     fake.release()
@@ -120,5 +121,6 @@ async def test_check_waits_two_seconds_at_most(
     assert llm.CHECK_TIMEOUT_S == 2.0
     monkeypatch.setattr(llm, "CHECK_TIMEOUT_S", 0.1)
 
+    client = make_llm(silent_port, model=MODEL)
     with pytest.raises(ModelUnavailable):
-        await make_llm(silent_port, model=MODEL).check()
+        await client.check(client.endpoints[0])

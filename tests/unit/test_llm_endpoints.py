@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from genai_app.access import Actor
-from genai_app.adapters.llm import endpoints as llm_endpoints
-from genai_app.adapters.llm.endpoints import FAILURES, MANY, Breaker, Endpoint
+from genai_app.adapters.llm import breaker as llm_breaker
+from genai_app.adapters.llm.breaker import FAILURES, MANY, BreakerState
+from genai_app.adapters.llm.endpoints import Endpoint
 from genai_app.errors import ModelUnavailable
 from genai_app.models import Status
 from tests.fakes.app_process import eventually
@@ -27,8 +28,8 @@ WITHIN_S = 20.0
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """The clock of the breaker, moved by hand; no jitter."""
     now = [1000.0]
-    monkeypatch.setattr(llm_endpoints, "_now", lambda: now[0])
-    monkeypatch.setattr(llm_endpoints, "JITTER", 0.0)
+    monkeypatch.setattr(llm_breaker, "_now", lambda: now[0])
+    monkeypatch.setattr(llm_breaker, "JITTER", 0.0)
 
     def move(seconds: float) -> None:
         now[0] += seconds
@@ -40,41 +41,41 @@ def test_it_opens_tries_one_and_closes(pass_time: Callable[[float], None]) -> No
     """Closed, open, half-open with a single probe, closed."""
     endpoint = Endpoint("http://gpu1:8000")
     for _ in range(FAILURES - 1):
-        endpoint.failed()
-    assert (endpoint.breaker, endpoint.offer()) == (Breaker.CLOSED, MANY)
-    endpoint.failed()
-    assert (endpoint.breaker, endpoint.offer()) == (Breaker.OPEN, 0)
-    refusal = endpoint.refusal(60)
+        endpoint.breaker.fail()
+    assert (endpoint.breaker.state, endpoint.breaker.offer()) == (BreakerState.CLOSED, MANY)
+    endpoint.breaker.fail()
+    assert (endpoint.breaker.state, endpoint.breaker.offer()) == (BreakerState.OPEN, 0)
+    refusal = endpoint.breaker.refusal(60)
     assert refusal is not None
     assert (refusal.code, refusal.retry_after_s) == ("model_unavailable", 2)
 
     pass_time(2.0)
-    assert endpoint.breaker is Breaker.HALF_OPEN
-    assert [endpoint.offer() for _ in range(3)] == [1, 0, 0]
-    assert endpoint.refusal(60) is None  # worth waiting for the probe
-    endpoint.withdraw()
-    assert endpoint.offer() == 1
+    assert endpoint.breaker.state is BreakerState.HALF_OPEN
+    assert [endpoint.breaker.offer() for _ in range(3)] == [1, 0, 0]
+    assert endpoint.breaker.refusal(60) is None  # worth waiting for the probe
+    endpoint.breaker.withdraw()
+    assert endpoint.breaker.offer() == 1
     probe = endpoint.begin()
     assert probe
-    endpoint.answered()
+    endpoint.breaker.succeed()
     endpoint.end(probe=probe)
-    assert (endpoint.breaker, endpoint.offer()) == (Breaker.CLOSED, MANY)
+    assert (endpoint.breaker.state, endpoint.breaker.offer()) == (BreakerState.CLOSED, MANY)
 
 
 def test_its_pause_grows(pass_time: Callable[[float], None]) -> None:
     """Each probe that fails makes it longer, up to a minute."""
     endpoint = Endpoint("http://gpu1:8000")
     for _ in range(FAILURES):
-        endpoint.failed()
+        endpoint.breaker.fail()
     pauses: list[int] = []
     for _ in range(7):
-        refusal = endpoint.refusal(0)
+        refusal = endpoint.breaker.refusal(0)
         assert refusal is not None
         pauses.append(refusal.retry_after_s or 0)
         pass_time(pauses[-1])
-        assert endpoint.offer() == 1
+        assert endpoint.breaker.offer() == 1
         probe = endpoint.begin()
-        endpoint.failed()
+        endpoint.breaker.fail()
         endpoint.end(probe=probe)
     assert pauses == [2, 4, 8, 16, 32, 60, 60]
 
@@ -83,22 +84,22 @@ def test_a_probe_that_is_stopped_is_for_another(pass_time: Callable[[float], Non
     """Its user went away before the first token: nothing is known."""
     endpoint = Endpoint("http://gpu1:8000")
     for _ in range(FAILURES):
-        endpoint.failed()
+        endpoint.breaker.fail()
     pass_time(2.0)
-    assert endpoint.offer() == 1
+    assert endpoint.breaker.offer() == 1
     endpoint.end(probe=endpoint.begin())
-    assert endpoint.offer() == 1
+    assert endpoint.breaker.offer() == 1
 
 
 def test_a_refusal_is_a_sign_of_life(pass_time: Callable[[float], None]) -> None:
     """A wrong key or an unknown model is no failure of the server."""
     endpoint = Endpoint("http://gpu1:8000")
     for _ in range(FAILURES - 1):
-        endpoint.failed()
+        endpoint.breaker.fail()
     endpoint.judge(ModelUnavailable(code="model_unknown"), begun=False)
     for _ in range(FAILURES - 1):
-        endpoint.failed()
-    assert endpoint.breaker is Breaker.CLOSED
+        endpoint.breaker.fail()
+    assert endpoint.breaker.state is BreakerState.CLOSED
 
 
 def test_the_name_holds_no_password() -> None:
@@ -113,7 +114,7 @@ async def test_a_dead_server_is_left_alone(fake: ModelServer, make_llm: MakeLlm)
     for _ in range(3):
         await read_until_error(client)
     asked = len(fake.answers)
-    assert client.endpoints[0].breaker is Breaker.OPEN
+    assert client.endpoints[0].breaker.state is BreakerState.OPEN
 
     _, error = await read_until_error(client)
 
@@ -129,11 +130,11 @@ async def test_one_run_tries_and_the_others_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server that comes back is not met by all at once."""
-    monkeypatch.setattr(llm_endpoints, "PAUSE_S", 0.0)
+    monkeypatch.setattr(llm_breaker, "PAUSE_S", 0.0)
     client = make_llm(model=MODEL)
     talk = await make_talk(llm=client)
     for _ in range(FAILURES):
-        client.endpoints[0].failed()
+        client.endpoints[0].breaker.fail()
     fake.script(Hold("go"), Say(("back",)), End())
 
     turns = [await talk.ask(as_alice, f"question {number}") for number in range(3)]
@@ -148,7 +149,7 @@ async def test_one_run_tries_and_the_others_wait(
 
     for turn in turns:
         assert await read(talk.generations.follow(turn.answer_id)) == ("back", Status.COMPLETE)
-    assert client.endpoints[0].breaker is Breaker.CLOSED
+    assert client.endpoints[0].breaker.state is BreakerState.CLOSED
 
 
 async def test_too_many_requests_are_waited_out(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from genai_app.adapters.llm.client import ChatTurn, Piece
+from genai_app.adapters.llm.dialects import ChatTurn, TextDelta
 from genai_app.errors import AppError, ContextTooLong, ModelFailed, ModelRefused, ModelUnavailable
 from tests.fakes.model_reading import TURNS, MakeLlm, read, read_until_error
 from tests.fakes.model_server import ModelServer
@@ -149,7 +149,7 @@ async def test_work_is_shared(fake: ModelServer, make_llm: MakeLlm) -> None:
         streams = [client.stream(TURNS, max_tokens=9) for _ in range(2)]
 
         for stream in streams:
-            assert await anext(stream) == Piece("a", 1)
+            assert await anext(stream) == TextDelta("a", 1)
 
         assert (len(fake.answers), len(second.answers)) == (1, 1)
         for stream in streams:
@@ -163,7 +163,7 @@ async def test_refused_everywhere(make_llm: MakeLlm, closed_port: str) -> None:
         assert isinstance(error, ModelUnavailable)
         assert error.code == "model_unavailable"
         with pytest.raises(ModelUnavailable):
-            await client.check()
+            await client.check(client.endpoints[0])
 
 
 async def test_no_such_host(make_llm: MakeLlm) -> None:

@@ -104,7 +104,7 @@ async def test_a_reader_outlives_a_database_that_is_away(
     follower = elsewhere.generations.follow(turn.answer_id)
     text = await read_until(follower, TOKENS[49])
     away = True
-    answers = elsewhere.generations._answers
+    answers = elsewhere.generations.answers
     read_it = answers.read
 
     async def read_if_there(message_id: uuid.UUID) -> SavedAnswer | None:

@@ -286,7 +286,7 @@ async def test_the_living_server_is_waited_for(make: Make, store: str | None) ->
     """It is full, and the other one has just failed: a run is better off in line."""
     process = await make(store, most=1, endpoints=2)
     dead, alive = process.slots._queue.endpoints
-    dead.failed()
+    dead.breaker.fail()
     first = process.run()
     await first.begins()
     assert first.at is alive
@@ -296,7 +296,7 @@ async def test_the_living_server_is_waited_for(make: Make, store: str | None) ->
     await second.begins()
     assert second.at is alive
     await second.end()
-    dead.answered()
+    dead.breaker.succeed()
     both = [process.run() for _ in range(2)]
     for run in both:
         await run.begins()

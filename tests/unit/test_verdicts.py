@@ -10,7 +10,7 @@ from genai_app.adapters.redis.client import Entries
 from genai_app.db.database import Database
 from genai_app.errors import Forbidden, NotFound
 from genai_app.models import Role, Source, Verdict
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from genai_app.services.reuse.cache import AnswerCache, CachedAnswer, Key, answer_digest
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Say

@@ -12,11 +12,11 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.database import Database
 from genai_app.errors import BadCursor, Conflict, Forbidden, InvalidInput, NotFound, RateLimited
 from genai_app.models import AuditEvent, Channel, Role, Source, Status, VerifiedAnswer
-from genai_app.services.chat.chat import Options
+from genai_app.services.chat.placement import Options
 from genai_app.services.cursors import Cursors
 from genai_app.services.reuse.verified import Verified, Which, question_hash
 from tests.fakes.model_server import ModelServer

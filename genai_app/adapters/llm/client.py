@@ -10,9 +10,9 @@
                        model_failed       an error event, or events that cannot be read
                        model_total_timeout
 
-What the servers say of themselves is models.py; one request is request.py; the events of the
-two dialects are dialects.py; which server is worth asking is endpoints.py. When a run may
-call at all is decided by whoever hands in `turns`.
+catalogue.py asks the servers what they have; request.py is one request; dialects.py reads the
+events of both dialects; endpoints.py and breaker.py know which server is worth asking. When a
+run may call at all is decided by the caller, with `turns_at`.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from genai_app import metrics
+from genai_app.adapters.llm.breaker import BreakerState
+from genai_app.adapters.llm.catalogue import Served, ServerCatalogue, Window
 from genai_app.adapters.llm.dialects import (
     ChatTurn,
     Finish,
     OpenAiAnswer,
-    Piece,
+    TextDelta,
     TgiAnswer,
     openai_body,
     tgi_body,
 )
-from genai_app.adapters.llm.endpoints import Breaker, Endpoint, Turns, refusal_of
-from genai_app.adapters.llm.models import Served, ServerCatalogue, Window
-from genai_app.adapters.llm.request import Clock, Run, Unreachable
+from genai_app.adapters.llm.endpoints import Endpoint, Turns, refusal_of
+from genai_app.adapters.llm.request import Clock, LlmRequest, Unreachable
+from genai_app.adapters.llm.token_counter import TokenCounter
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings.settings import Settings
-
-__all__ = ["ChatTurn", "Finish", "LlmClient", "Piece", "Served", "Window"]
 
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
@@ -65,7 +65,8 @@ class LlmClient:
         self._tgi = settings.llm_kind == "tgi" and not settings.demo_model
         self._name = settings.llm_model
         self._http = _http_client(settings)
-        self._catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self._tgi)
+        self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self._tgi)
+        self._counter = TokenCounter(self._http, self.endpoints, tgi=self._tgi)
 
     async def stream(
         self,
@@ -76,8 +77,8 @@ class LlmClient:
         temperature: float | None = None,
         sampling: Sequence[tuple[str, object]] = (),
         turns_at: Turns | None = None,
-    ) -> AsyncGenerator[Piece | Finish, None]:
-        """The answer as it comes. The last item is a `Finish`, else an error is raised.
+    ) -> AsyncGenerator[TextDelta | Finish, None]:
+        """Yields the answer as it comes. The last item is a `Finish`, else an error is raised.
 
         A server that fails before the first token is followed by another one, once.
 
@@ -94,18 +95,10 @@ class LlmClient:
                 module.
         """
         name = model or await self.model_name()
-        if self._tgi:
-            body = tgi_body(
-                turns, max_tokens=max_tokens, temperature=temperature, sampling=sampling
-            )
-        else:
-            body = openai_body(
-                turns,
-                model=name,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                sampling=sampling,
-            )
+        make_body = tgi_body if self._tgi else openai_body
+        body = make_body(
+            turns, model=name, max_tokens=max_tokens, temperature=temperature, sampling=sampling
+        )
         clock, failed = Clock(self._settings), None
         try:
             for last_try in (False, True):
@@ -115,103 +108,77 @@ class LlmClient:
                     clock.put_off(clock.loop.time() - asked_at)
                     if failed not in (None, endpoint):
                         metrics.failover()
-                    run = Run(self._http, answer, clock, endpoint.answered)
+                    request = LlmRequest(self._http, answer, clock, endpoint.breaker.succeed)
                     try:
-                        await run.open(endpoint.url + self._path, body)
-                        while (piece := await run.next()) is not None:
-                            yield piece
+                        await request.open(endpoint.url + self._path, body)
+                        while (delta := await request.next()) is not None:
+                            yield delta
                         yield answer.finish()
                         return
                     except AppError as error:
-                        endpoint.judge(error, begun=answer.begun)
-                        if error.code == "model_unknown" and not model:
-                            self._name = self._settings.llm_model  # the server has another one now
-                        if last_try or not _is_worth_another(error, begun=answer.begun):
+                        self._learn(error, endpoint, begun=answer.begun, named=bool(model))
+                        if last_try or not _is_worth_another(error, endpoint, begun=answer.begun):
                             raise
-                        log.warning(
-                            "llm.trying_again",
-                            endpoint=endpoint.name,
-                            code=error.code,
-                            detail=error.detail,
-                        )
                         failed = endpoint
                     finally:
-                        await run.aclose()
+                        await request.aclose()
                 if len(self.endpoints) == 1:
                     await asyncio.sleep(RETRY_PAUSE_S)
         finally:
             clock.deadline.close()
 
+    def _learn(self, error: AppError, endpoint: Endpoint, *, begun: bool, named: bool) -> None:
+        """Learns from an error what it says of its server, and of the model that has no name."""
+        endpoint.judge(error, begun=begun)
+        if error.code == "model_unknown" and not named:
+            self._name = self._settings.llm_model  # the server has another one now
+
     async def model_name(self) -> str:
-        """`GENAI_LLM_MODEL`, or the first model the server names; asked once.
+        """Returns `GENAI_LLM_MODEL`, or the first model the server names; asks once.
 
         Raises:
-            ModelUnavailable: no server tells, or none is worth asking now.
+            ModelUnavailable: no server says it, or none is worth asking now.
         """
         if not self._name:
             if refusal := refusal_of(self.endpoints, 0):
                 raise refusal
-            timeout_s = self._settings.llm_first_token_timeout_s
-            answers = await self._ask_all(timeout_s)
+            answers = await self.catalogue.ask_each(self._settings.llm_first_token_timeout_s)
             for endpoint, answer in zip(self.endpoints, answers, strict=True):
-                if isinstance(answer, AppError) and endpoint.breaker is not Breaker.OPEN:
+                closed = endpoint.breaker.state is not BreakerState.OPEN
+                if isinstance(answer, AppError) and closed:
                     endpoint.judge(answer, begun=False)
-            names = [answer for answer in answers if isinstance(answer, str)]
-            if not names:
+            served = [answer for answer in answers if isinstance(answer, Served)]
+            if not served:
                 raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
-            self._name = names[0]
+            self._name = served[0].models[0]
         return self._name
 
     async def window(self, model: str | None) -> Window | None:
-        """How much the model takes, the one that answers by default without a name; None where no
-        server says so. Waits half a second at most for the server's word, and for the name as
-        long as `model_name`."""
-        return await self._catalogue.window(model or await self.model_name())
+        """Returns how much a model takes, by default the one of `model_name`; None where no server
+        says so. Waits half a second at most for the server's word, and for the name as long as
+        `model_name`."""
+        return await self.catalogue.window(model or await self.model_name())
 
     async def count_tokens(self, turns: Sequence[ChatTurn], model: str | None) -> int | None:
-        """How many tokens a prompt is for the model; None where no server counts them."""
-        return await self._catalogue.count_tokens(turns, model or await self.model_name())
+        """Returns how many tokens a prompt is for the model; None where no server counts them."""
+        return await self._counter.count(turns, model or await self.model_name())
 
     async def learn_window(self, model: str | None, total: int) -> None:
-        """A server refused a prompt and named its context."""
-        self._catalogue.learn(model or await self.model_name(), total)
+        """Takes the size of a context from the refusal of a server."""
+        self.catalogue.learn(model or await self.model_name(), total)
 
-    async def list_models(self) -> list[str]:
-        """Names of the models that the servers have. Raises ModelUnavailable: no server tells."""
-        answers = await self._ask_all(CHECK_TIMEOUT_S)
-        names = [answer for answer in answers if isinstance(answer, str)]
-        if not names:
-            raise answers[0] if isinstance(answers[0], AppError) else ModelUnavailable()
-        own = [self._settings.llm_model] if self._settings.llm_model else []
-        return list(dict.fromkeys([*own, *names]))
-
-    async def ask_each(self) -> list[Served | AppError]:
-        """What each endpoint says of itself, in their order, or why it does not."""
-        timeout_s = self._settings.llm_connect_timeout_s
-        asked = (self._catalogue.ask(each, timeout_s) for each in self.endpoints)
-        return list(await asyncio.gather(*asked))
-
-    async def check(self) -> None:
-        """
-        Raises:
-            ModelUnavailable: no server answers as a model server within 2 s.
-        """
-        answers = await self._ask_all(CHECK_TIMEOUT_S)
-        if not any(isinstance(answer, str) for answer in answers):
-            raise answers[0] if isinstance(answers[0], ModelUnavailable) else ModelUnavailable()
-
-    async def check_endpoint(self, endpoint: Endpoint) -> None:
+    async def check(self, endpoint: Endpoint) -> None:
         """
         Raises:
             AppError: this server does not answer as a model server within 2 s.
         """
-        answer = await self._ask_name(endpoint, CHECK_TIMEOUT_S)
+        answer = await self.catalogue.ask(endpoint, CHECK_TIMEOUT_S)
         if isinstance(answer, AppError):
             raise answer
 
     async def aclose(self) -> None:
-        """Close every connection; streams that still run are cut."""
-        await self._catalogue.aclose()
+        """Closes every connection; streams that still run are cut."""
+        await self.catalogue.aclose()
         await self._http.aclose()
 
     @property
@@ -220,35 +187,34 @@ class LlmClient:
 
     @asynccontextmanager
     async def _at_once(self, failed: Endpoint | None) -> AsyncGenerator[Endpoint]:
-        """The endpoint with the least work that has not failed just now, and is not `failed`."""
+        """Yields the endpoint with the least work, preferably one that has not failed just now."""
         if refusal := refusal_of(self.endpoints, 0):
             raise refusal
-        offered = [each for each in self.endpoints if each.offer()]
+        offered = [each for each in self.endpoints if each.breaker.offer()]
         if not offered:
             raise ModelUnavailable("a probe is under way")
-        endpoint = min(offered, key=lambda each: (each is failed, each.rests, each.in_flight))
+        endpoint = min(
+            offered, key=lambda each: (each is failed, each.breaker.rests, each.in_flight)
+        )
         for each in offered:
             if each is not endpoint:
-                each.withdraw()
+                each.breaker.withdraw()
         probe = endpoint.begin()
         try:
             yield endpoint
         finally:
             endpoint.end(probe=probe)
 
-    async def _ask_all(self, timeout_s: float) -> list[str | AppError]:
-        """Per endpoint, in their order, the name of its model or why there is none."""
-        asked = (self._ask_name(each, timeout_s) for each in self.endpoints)
-        return list(await asyncio.gather(*asked))
 
-    async def _ask_name(self, endpoint: Endpoint, timeout_s: float) -> str | AppError:
-        served = await self._catalogue.ask(endpoint, timeout_s)
-        return served.models[0] if isinstance(served, Served) else served
-
-
-def _is_worth_another(error: AppError, *, begun: bool) -> bool:
-    """Whether a second try makes sense: nothing was shown, and the server is not the last word."""
-    return isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
+def _is_worth_another(error: AppError, endpoint: Endpoint, *, begun: bool) -> bool:
+    """Returns whether a second try makes sense: nothing was shown, and the server's answer is not
+    final."""
+    is_worth = isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
+    if is_worth:
+        log.warning(
+            "llm.trying_again", endpoint=endpoint.name, code=error.code, detail=error.detail
+        )
+    return is_worth
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

@@ -34,16 +34,16 @@ class DemoModel:
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether both optional packages are here; imports neither."""
+        """Returns whether both optional packages are installed; imports neither."""
         return find_spec("xllamacpp") is not None and _find_weights() is not None
 
     @property
     def pid(self) -> int | None:
-        """The child's, while it is meant to run."""
+        """The process id of the child, while it is meant to run."""
         return self._process.pid if self._process else None
 
     async def start(self) -> str:
-        """Start the child; its base URL once it answers.
+        """Starts the child. Returns its base URL once it answers.
 
         Raises:
             ModelUnavailable: the packages are missing, or it is not ready within 60 s.
@@ -77,7 +77,7 @@ class DemoModel:
         return url
 
     async def stop(self) -> None:
-        """End the child; nothing if none runs."""
+        """Ends the child, if it runs."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -100,7 +100,7 @@ def _find_weights() -> Path | None:
 
 
 def serve(*, port: int) -> None:
-    """The child: load the model, print the base URL, serve until stdin ends."""
+    """Runs in the child: loads the model, prints the base URL, serves until stdin ends."""
     llama = import_module("xllamacpp")  # 100 MB of native code, for the child only; untyped
     params = llama.CommonParams()
     params.model.path = str(_find_weights())

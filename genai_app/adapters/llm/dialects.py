@@ -1,7 +1,7 @@
-"""What model servers speak: the request bodies and the events of vLLM (OpenAI) and of TGI.
+"""The dialects of model servers: request bodies and events of vLLM (OpenAI) and of TGI.
 
-Pure: bytes in, values out. The road they travel is in client.py. Shapes as vLLM 0.32 and TGI 3 send
-them; fields nobody needs are not read, and null stands for absent.
+Pure: bytes in, values out; client.py sends and receives them. Shapes as vLLM 0.32 and TGI 3 send
+them; fields that nobody needs are not read, and null means absent.
 """
 
 import json
@@ -37,15 +37,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """One turn of the conversation; `role` is system, user or assistant."""
+    """A turn of the conversation; `role` is system, user or assistant."""
 
     role: str
     content: str
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """All the text that one network read brought; `tokens`: content chunks in it."""
+class TextDelta:
+    """The text of one network read; `tokens`: content chunks in it."""
 
     text: str
     tokens: int
@@ -65,7 +65,7 @@ class Finish:
 
 class _Delta(msgspec.Struct):
     content: str | None = None
-    refusal: str | None = None  # said in place of content
+    refusal: str | None = None  # in place of content
     reasoning: str | None = None
     reasoning_content: str | None = None  # the older name of the same
 
@@ -109,8 +109,8 @@ class _TgiEvent(msgspec.Struct):
     error_type: str | None = None
 
 
-class Answer:
-    """What the events of one answer have said so far."""
+class AnswerReader:
+    """Reads the events of one answer, and holds what they have said so far."""
 
     def __init__(self, *, model: str, turns: Sequence[ChatTurn]) -> None:
         self.prompt = [turn.content for turn in turns]
@@ -123,8 +123,8 @@ class Answer:
         self.completion_tokens: int | None = None
         self.lost_events = 0  # unreadable ones before the end
 
-    def read(self, events: Iterable[bytes]) -> Piece | None:
-        """Take the events of one network read; their text, if there is any.
+    def read(self, events: Iterable[bytes]) -> TextDelta | None:
+        """Reads the events of one network read. Returns their text, if there is any.
 
         An error among them goes to `failure`, since the text before it is to be kept.
         """
@@ -134,17 +134,17 @@ class Answer:
             try:
                 text = self._take(event)
             except (ValueError, RecursionError) as error:  # no JSON, of another shape, too deep
-                self._note_bad(event, error)
+                self._count_bad(event, error)
             except AppError as error:
                 self.failure = error
             if self.failure is not None:
                 break
             if text:
                 texts.append(text)
-        return Piece("".join(texts), len(texts)) if texts else None
+        return TextDelta("".join(texts), len(texts)) if texts else None
 
     def finish(self) -> Finish:
-        """Its end; a reason that is missing or unknown counts as "stop"."""
+        """Returns the end; a reason that is missing or unknown counts as "stop"."""
         reason = OTHER_REASONS.get((self.reason or "").lower(), self.reason)
         if reason not in REASONS:
             reason = "stop"
@@ -155,7 +155,7 @@ class Answer:
     def _take(self, event: bytes) -> str | None:
         raise NotImplementedError
 
-    def _note_bad(self, event: bytes, error: Exception) -> None:
+    def _count_bad(self, event: bytes, error: Exception) -> None:
         if self.reason is not None:
             return  # the text is whole: only the figures of use may be missing
         self.lost_events += 1
@@ -165,7 +165,7 @@ class Answer:
             self.failure = ModelFailed("too many events of the model server cannot be read")
 
 
-class OpenAiAnswer(Answer):
+class OpenAiAnswer(AnswerReader):
     """Chunks of /v1/chat/completions."""
 
     _decoder = msgspec.json.Decoder(_Chunk)
@@ -207,7 +207,7 @@ class OpenAiAnswer(Answer):
         return text
 
 
-class TgiAnswer(Answer):
+class TgiAnswer(AnswerReader):
     """Events of /generate_stream."""
 
     _decoder = msgspec.json.Decoder(_TgiEvent)
@@ -217,23 +217,23 @@ class TgiAnswer(Answer):
         if self.done or not event:
             return None
         try:
-            said = self._decoder.decode(event)
+            tgi_event = self._decoder.decode(event)
         except ValueError:
-            said = _decode_leniently(event, _TgiEvent)
-        if said.error is not None:
-            error = ServerError(said.error, said.error_type)
+            tgi_event = _decode_leniently(event, _TgiEvent)
+        if tgi_event.error is not None:
+            error = ServerError(tgi_event.error, tgi_event.error_type)
             raise event_error(error, begun=self.begun, prompt=self.prompt)
-        if said.token is not None:
+        if tgi_event.token is not None:
             self.begun = True
-        if said.details is not None:
-            reason = said.details.finish_reason or "stop"
+        if tgi_event.details is not None:
+            reason = tgi_event.details.finish_reason or "stop"
             self.reason = self._reasons.get(reason, reason)
-            self.prompt_tokens = said.details.input_length
-            self.completion_tokens = said.details.generated_tokens
+            self.prompt_tokens = tgi_event.details.input_length
+            self.completion_tokens = tgi_event.details.generated_tokens
             self.done = self.begun = True
-        if said.token is None or said.token.special:
+        if tgi_event.token is None or tgi_event.token.special:
             return None
-        return said.token.text
+        return tgi_event.token.text
 
 
 def openai_body(
@@ -244,7 +244,7 @@ def openai_body(
     temperature: float | None,
     sampling: Sequence[tuple[str, object]] = (),
 ) -> bytes:
-    """The body of POST /v1/chat/completions."""
+    """Returns the body of POST /v1/chat/completions."""
     body: dict[str, object] = {
         "model": model,
         "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
@@ -261,11 +261,12 @@ def openai_body(
 def tgi_body(
     turns: Sequence[ChatTurn],
     *,
+    model: str,
     max_tokens: int,
     temperature: float | None,
     sampling: Sequence[tuple[str, object]] = (),
 ) -> bytes:
-    """The body of POST /generate_stream."""
+    """Returns the body of POST /generate_stream. TGI serves one model: it has no name there."""
     parameters: dict[str, object] = {"max_new_tokens": max_tokens, "return_full_text": False}
     if temperature:  # TGI refuses 0, and without a temperature it is greedy, which is what 0 means
         parameters |= {"temperature": temperature, "do_sample": True}
@@ -276,7 +277,7 @@ def tgi_body(
 
 
 def plain_prompt(turns: Sequence[ChatTurn]) -> str:
-    """The conversation as plain text, for servers that do not know the model's chat template.
+    """Returns the conversation as plain text, for servers without the model's chat template.
 
     `System:`, `User:` and `Assistant:` before each turn, a blank line between, and an open
     `Assistant:` at the end. A user can write these words too: roles are advice here, no boundary.
@@ -286,10 +287,10 @@ def plain_prompt(turns: Sequence[ChatTurn]) -> str:
 
 
 def _decode_leniently(event: bytes, kind: type[T]) -> T:
-    """What msgspec refuses and a text can bear: bytes that are not UTF-8, lone surrogates.
+    """Decodes an event that msgspec refuses: with bytes that are not UTF-8, or lone surrogates.
 
-    Each becomes U+FFFD, so that no piece of text fails later, where it is encoded again.
+    Each becomes U+FFFD, so that no text fails later, where it is encoded again.
     """
-    told = json.loads(event.decode("utf-8", "replace"))
-    safe = re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(told, ensure_ascii=False))
+    decoded = json.loads(event.decode("utf-8", "replace"))
+    safe = re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(decoded, ensure_ascii=False))
     return msgspec.json.decode(safe, type=kind)

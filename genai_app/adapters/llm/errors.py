@@ -1,6 +1,6 @@
-"""What a refusal of a model server means, as a status, or as an event in its stream.
+"""The meaning of a model server's refusal: a status, or an event in its stream.
 
-A server that takes the request as wrong (ModelRefused) is told apart from one that does not know us
+A server that calls the request wrong (ModelRefused) is not the same as one that does not know us
 or is not what we take it for (model_auth, model_unknown: our settings are wrong), and from one that
 is busy or broken.
 """
@@ -44,7 +44,7 @@ class _ErrorBody(msgspec.Struct):
 def http_error(
     status: int, body: bytes, *, retry_after: str | None, prompt: Sequence[str] = ()
 ) -> AppError:
-    """The error that an HTTP answer other than 200 stands for.
+    """Returns the error that an HTTP answer other than 200 stands for.
 
     Args:
         body: the begin of it, JSON of the server or anything of a proxy before it.
@@ -68,7 +68,7 @@ def http_error(
 
 
 def event_error(error: ServerError, *, begun: bool, prompt: Sequence[str]) -> AppError:
-    """The error that an error event stands for.
+    """Returns the error that an error event stands for.
 
     A server may look at the prompt only after it said 200, so before the answer began such an event
     may mean what a status means elsewhere.
@@ -86,7 +86,7 @@ def event_error(error: ServerError, *, begun: bool, prompt: Sequence[str]) -> Ap
 
 
 def is_about_context(message: str, error: ServerError) -> bool:
-    """Whether a refusal says that prompt and answer are too long together."""
+    """Returns whether a refusal says that prompt and answer are too long together."""
     if error.param == "input_tokens" or error.type == "exceed_context_size_error":
         return True
     pattern = (
@@ -99,17 +99,17 @@ def is_about_context(message: str, error: ServerError) -> bool:
 
 
 def context_error(message: str, error: ServerError, detail: str = "") -> ContextTooLong:
-    """The refusal of a prompt that is too long, with the numbers that it names.
+    """Returns the refusal of a prompt that is too long, with the numbers that it names.
 
     `window`: what the server takes, `asked`: tokens of the prompt; None where it does not say.
     """
     window, asked = error.n_ctx, error.n_prompt_tokens
     for pattern in WINDOW_PATTERNS:
-        if window is None and (found := re.search(pattern, message, re.IGNORECASE)):
-            window = int(found[1])
+        if window is None and (match := re.search(pattern, message, re.IGNORECASE)):
+            window = int(match[1])
     for pattern in ASKED_PATTERNS:
-        if asked is None and (found := re.search(pattern, message, re.IGNORECASE)):
-            asked = int(found[1])
+        if asked is None and (match := re.search(pattern, message, re.IGNORECASE)):
+            asked = int(match[1])
     return ContextTooLong(detail, window=window, asked=asked)
 
 
@@ -132,7 +132,7 @@ ASKED_PATTERNS = (
 
 
 def _names_a_model(error: ServerError) -> bool:
-    """Whether a 404 is of a model server that looked for a model, and not of a wrong address."""
+    """Returns whether a 404 names a missing model rather than a wrong address."""
     return error.param == "model" or re.search(r"\bmodel\b", error.message or "") is not None
 
 
@@ -147,7 +147,7 @@ def _retry_after_s(header: str | None) -> int:
 
 
 def _parsed(body: bytes) -> tuple[ServerError, str]:
-    """What a body says, as the server's own error where it is one, and as text."""
+    """Returns what a body says: the server's own error where it is one, and the text."""
     try:
         body_ = msgspec.json.decode(body, type=_ErrorBody)
     except ValueError:
@@ -161,7 +161,7 @@ def _parsed(body: bytes) -> tuple[ServerError, str]:
 
 
 def _detail_text(detail: Any) -> str:
-    """FastAPI's: a text, or a list of what is wrong and where."""
+    """Returns FastAPI's detail as text: it is one, or a list of what is wrong and where."""
     if isinstance(detail, list):
         texts = [str(each.get("msg", "")) for each in detail if isinstance(each, dict)]  # pyright: ignore
         return "; ".join(text for text in texts if text)

@@ -1,4 +1,4 @@
-"""Why a model server refused, in words that may be shown to whoever asked.
+"""The reason of a model server's refusal, in words that may be shown to the user.
 
 A server's message may name hosts, addresses, paths and keys of the company, hold a traceback or
 repeat the prompt, which has the company's instructions in it.
@@ -46,8 +46,8 @@ _SECRETS = re.compile(
 
 
 def clean_reason(message: str, prompt: Sequence[str] = ()) -> str:
-    """At most MAX_REASON_CHARS characters of `message` on one line; "" where nothing of it may be
-    shown.
+    """Returns at most MAX_REASON_CHARS characters of `message` on one line; "" where nothing of it
+    may be shown.
 
     Args:
         prompt: texts that were sent; a message that repeats one of them is not shown.
@@ -64,7 +64,7 @@ def clean_reason(message: str, prompt: Sequence[str] = ()) -> str:
 
 
 def without_prompt(message: str, prompt: Sequence[str]) -> str:
-    """The message for the log, without the prompt: vLLM repeats a body that it refuses."""
+    """Returns the message for the log, without the prompt: vLLM repeats a body that it refuses."""
     message = re.split(r"""['"]input['"]\s*:""", message, maxsplit=1)[0]
     return "(a message that repeats the prompt)" if _repeats(message, prompt) else message
 

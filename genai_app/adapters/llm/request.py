@@ -1,4 +1,4 @@
-"""One request to one model server: opened, read under its deadlines, its end judged."""
+"""A request to one model server: opened, read under its deadlines, its end judged."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import aiohttp
 import httpx
 
 from genai_app.adapters.deadline import Deadline, DeadlinePassed
-from genai_app.adapters.llm.dialects import Answer, Piece
+from genai_app.adapters.llm.dialects import AnswerReader, TextDelta
 from genai_app.adapters.llm.errors import http_error
 from genai_app.adapters.llm.sse import SseDecoder
 from genai_app.errors import AppError, ModelFailed, ModelUnavailable
@@ -21,7 +21,7 @@ NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)  # the transpor
 
 
 class Unreachable(ModelUnavailable):
-    """The endpoint could not be talked to and no token has come: another try makes sense."""
+    """Raised when an endpoint cannot be reached before the first token: another try makes sense."""
 
 
 class Clock:
@@ -36,18 +36,18 @@ class Clock:
         self.idle_s = settings.llm_idle_timeout_s
 
     def put_off(self, seconds: float) -> None:
-        """Waiting for a turn is no time of the model's."""
+        """Moves the deadlines by the time of a wait for a turn, which is not the model's."""
         self.first_token_at += seconds
         self.total_at += seconds
 
 
-class Run:
-    """One request to one endpoint. `begun` is called at its first sign of life, once."""
+class LlmRequest:
+    """A request to one endpoint. `begun` is called once, at the first sign of life."""
 
     def __init__(
         self,
         http: httpx.AsyncClient,
-        answer: Answer,
+        answer: AnswerReader,
         clock: Clock,
         begun: Callable[[], None],
     ) -> None:
@@ -80,11 +80,11 @@ class Run:
         except DeadlinePassed:
             raise self._too_late() from None
         except NETWORK_ERRORS as cause:
-            raise Unreachable(told(cause)) from cause
+            raise Unreachable(described(cause)) from cause
         raise error
 
-    async def next(self) -> Piece | None:
-        """The text of the next read that brings some; None when the answer is complete.
+    async def next(self) -> TextDelta | None:
+        """Returns the text of the next read that brings some; None when the answer is complete.
 
         Raises:
             Unreachable: the connection was lost before the first token.
@@ -112,12 +112,12 @@ class Run:
                 break  # only the usage and the [DONE] are missing
             if events:  # a comment is no sign of life of the model
                 idle_at = clock.loop.time() + clock.idle_s
-                piece = answer.read(events)
+                delta = answer.read(events)
                 if answer.begun and not self._is_begun:
                     self._is_begun = True
                     self._begun()
-                if piece is not None:
-                    return piece
+                if delta is not None:
+                    return delta
         if answer.failure is not None:
             raise answer.failure
         if not (answer.done or answer.reason):
@@ -126,13 +126,13 @@ class Run:
         return None
 
     async def aclose(self) -> None:
-        """Close the connection unless it was read to its end."""
+        """Closes the connection unless it was read to its end."""
         if self._response is not None:
             with contextlib.suppress(*NETWORK_ERRORS):
                 await self._response.aclose()
 
     async def _drain(self) -> None:
-        """Read the end of the body, which follows at once, so that the connection is kept."""
+        """Reads the end of the body, which follows at once, so that the connection is kept."""
         if self._ended:
             return
         self._deadline.move(self._clock.loop.time() + DRAIN_S)
@@ -143,7 +143,7 @@ class Run:
     def _broken(self, error: Exception | None) -> AppError:
         if isinstance(error, DeadlinePassed):
             return self._too_late()
-        detail = "ended without a finish reason" if error is None else told(error)
+        detail = "ended without a finish reason" if error is None else described(error)
         if self._answer.begun:
             return ModelFailed(detail, code="model_interrupted")
         return Unreachable(detail)
@@ -167,6 +167,6 @@ async def _refusal(response: httpx.Response, prompt: Sequence[str]) -> AppError:
     return Unreachable(error.detail) if response.status_code in (502, 503, 504) else error
 
 
-def told(error: Exception) -> str:
-    """The error in words, for the log."""
+def described(error: Exception) -> str:
+    """Returns the error in words, for the log."""
     return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARS]

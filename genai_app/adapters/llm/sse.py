@@ -1,4 +1,4 @@
-"""Server-Sent Events cut out of a byte stream.
+"""Reader of Server-Sent Events.
 
 On bytes, not text: line readers of HTTP libraries also split at U+2028 and U+0085, which stand
 unescaped inside JSON strings and would tear an event apart.
@@ -30,7 +30,7 @@ class SseDecoder:
         self._first_line = True  # only there may a byte order mark stand
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The data of each event that these bytes complete.
+        """Returns the data of each event that these bytes complete.
 
         Raises:
             ModelFailed: an event is larger than the bound.
@@ -49,7 +49,7 @@ class SseDecoder:
         return self._feed_lines(data)
 
     def end(self) -> list[bytes]:
-        """The last event, where the stream ended without the blank line behind it. Call it once."""
+        """Returns the last event of a stream without a blank line at its end. Call it once."""
         self._after_cr = False
         return self._feed_lines(b"\n\n" if self._line else b"\n")
 

@@ -21,7 +21,7 @@ from genai_app.errors import (
 )
 from genai_app.models import Status
 from genai_app.services import services
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import End
 
 # for UUIDs made from idempotency keys. A change would make repeated requests look like new ones

@@ -26,7 +26,8 @@ from genai_app.api.ask.stream import EventStream, Following, data, whole
 from genai_app.api.bodies import failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.services import services
-from genai_app.services.chat.chat import Options, Turn
+from genai_app.services.chat.placement import Options
+from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import End
 
 router = APIRouter(tags=["ask"])

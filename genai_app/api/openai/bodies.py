@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from genai_app.api.bodies import Count, ModelName, RequestBody, Switch, Temperature, Text
 from genai_app.errors import InvalidInput
-from genai_app.services.chat.chat import ChatTurn
+from genai_app.services.chat.placement import ChatTurn
 
 MAX_MESSAGES = 1000
 MAX_STOPS = 4

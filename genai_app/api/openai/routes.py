@@ -31,7 +31,8 @@ from genai_app.api.openai.bodies import (
 )
 from genai_app.errors import AppError, ContextTooLong
 from genai_app.services import services
-from genai_app.services.chat.chat import Options, Turn
+from genai_app.services.chat.placement import Options
+from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import End
 
 router = APIRouter(prefix="/v1", tags=["openai"])

@@ -4,75 +4,42 @@ commit, and only then use a cached or verified answer or call the model."""
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from genai_app import clock
-from genai_app.access import Actor, get_dialog, get_message
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.access import Actor, get_message
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.database import Database
 from genai_app.db.failures import Undone
-from genai_app.db.statements import Row, StatementRunner, new_row
 from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
     Author,
     Channel,
-    Dialog,
-    Message,
-    Source,
     Status,
-    new_id,
 )
-from genai_app.services.chat.first_question import commit_new_dialog
 from genai_app.services.chat.placement import (
     Moved,
     Options,
-    Place,
-    Sent,
+    Submission,
+    TurnPosition,
     body_hash,
-    check_position,
     find_position,
     new_dialog_position,
-    newest_of,
-    turn_rows,
 )
-from genai_app.services.chat.ready_answers import Given
-from genai_app.services.dialogs.history import next_moment
-from genai_app.services.generation.checkpoints import End, GivenAnswer, Increment
+from genai_app.services.chat.ready_answers import ReadyAnswers
+from genai_app.services.chat.turns import CommittedTurns, Turn
+from genai_app.services.generation.checkpoints import Increment
 from genai_app.services.generation.context import estimate_tokens, with_system_prompt
 from genai_app.services.generation.context_fit import Request, usable_window
 from genai_app.services.generation.generations import Generations
 from genai_app.services.limits.parallel import Slot
-from genai_app.services.limits.rate import Budget, CountMessages, Limits, Taken
+from genai_app.services.limits.rate import CountMessages, Limits, Unit
 from genai_app.text import clean_text
 
-__all__ = ["Chat", "Options", "Turn"]
-
-TITLE_CHARS = 60
 COMMIT_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question and the answer that belongs to it.
-
-    `repeated`: it had been sent before. `source`: the expected one while it runs. `end`: the answer
-    has ended. `budget`: what the user has left.
-    """
-
-    dialog_id: uuid.UUID
-    question_id: uuid.UUID
-    answer_id: uuid.UUID
-    repeated: bool = False
-    source: Source = Source.MODEL
-    budget: Budget | None = None
-    end: End | None = None
-    text: str = ""
 
 
 class Chat:
@@ -90,7 +57,7 @@ class Chat:
         db: Database,
         generations: Generations,
         limits: Limits,
-        ready_answers: Given,
+        ready_answers: ReadyAnswers,
         *,
         context_tokens: int | None,
         max_tokens: int,
@@ -98,6 +65,7 @@ class Chat:
     ) -> None:
         self._db = db
         self._generations = generations
+        self._turns = CommittedTurns(db, generations.answers, limits)
         self._limits = limits
         self._ready_answers = ready_answers
         self._context_tokens = context_tokens
@@ -133,11 +101,14 @@ class Chat:
         # a page may send a first question again after it got its dialog: the same question
         where = None if actor.channel is Channel.WEB else str(dialog_id or "")
         body = body_hash(text, where, options, earlier)
-        sent = Sent(text, client_id, body, options, dialog_id, earlier)
-        if client_id is not None and (turn := await self._find_repeated(actor, sent)) is not None:
+        submission = Submission(text, client_id, body, options, dialog_id, earlier)
+        if (
+            client_id is not None
+            and (turn := await self._turns.find(actor, submission)) is not None
+        ):
             return turn
         # shielded: whoever asks may go away between the commit and the call
-        return await asyncio.shield(self._answer(actor, sent))
+        return await asyncio.shield(self._answer(actor, submission))
 
     async def regenerate(self, actor: Actor, answer_id: object) -> Turn:
         """Asks the model again, for a new sibling of the answer, which stays. The cache is not
@@ -146,8 +117,8 @@ class Chat:
         Raises NotFound, RateLimited, and Conflict while an answer of the dialog is still running.
         """
         options = Options(read_cache=False)
-        sent = Sent("", None, b"", options, again=answer_id)
-        return await asyncio.shield(self._answer(actor, sent))
+        submission = Submission("", None, b"", options, again=answer_id)
+        return await asyncio.shield(self._answer(actor, submission))
 
     async def stop(self, actor: Actor, answer_id: object) -> None:
         """Ends a running answer, keeping its text; an ended one stays as it is. Raises NotFound."""
@@ -182,50 +153,52 @@ class Chat:
         async for increment in self._generations.follow(turn.answer_id):
             yield increment
 
-    async def _answer(self, actor: Actor, sent: Sent) -> Turn:
+    async def _answer(self, actor: Actor, submission: Submission) -> Turn:
         try:
-            return await self._take_and_answer(actor, sent)
+            return await self._take_and_answer(actor, submission)
         except RateLimited as refusal:
             await self._limits.audit(actor, refusal)
             raise
 
-    async def _take_and_answer(self, actor: Actor, sent: Sent) -> Turn:
+    async def _take_and_answer(self, actor: Actor, submission: Submission) -> Turn:
         async with self._limits.at_once.slot(actor) as slot:
-            taken = await self._limits.take(actor)
+            unit = await self._limits.take(actor)
             try:
-                turn = await self._prepare_and_commit(actor, sent, taken, slot)
+                turn = await self._prepare_and_commit(actor, submission, unit, slot)
             except BaseException:
-                await self._limits.give_back(actor, taken)
+                await self._limits.give_back(actor, unit)
                 raise
             if turn.repeated:
-                await self._limits.give_back(actor, taken)
+                await self._limits.give_back(actor, unit)
             return turn
 
-    async def _prepare_and_commit(self, actor: Actor, sent: Sent, taken: Taken, slot: Slot) -> Turn:
-        served = await self._generations.models.window(sent.options.model)
+    async def _prepare_and_commit(
+        self, actor: Actor, submission: Submission, unit: Unit, slot: Slot
+    ) -> Turn:
+        served = await self._generations.models.window(submission.options.model)
         window = usable_window(served, self._context_tokens)
         longest = min(self._max_tokens, window.total // 2)
         instructions = estimate_tokens(self._system_prompt) if self._system_prompt else 0
         budget = min(window.total - longest, window.prompt) - instructions
         for tries_left in reversed(range(COMMIT_TRIES)):
-            if sent.again is None and sent.dialog_id is None and not sent.earlier:
-                position = new_dialog_position(sent)
+            if submission.again is None and submission.dialog_id is None and not submission.earlier:
+                position = new_dialog_position(submission)
             else:
                 async with self._db.read() as session:
-                    position = await find_position(session, actor, sent, budget)
+                    position = await find_position(session, actor, submission, budget)
             request = Request(
                 turns=with_system_prompt(position.turns, self._system_prompt),
-                max_tokens=min(sent.options.max_tokens or longest, longest),
-                temperature=sent.options.temperature,
-                model=sent.options.model,
-                sampling=sent.options.sampling,
+                max_tokens=min(submission.options.max_tokens or longest, longest),
+                temperature=submission.options.temperature,
+                model=submission.options.model,
+                sampling=submission.options.sampling,
                 window=window,
-                may_trim=sent.earlier is None,
+                may_trim=submission.earlier is None,
             )
             try:
-                return await self._commit_at(actor, sent, position, request, taken, slot)
+                return await self._commit_at(actor, submission, position, request, unit, slot)
             except CountMessages:
-                taken = replace(taken, trusted=False)
+                unit = replace(unit, trusted=False)
             except Moved:
                 if not tries_left:
                     raise Conflict(code="answer_running") from None
@@ -234,148 +207,51 @@ class Chat:
                     raise
             except IntegrityError:
                 # the same client_id was committed a moment ago by another request
-                if (turn := await self._find_repeated(actor, sent)) is None:
+                if (turn := await self._turns.find(actor, submission)) is None:
                     raise
                 return turn
         raise Conflict(code="answer_running")
 
     async def _commit_at(
-        self, actor: Actor, sent: Sent, position: Place, request: Request, taken: Taken, slot: Slot
+        self,
+        actor: Actor,
+        submission: Submission,
+        position: TurnPosition,
+        request: Request,
+        unit: Unit,
+        slot: Slot,
     ) -> Turn:
         """Finds a cached or verified answer, or a run to join or begin, and commits the turn."""
-        ready_answer, key = await self._ready_answers.find(actor, sent, position, request)
+        ready_answer, key = await self._ready_answers.find(actor, submission, position, request)
         if ready_answer is not None:
             begun_at = clock.now()
-            turn, repeated = await self._commit(actor, sent, position, taken, ready_answer)
+            turn, repeated = await self._turns.commit(
+                actor, submission, position, unit, ready_answer
+            )
             if not repeated:
                 self._ready_answers.note(ready_answer, (clock.now() - begun_at).total_seconds())
             return turn
         # "ask the model again" joins no other run, but its answer is kept
-        flight = self._generations.hold_flight(key, alone=not sent.options.read_cache)
+        run = self._generations.joinable.hold(key, alone=not submission.options.read_cache)
         try:
-            turn, repeated = await self._commit(actor, sent, position, taken, None)
+            turn, repeated = await self._turns.commit(actor, submission, position, unit, None)
         except BaseException:
-            self._generations.drop_flight(flight)
+            self._generations.joinable.drop(run)
             raise
         if repeated:
-            self._generations.drop_flight(flight)
+            self._generations.joinable.drop(run)
             return turn
         slot.keep()
         self._generations.start(
             turn.answer_id,
             request,
-            flight,
+            run,
             context=position.context,
             trimmed=position.trimmed,
-            give_back=lambda: self._limits.give_back(actor, taken),
+            give_back=lambda: self._limits.give_back(actor, unit),
             ended=lambda: self._limits.at_once.leave(actor.user_id),
         )
         return turn
-
-    async def _commit(
-        self,
-        actor: Actor,
-        sent: Sent,
-        position: Place,
-        taken: Taken,
-        ready_answer: GivenAnswer | None,
-    ) -> tuple[Turn, bool]:
-        """Commits question and answer. Returns the turn, and whether it was committed before."""
-        if self._is_plain(position, sent, taken):
-            dialog, rows = _new_dialog(actor, sent, position, ready_answer)
-            lease = None if ready_answer else self._generations.lease(rows[-1])
-            budget = await commit_new_dialog(self._db, actor, taken, dialog, rows, lease)
-            return _turn(rows[-1], budget, ready_answer), False
-        async with self._db.write() as session:
-            if sent.client_id is not None:
-                turn = await self._find_turn(session, actor, sent)
-                if turn is not None:
-                    return turn, True
-            runner = StatementRunner(connection=await session.connection())
-            if taken.trusted:
-                budget = await self._limits.settle(runner, actor, taken)
-            else:
-                budget = await self._limits.settle_by_counting(session, actor, taken)
-            if position.dialog_id is None:
-                dialog, rows = _new_dialog(actor, sent, position, ready_answer)
-                dialog["updated_at"] = await next_moment(session, actor.user_id)
-                await runner.insert(Dialog, dialog)
-            else:
-                dialog_row = await get_dialog(session, actor, position.dialog_id, lock=True)
-                if sent.client_id is not None:
-                    # a copy of this send may have held the dialog's lock until now
-                    turn = await self._find_turn(session, actor, sent)
-                    if turn is not None:
-                        return turn, True
-                await check_position(session, dialog_row, position)
-                newest = await newest_of(session, actor.user_id)
-                rows = turn_rows(actor, sent, position, ready_answer, dialog_row.id, after=newest)
-                dialog_row.leaf_id = rows[-1]["id"]
-                dialog_row.updated_at = await next_moment(session, actor.user_id)
-            await runner.insert(Message, *rows)
-            if ready_answer is None:
-                await self._generations.add_lease(runner, rows[-1])
-        return _turn(rows[-1], budget, ready_answer), False
-
-    def _is_plain(self, position: Place, sent: Sent, taken: Taken) -> bool:
-        """Returns whether one statement can commit the turn: a question alone, in a new dialog,
-        with a trusted unit. A repeated send fails on the unique key."""
-        first = position.dialog_id is None and not sent.earlier
-        return first and taken.trusted and not self._db.is_sqlite
-
-    async def _find_repeated(self, actor: Actor, sent: Sent) -> Turn | None:
-        async with self._db.read() as session:
-            return await self._find_turn(session, actor, sent)
-
-    async def _find_turn(self, session: AsyncSession, actor: Actor, sent: Sent) -> Turn | None:
-        question = await session.scalar(
-            sa.select(Message).where(
-                col(Message.user_id) == actor.user_id, col(Message.client_id) == sent.client_id
-            )
-        )
-        if question is None:
-            return None
-        if question.body_hash != sent.body:
-            raise InvalidInput(code="client_id_reused")
-        answer = await session.scalar(
-            sa.select(Message)
-            .where(col(Message.parent_id) == question.id)
-            .order_by(col(Message.id))
-            .limit(1)
-        )
-        assert answer is not None  # committed in one transaction with the question
-        source = Source(answer.source or Source.MODEL)
-        return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
-
-
-def _new_dialog(
-    actor: Actor, sent: Sent, position: Place, ready_answer: GivenAnswer | None
-) -> tuple[Row, list[Row]]:
-    """Returns a dialog and its first messages."""
-    moment, dialog_id = clock.now(), new_id()
-    rows = turn_rows(actor, sent, position, ready_answer, dialog_id)
-    dialog = new_row(
-        Dialog,
-        id=dialog_id,
-        user_id=actor.user_id,
-        title=make_title(sent.text),
-        leaf_id=rows[-1]["id"],
-        created_at=moment,
-        updated_at=moment,
-        changed_at=moment,
-        deleted_at=None if sent.options.keep else moment,
-        key_id=actor.key_id,
-    )
-    return dialog, rows
-
-
-def _turn(answer: Row, budget: Budget | None, ready_answer: GivenAnswer | None) -> Turn:
-    turn = Turn(answer["dialog_id"], answer["parent_id"], answer["id"], budget=budget)
-    if ready_answer is None:
-        return turn
-    return replace(
-        turn, source=ready_answer.end.source, end=ready_answer.end, text=ready_answer.text
-    )
 
 
 def check_prompt(text: str) -> str:
@@ -386,12 +262,3 @@ def check_prompt(text: str) -> str:
     if len(text) > MAX_PROMPT_CHARS:
         raise TooLarge(code="prompt_too_long", over_by=len(text) - MAX_PROMPT_CHARS)
     return text
-
-
-def make_title(text: str) -> str:
-    """Returns the first words of a question, on one line, at most TITLE_CHARS characters."""
-    line = " ".join(text.lstrip()[: TITLE_CHARS * 4].split())
-    if len(line) <= TITLE_CHARS:
-        return line
-    cut = line[: TITLE_CHARS - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE_CHARS // 2 :] else cut).rstrip() + "…"

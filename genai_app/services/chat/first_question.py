@@ -15,7 +15,7 @@ from genai_app.db.database import Database
 from genai_app.db.statements import Row, Statement, table_of
 from genai_app.models import Dialog, Generation, Message, UtcDateTime
 from genai_app.services.generation.checkpoints import LEASE_END
-from genai_app.services.limits.rate import Budget, Taken, granted, user_of_unit
+from genai_app.services.limits.rate import Budget, Unit, granted, user_of_unit
 
 _WHO = user_of_unit().cte("who")
 _GOOD = sa.exists().where(
@@ -66,7 +66,7 @@ _COMMIT_ANSWERED = _statement(*_ANSWERED)
 async def commit_new_dialog(
     db: Database,
     actor: Actor,
-    taken: Taken,
+    unit: Unit,
     dialog: Row,
     rows: Sequence[Row],
     lease: Row | None,
@@ -86,7 +86,7 @@ async def commit_new_dialog(
     statement = _COMMIT_ANSWERED if lease is None else _COMMIT
     async with db.statement_runner() as runner:
         user_rows = await runner.fetch(statement, user_id=actor.user_id, now=now, **values)
-    return granted(user_rows, taken, now)
+    return granted(user_rows, unit, now)
 
 
 def _values(prefix: str, row: Row) -> Row:

@@ -13,12 +13,12 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.statements import Row, new_row
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
 from genai_app.models.database_time import database_now
-from genai_app.services.generation.checkpoints import GivenAnswer
+from genai_app.services.generation.checkpoints import ReadyAnswer
 from genai_app.services.generation.context import conversation, digest
 
 REPEATABLE = ("stop",)  # of `sampling`: it cuts an answer, and changes no draw
@@ -53,7 +53,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Submission:
     """A question as it came, or (`again`) the answer that is to be generated anew."""
 
     text: str
@@ -66,7 +66,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TurnPosition:
     """The position of a turn in a dialog, and the prompt of the model there.
 
     `dialog_id`: None for a dialog of its own. `leaf_id`: of the dialog when it was looked at.
@@ -87,16 +87,18 @@ class Moved(Exception):
     """The dialog has grown since it was looked at."""
 
 
-def new_dialog_position(sent: Sent) -> Place:
+def new_dialog_position(submission: Submission) -> TurnPosition:
     """Returns the position of a question that begins a dialog of its own."""
-    turns = [ChatTurn(Author.USER, sent.text)]
-    if sent.earlier is None or not sent.options.keep:
-        return Place(turns)
-    return Place(turns, context=digest(turns), branches=True)
+    turns = [ChatTurn(Author.USER, submission.text)]
+    if submission.earlier is None or not submission.options.keep:
+        return TurnPosition(turns)
+    return TurnPosition(turns, context=digest(turns), branches=True)
 
 
-async def find_position(session: AsyncSession, actor: Actor, sent: Sent, budget: int) -> Place:
-    """Returns the position of `sent`.
+async def find_position(
+    session: AsyncSession, actor: Actor, submission: Submission, budget: int
+) -> TurnPosition:
+    """Returns the position of `submission`.
 
     Args:
         budget: tokens of the prompt.
@@ -104,21 +106,23 @@ async def find_position(session: AsyncSession, actor: Actor, sent: Sent, budget:
     Raises:
         NotFound: no such dialog or answer of this actor.
     """
-    if sent.again is not None:
-        return await _position_of_retry(session, actor, sent.again, budget)
-    if sent.earlier is not None:
-        if not sent.options.keep:
-            return Place([*sent.earlier, ChatTurn(Author.USER, sent.text)], branches=True)
-        return await _position_after(session, actor, sent.text, sent.earlier)
-    dialog = await get_dialog(session, actor, sent.dialog_id)
+    if submission.again is not None:
+        return await _position_of_retry(session, actor, submission.again, budget)
+    if submission.earlier is not None:
+        if not submission.options.keep:
+            return TurnPosition(
+                [*submission.earlier, ChatTurn(Author.USER, submission.text)], branches=True
+            )
+        return await _position_after(session, actor, submission.text, submission.earlier)
+    dialog = await get_dialog(session, actor, submission.dialog_id)
     leaf = await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
-    turns, trimmed = await conversation(session, leaf, sent.text, budget)
-    return Place(turns, trimmed, dialog.id, dialog.leaf_id, leaf)
+    turns, trimmed = await conversation(session, leaf, submission.text, budget)
+    return TurnPosition(turns, trimmed, dialog.id, dialog.leaf_id, leaf)
 
 
 async def _position_of_retry(
     session: AsyncSession, actor: Actor, answer_id: object, budget: int
-) -> Place:
+) -> TurnPosition:
     old = await get_message(session, actor, answer_id, Author.ASSISTANT)
     question = await session.get(Message, old.parent_id)
     if question is None:
@@ -126,12 +130,12 @@ async def _position_of_retry(
     dialog = await get_dialog(session, actor, old.dialog_id)
     above = await session.get(Message, question.parent_id) if question.parent_id else None
     turns, trimmed = await conversation(session, above, question.text, budget)
-    return Place(turns, trimmed, dialog.id, dialog.leaf_id, above, question)
+    return TurnPosition(turns, trimmed, dialog.id, dialog.leaf_id, above, question)
 
 
 async def _position_after(
     session: AsyncSession, actor: Actor, text: str, earlier: Sequence[ChatTurn]
-) -> Place:
+) -> TurnPosition:
     """Returns the position after the last of `earlier`, if a dialog consists of just these."""
     before = digest(earlier)
     context = digest([ChatTurn(Author.USER, text)], before)
@@ -148,8 +152,10 @@ async def _position_after(
         .limit(1)
     )
     if last is None:
-        return Place(turns, context=context, branches=True)
-    return Place(turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True)
+        return TurnPosition(turns, context=context, branches=True)
+    return TurnPosition(
+        turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True
+    )
 
 
 async def newest_of(session: AsyncSession, user_id: uuid.UUID) -> uuid.UUID | None:
@@ -164,9 +170,9 @@ async def newest_of(session: AsyncSession, user_id: uuid.UUID) -> uuid.UUID | No
 
 def turn_rows(
     actor: Actor,
-    sent: Sent,
-    position: Place,
-    ready_answer: GivenAnswer | None,
+    submission: Submission,
+    position: TurnPosition,
+    ready_answer: ReadyAnswer | None,
     dialog_id: uuid.UUID,
     *,
     after: uuid.UUID | None = None,
@@ -180,12 +186,12 @@ def turn_rows(
         question_id, depth = position.question.id, position.question.depth
     else:
         parent_id, depth = None, 0
-        if position.dialog_id is None and sent.earlier:
-            rows += _imported(actor, dialog_id, sent.earlier)
+        if position.dialog_id is None and submission.earlier:
+            rows += _imported(actor, dialog_id, submission.earlier)
             parent_id, depth = rows[-1]["id"], len(rows)
         elif position.parent is not None:
             parent_id, depth = position.parent.id, position.parent.depth + 1
-        rows.append(_question(actor, sent, dialog_id, parent_id, depth))
+        rows.append(_question(actor, submission, dialog_id, parent_id, depth))
         question_id = rows[-1]["id"]
     answer = new_row(
         Message,
@@ -207,7 +213,11 @@ def turn_rows(
 
 
 def _question(
-    actor: Actor, sent: Sent, dialog_id: uuid.UUID, parent_id: uuid.UUID | None, depth: int
+    actor: Actor,
+    submission: Submission,
+    dialog_id: uuid.UUID,
+    parent_id: uuid.UUID | None,
+    depth: int,
 ) -> Row:
     return new_row(
         Message,
@@ -216,16 +226,16 @@ def _question(
         user_id=actor.user_id,
         parent_id=parent_id,
         depth=depth,
-        client_id=sent.client_id,
-        body_hash=sent.body,
+        client_id=submission.client_id,
+        body_hash=submission.body,
         author=Author.USER,
         channel=actor.channel,
-        text=sent.text,
+        text=submission.text,
         created_at=clock.now(),
     )
 
 
-def _ready_answer_columns(answer: GivenAnswer, position: Place) -> Row:
+def _ready_answer_columns(answer: ReadyAnswer, position: TurnPosition) -> Row:
     """Returns the columns that turn an empty answer into a cached or verified one."""
     moment, end = clock.now(), answer.end
     context = position.context
@@ -277,7 +287,7 @@ def body_hash(
     return hashlib.sha256(msgspec.json.encode([text, where, parameters, messages])).digest()
 
 
-async def check_position(session: AsyncSession, dialog: Dialog, position: Place) -> None:
+async def check_position(session: AsyncSession, dialog: Dialog, position: TurnPosition) -> None:
     """Checks that a turn may be committed at `position`.
 
     Raises:

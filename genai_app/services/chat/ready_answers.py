@@ -10,8 +10,8 @@ from genai_app.access import Actor
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Source, Status
 from genai_app.services.background import every
-from genai_app.services.chat.placement import Place, Sent
-from genai_app.services.generation.checkpoints import End, GivenAnswer
+from genai_app.services.chat.placement import Submission, TurnPosition
+from genai_app.services.generation.checkpoints import End, ReadyAnswer
 from genai_app.services.generation.context_fit import Request
 from genai_app.services.generation.generations import Generations
 from genai_app.services.reuse.barred import Verdicts
@@ -25,7 +25,7 @@ SAVE_HITS_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 
 
-class Given:
+class ReadyAnswers:
     """Finds ready answers, and refreshes this process's copy of what they depend on."""
 
     def __init__(
@@ -43,9 +43,9 @@ class Given:
         try:
             await self._refresh()
         except StorageUnavailable as error:  # the loop goes on trying
-            log.warning("storage.unavailable", while_doing="given", detail=error.detail)
+            log.warning("storage.unavailable", while_doing="ready answers", detail=error.detail)
         self._loops = [
-            asyncio.create_task(every(REFRESH_S, self._refresh), name="given answers"),
+            asyncio.create_task(every(REFRESH_S, self._refresh), name="ready answers"),
             asyncio.create_task(every(SAVE_HITS_S, self._save_hits), name="hits"),
         ]
 
@@ -63,28 +63,28 @@ class Given:
             log.warning("storage.unavailable", while_doing="hits", detail=error.detail)
 
     async def find(
-        self, actor: Actor, sent: Sent, position: Place, request: Request
-    ) -> tuple[GivenAnswer | None, Key | None]:
+        self, actor: Actor, submission: Submission, position: TurnPosition, request: Request
+    ) -> tuple[ReadyAnswer | None, Key | None]:
         """Returns the ready answer, if any, and the key under which the model's is to be kept.
 
         A question asked alone is looked up among the verified answers first. While the same
         question is being answered the cache has nothing: its run is joined. A request that sets
         how the model draws is answered by a run of its own.
         """
-        options = sent.options
-        alone = position.dialog_id is None and sent.again is None and not sent.earlier
+        options = submission.options
+        alone = position.dialog_id is None and submission.again is None and not submission.earlier
         if alone and options.read_cache:
-            verified = await self._verified.find(sent.text)
+            verified = await self._verified.find(submission.text)
             if verified is not None:
                 end = End(
                     Status.COMPLETE, None, Source.VERIFIED, None, None, None, verified.written_at
                 )
-                return GivenAnswer(verified.answer, end, verified.id), None
+                return ReadyAnswer(verified.answer, end, verified.id), None
         cache_key = await self._key(actor, request) if options.is_repeatable else None
         key = cache_key if options.write_cache and options.keep else None
         if cache_key is None or not options.read_cache:
             return None, key
-        joins = self._generations.find_flight(key) is not None
+        joins = self._generations.joinable.find(key) is not None
         cached = None if joins else await self._cache.find(cache_key)
         metrics.cache("joined" if joins else "hit" if cached else "miss")
         if cached is None:
@@ -98,9 +98,9 @@ class Given:
             cached.completion_tokens,
             cached.made_at,
         )
-        return GivenAnswer(cached.text, end), key
+        return ReadyAnswer(cached.text, end), key
 
-    def note(self, answer: GivenAnswer, total_s: float) -> None:
+    def note(self, answer: ReadyAnswer, total_s: float) -> None:
         """Counts a ready answer that was committed as the answer to a question."""
         if answer.verified_id is not None:
             self._verified.note_hit(answer.verified_id)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
-from genai_app.adapters.llm.endpoints import Breaker
+from genai_app.adapters.llm.breaker import BreakerState
 from genai_app.errors import AppError
 from genai_app.services import Services
 
@@ -47,8 +47,8 @@ async def check_dependencies(services: Services) -> list[Health]:
 
 async def _ask_model(services: Services, number: int) -> Health:
     endpoint, slots = services.llm.endpoints[number], services.slots
-    health = await _ask("model", services.llm.check_endpoint(endpoint))
-    load = Load(slots.used(number), slots.most, endpoint.breaker is Breaker.OPEN)
+    health = await _ask("model", services.llm.check(endpoint))
+    load = Load(slots.used(number), slots.most, endpoint.breaker.state is BreakerState.OPEN)
     return replace(health, endpoint=endpoint.name, load=load)
 
 

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.adapters.directory.check.steps import Fact
-from genai_app.adapters.llm.client import ChatTurn, LlmClient, Served
+from genai_app.adapters.llm.catalogue import Served
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.adapters.public_tls import TlsSeen, look_at
 from genai_app.adapters.redis.check import RedisFault
 from genai_app.adapters.redis.check import examine as examine_redis
@@ -214,7 +216,7 @@ async def _check_model(settings: Settings, url: str) -> list[Finding]:
     client = LlmClient(settings, base_urls=[url])
     facts: dict[FactName, FactValue] = {}
     try:
-        (served,) = await client.ask_each()
+        (served,) = await client.catalogue.ask_each(settings.llm_connect_timeout_s)
         if not isinstance(served, Served):
             raise served
         facts[FactName.MODEL] = wanted = settings.llm_model or served.models[0]
@@ -307,7 +309,7 @@ async def _database_clock(settings: Settings) -> list[tuple[str, float]]:
 async def _model_clocks(settings: Settings) -> list[tuple[str, float]]:
     client = LlmClient(settings, base_urls=settings.llm_base_url)
     try:
-        replies = await client.ask_each()
+        replies = await client.catalogue.ask_each(settings.llm_connect_timeout_s)
     finally:
         await client.aclose()
     clocks: list[tuple[str, float]] = []

@@ -107,7 +107,7 @@ class Increment:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAnswer:
+class ReadyAnswer:
     """A cached or verified answer. `verified_id`: of one by a reviewer."""
 
     text: str
@@ -325,6 +325,8 @@ class Answers:
                 .where(col(Message.id).in_(ids), col(Message.status) == Status.RUNNING)
                 .values(status=Status.INTERRUPTED, error_code="process_lost", finished_at=moment)
             )
+        if ids:
+            log.warning("generation.interrupted", messages=[str(each) for each in ids])
         return ids
 
     async def _clock_stepped(self, session: AsyncSession) -> bool:

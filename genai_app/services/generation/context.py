@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.models import Author, Message
 from genai_app.services.dialogs.history import branch
 

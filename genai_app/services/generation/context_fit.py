@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from genai_app.adapters.llm.client import ChatTurn, LlmClient, Window
+from genai_app.adapters.llm.catalogue import Window
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.errors import ContextTooLong
 from genai_app.models import Author
 from genai_app.services.generation.context import TEMPLATE_TOKENS, estimate_tokens

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from genai_app.adapters.llm.endpoints import MANY, Endpoint, refusal_of
+from genai_app.adapters.llm.breaker import MANY
+from genai_app.adapters.llm.endpoints import Endpoint, refusal_of
 from genai_app.errors import ModelUnavailable
 
 WAITING_PER_SLOT = 16
@@ -96,15 +97,17 @@ class LocalQueue:
         """Returns how many runs each endpoint may begin now. An endpoint that failed just now
         offers none while another one works: waiting for that one is better than failing here.
         `withdraw` must follow."""
-        another = any(each.takes and not each.rests for each in self.endpoints)
-        return [0 if another and each.rests else each.offer() for each in self.endpoints]
+        another = any(each.breaker.takes and not each.breaker.rests for each in self.endpoints)
+        return [
+            0 if another and each.breaker.rests else each.breaker.offer() for each in self.endpoints
+        ]
 
     def withdraw(self, offers: Sequence[int], runs: Sequence[QueuedRun]) -> None:
         """Withdraws the probes that were offered and that none of `runs` took."""
         granted = {run.endpoint for run in runs}
         for number, offer in enumerate(offers):
             if 0 < offer < MANY and number not in granted:
-                self.endpoints[number].withdraw()
+                self.endpoints[number].breaker.withdraw()
 
     def share(self) -> int:
         """Returns how many slots of each endpoint this process may fill by itself."""
@@ -129,7 +132,7 @@ class LocalQueue:
         room = [min(offer, share - held[number]) for number, offer in enumerate(offers)]
 
         def cost(number: int, run: QueuedRun) -> tuple[bool, bool, int]:
-            return number == run.avoid, self.endpoints[number].rests, held[number]
+            return number == run.avoid, self.endpoints[number].breaker.rests, held[number]
 
         runs = sorted((run for run in self.waiting if run.waits and run.rank), key=_rank)
         position = 0

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from genai_app.adapters.llm.client import LlmClient, Window
+from genai_app.adapters.llm.catalogue import Window
+from genai_app.adapters.llm.client import LlmClient
 from genai_app.errors import AppError
 
 PATIENCE_S = 0.5

@@ -100,7 +100,9 @@ class SharedQueue:
             answer = await self._store.step(
                 over=released,
                 held=held,
-                room=[(o, each.rests) for o, each in zip(offers, queue.endpoints, strict=True)],
+                room=[
+                    (o, each.breaker.rests) for o, each in zip(offers, queue.endpoints, strict=True)
+                ],
                 asked=[Asked(run.id, run.rank, run.avoid) for run in runs],
                 processes=queue.processes,
                 top=queue.top_rank,

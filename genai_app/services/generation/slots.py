@@ -15,7 +15,8 @@ from functools import partial
 import structlog
 
 from genai_app import metrics
-from genai_app.adapters.llm.endpoints import Breaker, Endpoint, Turns
+from genai_app.adapters.llm.breaker import BreakerState
+from genai_app.adapters.llm.endpoints import Endpoint, Turns
 from genai_app.services.generation.local_queue import LocalQueue, QueuedRun, busy
 from genai_app.services.generation.shared_queue import RENEW_S, SharedQueue
 from genai_app.services.generation.wakeup import Wakeup
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 LOOK_S = 0.15  # between two looks at a queue in which somebody waits
 LOOK_PER_RUN_S = 0.0005  # a long queue is looked at less often
-BREAKERS = tuple(Breaker)
+BREAKER_STATES = tuple(BreakerState)
 
 
 class ModelSlots:
@@ -93,7 +94,7 @@ class ModelSlots:
                 endpoint.name,
                 used=partial(self.used, number),
                 most=self.most,
-                breaker=lambda endpoint=endpoint: BREAKERS.index(endpoint.breaker),
+                breaker=lambda endpoint=endpoint: BREAKER_STATES.index(endpoint.breaker.state),
             )
 
     def turns(self, moved: Callable[[int], None]) -> Turns:
@@ -215,7 +216,7 @@ class QueueRounds:
         queue.refuse_hopeless()
         if shared and not shared.is_away:
             # runs that no server takes now hold up nobody else's
-            asks = any(each.takes for each in queue.endpoints)
+            asks = any(each.breaker.takes for each in queue.endpoints)
             await shared.report([run for run in queue.waiting if run.waits and asks])
         elif shared and shared.may_be_back:
             await shared.report()

@@ -31,17 +31,15 @@ from genai_app.adapters.redis.client import LimitStorage, RedisError, give_back,
 from genai_app.db.database import Database
 from genai_app.db.statements import Statement, StatementRunner
 from genai_app.errors import NotAuthenticated, RateLimited
-from genai_app.models import Message, User
+from genai_app.models import User
 from genai_app.services.audit.events import Action, Audit, Outcome, event
+from genai_app.services.limits.message_count import count_messages, seconds_until_unit
 from genai_app.services.limits.parallel import AnswersAtOnce
 from genai_app.settings.notations import parse_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
-# errors after which a question costs nothing: it was refused, or only an administrator can mend it
-FREE_ERRORS = ("model_refused", "model_unknown", "model_auth", "context_too_long")
 CLOCK_SLACK = timedelta(milliseconds=50)
-FUTURE_SLACK = timedelta(seconds=2)  # between processes, as each has measured the database's clock
 REST_S = 5.0  # how long counters that failed are not asked again
 
 
@@ -56,7 +54,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Unit:
     """A unit. `trusted`: the counters granted it; else the messages are to be counted. `budget`:
     what the counters left, if they were asked."""
 
@@ -84,14 +82,14 @@ def user_of_unit() -> sa.Select[datetime | None, datetime | None]:
 _SETTLE = Statement(user_of_unit())
 
 
-def granted(rows: Sequence[Any], taken: Taken, now: datetime) -> Budget | None:
+def granted(rows: Sequence[Any], unit: Unit, now: datetime) -> Budget | None:
     """Returns what is left after a unit of the counters. Raises the errors of Limits.settle."""
     if not rows or rows[0][1] is not None:
         raise NotAuthenticated
     counted_until = rows[0][0]
     if counted_until is not None and counted_until > now:
         raise CountMessages
-    return taken.budget
+    return unit.budget
 
 
 class Limits:
@@ -131,7 +129,7 @@ class Limits:
         """Returns the user's own limit, or that of the role where there is none."""
         return parse_limit(own) if own else self._rates[role]
 
-    async def take(self, actor: Actor) -> Taken:
+    async def take(self, actor: Actor) -> Unit:
         """Takes one unit from the counters.
 
         Raises:
@@ -139,27 +137,27 @@ class Limits:
         """
         rate, key = self.rate(actor), str(actor.user_id)
         if self._resting():
-            return Taken(trusted=False, budget=None)
+            return Unit(trusted=False, budget=None)
         began = clock.now()
         try:
             within = await self._limiter.hit(rate, key)
             budget = await self._budget(rate, key)
         except StorageError as error:
             self._lost(error)
-            return Taken(trusted=False, budget=None)
+            return Unit(trusted=False, budget=None)
         if not within:
             raise refused(budget)
         # a message of this window from before the oldest unit: the counters have forgotten its own
         oldest = clock.now() + timedelta(seconds=budget.reset_s - rate.get_expiry())
         if oldest < began - CLOCK_SLACK:
-            return Taken(trusted=True, budget=budget)
+            return Unit(trusted=True, budget=budget)
         async with self._db.read() as session:
-            forgotten = await self._count(session, actor, rate, before=min(began, oldest))
-        return Taken(trusted=not forgotten, budget=budget)
+            forgotten = await count_messages(session, actor, rate, before=min(began, oldest))
+        return Unit(trusted=not forgotten, budget=budget)
 
-    async def give_back(self, actor: Actor, taken: Taken) -> None:
+    async def give_back(self, actor: Actor, unit: Unit) -> None:
         """Gives back the unit of a question that was not committed."""
-        if taken.budget is None or self._resting():
+        if unit.budget is None or self._resting():
             return
         try:
             await give_back(self._storage, self.rate(actor).key_for(str(actor.user_id)))
@@ -175,11 +173,11 @@ class Limits:
             except StorageError as error:
                 self._lost(error)
         async with self._db.read() as session:
-            used = await self._count(session, actor, rate)
-            reset_s = await self._reset_s(session, actor, rate, used) if used else 0.0
+            used = await count_messages(session, actor, rate)
+            reset_s = await seconds_until_unit(session, actor, rate, used) if used else 0.0
         return Budget(rate.amount, max(rate.amount - used, 0), reset_s)
 
-    async def settle(self, runner: StatementRunner, actor: Actor, taken: Taken) -> Budget | None:
+    async def settle(self, runner: StatementRunner, actor: Actor, unit: Unit) -> Budget | None:
         """Returns what is left after a unit of the counters that is checked in the transaction that
         commits the question.
 
@@ -187,9 +185,9 @@ class Limits:
             CountMessages: another process has begun to count; begin again and settle by counting.
             NotAuthenticated: the account was disabled meanwhile.
         """
-        return granted(await runner.fetch(_SETTLE, user_id=actor.user_id), taken, clock.now())
+        return granted(await runner.fetch(_SETTLE, user_id=actor.user_id), unit, clock.now())
 
-    async def settle_by_counting(self, session: AsyncSession, actor: Actor, taken: Taken) -> Budget:
+    async def settle_by_counting(self, session: AsyncSession, actor: Actor, unit: Unit) -> Budget:
         """Returns what is left after a unit that is not trusted, by counting committed messages.
 
         Raises:
@@ -206,19 +204,23 @@ class Limits:
         if user is None or user[0] is not None:
             raise NotAuthenticated
         rate = self.rate(actor)
-        used = await self._count(session, actor, rate)
+        used = await count_messages(session, actor, rate)
         if used >= rate.amount:
-            raise refused(Budget(rate.amount, 0, await self._reset_s(session, actor, rate, used)))
+            raise refused(
+                Budget(rate.amount, 0, await seconds_until_unit(session, actor, rate, used))
+            )
         now, counted_until = clock.now(), user[1]
         # until the last unit that the counters of all processes do not have is out of the window
-        counted_by_all = taken.budget is not None and is_shared(self._storage)
+        counted_by_all = unit.budget is not None and is_shared(self._storage)
         if not counted_by_all or counted_until is None or counted_until <= now:
             await session.execute(
                 sa.update(User)
                 .where(col(User.id) == actor.user_id)
                 .values(counted_until=now + timedelta(seconds=rate.get_expiry()))
             )
-        reset_s = await self._reset_s(session, actor, rate, used) if used else rate.get_expiry()
+        reset_s = (
+            await seconds_until_unit(session, actor, rate, used) if used else rate.get_expiry()
+        )
         return Budget(rate.amount, rate.amount - used - 1, reset_s)
 
     async def audit(self, actor: Actor, refusal: RateLimited) -> None:
@@ -241,48 +243,6 @@ class Limits:
             rate.amount,
             max(stats.remaining, 0),
             max(stats.reset_time - clock.now().timestamp(), 0.0) if used else 0.0,
-        )
-
-    async def _count(
-        self,
-        session: AsyncSession,
-        actor: Actor,
-        rate: RateLimitItem,
-        *,
-        before: datetime | None = None,
-    ) -> int:
-        query = sa.select(sa.func.count()).select_from(Message)
-        if before is not None:
-            query = query.where(col(Message.created_at) < before)
-        return await session.scalar(query.where(*self._taken_by(actor, rate))) or 0
-
-    async def _reset_s(
-        self, session: AsyncSession, actor: Actor, rate: RateLimitItem, used: int
-    ) -> float:
-        """Returns the seconds until a unit comes back: of all that are out, the oldest that
-        counts."""
-        oldest: datetime | None = await session.scalar(
-            sa.select(col(Message.created_at))
-            .where(*self._taken_by(actor, rate))
-            .order_by(col(Message.created_at))
-            .offset(max(used - rate.amount, 0))
-            .limit(1)
-        )
-        if oldest is None:
-            return 0.0
-        return max((oldest - clock.now()).total_seconds() + rate.get_expiry(), 0.0)
-
-    def _taken_by(self, actor: Actor, rate: RateLimitItem) -> tuple[sa.ColumnElement[bool], ...]:
-        """Returns the conditions of answers of this window that cost a unit. Imported ones have no
-        source."""
-        now = clock.now()
-        return (
-            col(Message.user_id) == actor.user_id,
-            col(Message.source).is_not(None),
-            sa.func.coalesce(col(Message.error_code), "").not_in(FREE_ERRORS),
-            col(Message.created_at) > now - timedelta(seconds=rate.get_expiry()),
-            # what is dated later is from before the clock was set back
-            col(Message.created_at) < now + FUTURE_SLACK,
         )
 
     def _resting(self) -> bool:

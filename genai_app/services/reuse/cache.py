@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import cachetools
 import msgspec
 
-from genai_app.adapters.llm.client import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.adapters.redis.client import Entries
 from genai_app.services.reuse.verified import question_hash
 from genai_app.settings.settings import Settings

@@ -10,7 +10,7 @@ from genai_app.models import MAX_PROMPT_CHARS, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.chat.chat import Turn
+from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState

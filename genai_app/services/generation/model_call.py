@@ -1,0 +1,110 @@
+"""One request to the model, and the answer that comes of it."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from genai_app import clock
+from genai_app.adapters.llm.client import LlmClient
+from genai_app.adapters.llm.dialects import Finish
+from genai_app.errors import ContextTooLong
+from genai_app.models import Status
+from genai_app.services.generation.context_fit import Fitted, Request, fitted, refitted
+from genai_app.services.generation.slots import ModelSlots
+from genai_app.text import clean_text
+
+log = structlog.get_logger()
+
+MAX_ANSWER_CHARS = 400_000
+ENDS = {"length": Status.TRUNCATED, "content_filter": Status.FILTERED}
+
+
+class ModelCall:
+    """Asks the model and collects its answer.
+
+    Args:
+        slots: what is waited for before the model is called.
+        changed: called after each change of `text` or `position`.
+    """
+
+    def __init__(self, llm: LlmClient, slots: ModelSlots, changed: Callable[[], None]) -> None:
+        self.text = ""
+        self.tokens = 0
+        self.position = 0  # in the queue; 0 when it does not wait there
+        self.first_token_at: datetime | None = None
+        self.left_out = 0  # messages that did not fit into the model's context
+        self.finish: Finish | None = None
+        self._llm = llm
+        self._slots = slots
+        self._changed = changed
+
+    async def run(self, request: Request) -> None:
+        """Asks the model, and once more with less where its server refuses the request as too
+        long."""
+        sent = await fitted(self._llm, request)
+        self.left_out = sent.left_out
+        try:
+            await self._read(sent.request)
+        except ContextTooLong as refusal:
+            if isinstance(total := refusal.params.get("window"), int):
+                await self._llm.learn_window(request.model, total)
+            sent = refitted(sent.request, refusal)
+            self.left_out += sent.left_out
+            await self._read_again(sent)
+
+    @property
+    def is_complete(self) -> bool:
+        """True when the model ended its answer by itself and the answer is not empty."""
+        finish = self.finish
+        whole = finish is not None and finish.reason == "stop" and not finish.lost_events
+        return whole and bool(self.text.strip())
+
+    def ending(self) -> tuple[Status, str | None]:
+        """Returns the state and the error code of an answer that the server brought to an end."""
+        if self.finish is None:  # longer than any answer is kept
+            return Status.TRUNCATED, None
+        if self.finish.lost_events:
+            return Status.INTERRUPTED, "events_lost"
+        status = ENDS.get(self.finish.reason, Status.COMPLETE)
+        empty = status is Status.COMPLETE and not self.text.strip()
+        return status, "empty_answer" if empty else None
+
+    async def _read_again(self, sent: Fitted) -> None:
+        log.info("generation.context_lowered", left_out=self.left_out)
+        try:
+            await self._read(sent.request)
+        except ContextTooLong as refusal:
+            refitted(replace(sent.request, may_trim=False, max_tokens=1), refusal)
+            raise
+
+    async def _read(self, request: Request) -> None:
+        stream = self._llm.stream(
+            request.turns,
+            model=request.model,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            sampling=request.sampling,
+            turns_at=self._slots.turns(self._move_to),
+        )
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finish):
+                    self.finish = piece
+                    break
+                self.tokens += piece.tokens
+                self._grow(clean_text(piece.text))
+                if len(self.text) > MAX_ANSWER_CHARS:
+                    break
+
+    def _grow(self, text: str) -> None:
+        if self.first_token_at is None:
+            self.first_token_at = clock.now()
+        self.text += text
+        self._changed()
+
+    def _move_to(self, position: int) -> None:
+        self.position = position
+        self._changed()
