@@ -22,6 +22,7 @@ from genai_app.i18n import translate
 from genai_app.services import Services, use
 from genai_app.services.accounts.administration import People
 from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.first_admin import ensure_first_admin
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.login_limits import LoginLimits
@@ -248,10 +249,11 @@ async def announce_first_admin(services: Services) -> None:
     here."""
     settings = services.settings
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
-    made = await services.users.ensure_first_admin(settings.admin_username, chosen)
-    if made is not None:
+    username = settings.admin_username
+    generated = await ensure_first_admin(services.users, username, chosen)
+    if generated is not None:
         text = translate(
-            settings.locale, "start.first_admin", username=settings.admin_username, password=made
+            settings.locale, "start.first_admin", username=username, password=generated
         )
         print(f"\n{text}", flush=True)
 

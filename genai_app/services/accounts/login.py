@@ -19,6 +19,7 @@ from genai_app.models import Channel, Origin, User
 from genai_app.services.accounts import passwords
 from genai_app.services.accounts.login_attempts import LoginAttempt
 from genai_app.services.accounts.login_limits import LoginLimits, network_of
+from genai_app.services.accounts.sessions import end_sessions
 from genai_app.services.accounts.staff_login import StaffLogin, account_name
 from genai_app.services.accounts.users import Users
 from genai_app.services.audit.events import Action, Audit, Outcome, client_address, event
@@ -138,7 +139,17 @@ class Auth:
                 await self._audit.record(refused)
                 raise Forbidden(code="wrong_current_password")
             await attempt.succeeded()
-            await Users(self._db, by=actor).change_own_password(actor, new)
+            await self._store_password(actor, new)
+
+    async def _store_password(self, actor: Actor, password: str) -> None:
+        """Stores the new password and ends the account's sessions except the actor's."""
+        hashed = await passwords.hash_password(password)
+        async with self._db.write() as session:
+            await session.execute(
+                sa.update(User).where(col(User.id) == actor.user_id).values(password_hash=hashed)
+            )
+            await end_sessions(session, actor.user_id, "password_changed", but=actor.session_id)
+            session.add(event(Action.USER_PASSWORD, by=actor, target=actor.username))
 
     async def _check(
         self, username: str, password: str, channel: Channel, attempt: LoginAttempt
