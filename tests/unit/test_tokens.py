@@ -22,7 +22,7 @@ from genai_app import clock
 from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated
 from genai_app.models import AuditEvent, Channel, Role, Session, User
-from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.sessions import Sessions, end_sessions
 from genai_app.services.accounts.tokens import AUDIENCE, ISSUER, REPEAT_S, Kind, TokenPair, Tokens
 from genai_app.services.accounts.users import Users
 from genai_app.services.derived_keys import derive_key
@@ -224,7 +224,7 @@ async def test_another_users_session_is_not_opened(
 
 @pytest.mark.parametrize("how", ["logout", "disable", "password", "end_all"])
 async def test_a_session_that_ends_takes_its_tokens(
-    tokens: Tokens, sessions: Sessions, users: Users, alice: User, how: str
+    tokens: Tokens, sessions: Sessions, db: Database, users: Users, alice: User, how: str
 ) -> None:
     """At once, the access token too."""
     pair = await _issue(tokens, alice)
@@ -237,7 +237,8 @@ async def test_a_session_that_ends_takes_its_tokens(
     elif how == "password":
         await users.set_password("alice", "another one 123")
     else:
-        await sessions.end_all(alice.id, "revoked")
+        async with db.write() as session:
+            await end_sessions(session, alice.id, "revoked")
     assert await tokens.find_actor(pair.access_token) is None
     with pytest.raises(NotAuthenticated):
         await tokens.refresh(pair.refresh_token)
