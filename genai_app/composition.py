@@ -22,6 +22,7 @@ from genai_app.i18n import translate
 from genai_app.services import Services, use
 from genai_app.services.accounts.administration import People
 from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.first_admin import ensure_first_admin
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
@@ -138,24 +139,27 @@ class _Logins(TypedDict):
     auth: Auth
     tokens: Tokens
     login_limits: LoginLimits
+    directory_status: DirectoryStatus | None
     rechecks: Rechecks | None
 
 
 def _build_logins(settings: Settings, stores: _Stores, directory: Directory | None) -> _Logins:
     db = stores.db
     login_limits = LoginLimits(db, stores.counters)
-    rechecks = staff_login = None
+    status = rechecks = staff_login = None
     if directory is not None:
         staff = Staff(db, settings)
-        rechecks = Rechecks(db, directory, staff, settings.ldap_recheck_s)
+        status = DirectoryStatus(db, directory)
+        rechecks = Rechecks(db, directory, status, staff, settings.ldap_recheck_s)
         staff_login = StaffLogin(
-            directory, staff, rechecks, lockout_tries=settings.ldap_lockout_tries
+            directory, status, staff, lockout_tries=settings.ldap_lockout_tries
         )
     return {
         "users": Users(db),
         "auth": Auth(db, login_limits, staff_login, local=settings.local_accounts),
         "tokens": Tokens(db, stores.sessions, settings.secret, settings.access_token_ttl_s),
         "login_limits": login_limits,
+        "directory_status": status,
         "rechecks": rechecks,
     }
 

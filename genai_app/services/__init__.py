@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genai_app.db.database import Database
     from genai_app.services.accounts.administration import People
     from genai_app.services.accounts.api_keys import Keys
+    from genai_app.services.accounts.directory_status import DirectoryStatus
     from genai_app.services.accounts.login import Auth
     from genai_app.services.accounts.login_limits import LoginLimits
     from genai_app.services.accounts.rechecks import Rechecks
@@ -82,6 +83,7 @@ class Services:
     exports: "Exports"
     retention: "Retention"
     stopping: "Stopping"
+    directory_status: "DirectoryStatus | None" = None  # None without a directory
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
     cache_redis: "Entries | None" = None  # None unless GENAI_CACHE_REDIS_URL sets it apart
