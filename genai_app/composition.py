@@ -20,13 +20,14 @@ from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
 from genai_app.i18n import translate
 from genai_app.services import Services, use
-from genai_app.services.accounts.administration import People
+from genai_app.services.accounts.account_changes import AccountChanges
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.first_admin import ensure_first_admin
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.login_limits import LoginLimits
+from genai_app.services.accounts.people import People
 from genai_app.services.accounts.rechecks import Rechecks
 from genai_app.services.accounts.sessions import Sessions
 from genai_app.services.accounts.staff import Staff
@@ -225,6 +226,7 @@ class _Oversight(TypedDict):
     audit_chain: AuditChain
     audit_log: AuditLog
     people: People
+    account_changes: AccountChanges
     overviews: Overviews
     reviews: Reviews
 
@@ -241,6 +243,7 @@ def _build_oversight(
         "people": People(
             db, cursors, stores.sessions, stores.keys, limits, names_hidden=names_hidden
         ),
+        "account_changes": AccountChanges(db),
         "overviews": Overviews(db, UsageCounter(db), names_hidden=names_hidden),
         "reviews": Reviews(
             db, stores.audit, settings.secret, settings.review_mode, verdicts.on_verdict

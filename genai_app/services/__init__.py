@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from genai_app.adapters.llm.client import LlmClient
     from genai_app.adapters.redis.client import Entries
     from genai_app.db.database import Database
-    from genai_app.services.accounts.administration import People
+    from genai_app.services.accounts.account_changes import AccountChanges
     from genai_app.services.accounts.api_keys import Keys
     from genai_app.services.accounts.directory_status import DirectoryStatus
     from genai_app.services.accounts.login import Auth
     from genai_app.services.accounts.login_limits import LoginLimits
+    from genai_app.services.accounts.people import People
     from genai_app.services.accounts.rechecks import Rechecks
     from genai_app.services.accounts.sessions import Sessions
     from genai_app.services.accounts.tokens import Tokens
@@ -72,6 +73,7 @@ class Services:
     dialog_changes: "DialogChanges"
     key_folders: "KeyFolders"
     people: "People"
+    account_changes: "AccountChanges"
     overviews: "Overviews"
     search: "Search"
     feedback: "Feedbacks"

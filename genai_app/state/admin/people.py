@@ -13,8 +13,8 @@ from genai_app.i18n import LOCALES, duration_text
 from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
-from genai_app.services.accounts.administration import MAX_SEARCH, PersonView
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.accounts.people import MAX_SEARCH, PersonView
 from genai_app.settings.notations import limit_words
 from genai_app.site_map import PEOPLE
 from genai_app.state.account.rows import KeyRow, LoginRow, key_row, login_rows
@@ -157,50 +157,52 @@ class PersonState(rx.State):
     @allowed(Role.ADMIN)
     async def give_role(self, role: str):
         if role in set(Role):
-            await self._do(services().people.set_role(acting(), self.id, Role(role)))
+            await self._do(services().account_changes.set_role(acting(), self.id, Role(role)))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def give_limit(self, text: str):
         if isinstance(text, str):
-            await self._do(services().people.set_limit(acting(), self.id, text[:MAX_FIELD]))
+            await self._do(
+                services().account_changes.set_limit(acting(), self.id, text[:MAX_FIELD])
+            )
 
     @rx.event
     @allowed(Role.ADMIN)
     async def move(self, department: str):
         if isinstance(department, str):
             chosen = department[:MAX_FIELD]
-            await self._do(services().people.set_department(acting(), self.id, chosen))
+            await self._do(services().account_changes.set_department(acting(), self.id, chosen))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def disable(self):
-        await self._do(services().people.disable(acting(), self.id))
+        await self._do(services().account_changes.disable(acting(), self.id))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def enable(self):
-        await self._do(services().people.enable(acting(), self.id))
+        await self._do(services().account_changes.enable(acting(), self.id))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def unlock(self):
-        await self._do(services().people.unlock(acting(), self.id))
+        await self._do(services().account_changes.unlock(acting(), self.id))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def end_login(self, session_id: str):
-        await self._do(services().people.end_sessions(acting(), self.id, session_id))
+        await self._do(services().account_changes.end_sessions(acting(), self.id, session_id))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def end_logins(self):
-        await self._do(services().people.end_sessions(acting(), self.id))
+        await self._do(services().account_changes.end_sessions(acting(), self.id))
 
     @rx.event
     @allowed(Role.ADMIN)
     async def revoke(self, key_id: str):
-        await self._do(services().people.revoke_key(acting(), self.id, key_id))
+        await self._do(services().account_changes.revoke_key(acting(), self.id, key_id))
 
     async def _do(self, change: Awaitable[Any]) -> None:
         try:
