@@ -34,7 +34,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 BY = "the directory"
 CLOSED_BY_DIRECTORY = "directory_"  # prefix of `disabled_reason`
-# without MUST_CHANGE: a person who has to choose a new password keeps the account
+# a password that expired or must be changed does not close an account, nor do logon hours
 CLOSING_STATES = frozenset({AccountState.DISABLED, AccountState.LOCKED, AccountState.EXPIRED})
 
 
