@@ -40,7 +40,7 @@ from genai_app.services.audit.log import AuditLog
 from genai_app.services.audit.settings_changes import record_settings
 from genai_app.services.backup.store import watch_backups
 from genai_app.services.chat.chat import Chat
-from genai_app.services.chat.ready_answers import Given
+from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.cursors import Cursors
 from genai_app.services.database_clock import DatabaseClock
 from genai_app.services.dialogs.changes import DialogChanges
@@ -85,7 +85,7 @@ class _Stores:
 
     @classmethod
     def of(cls, settings: Settings) -> "_Stores":
-        """Returns the stores of the settings. None of them is connected yet."""
+        """Returns the stores of the settings. Does not open connections."""
         db = Database(settings.sqlalchemy_url)
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
         return cls(
@@ -105,7 +105,7 @@ class _Stores:
 def build_services(
     settings: Settings, llm: LlmClient, directory: Directory | None = None
 ) -> Services:
-    """Returns all services. Opens no connection yet."""
+    """Returns all services. Does not open connections."""
     stores = _Stores.of(settings)
     answering = _build_answering(settings, stores, llm)
     return Services(
@@ -175,7 +175,7 @@ class _Answering(TypedDict):
     chat: Chat
     verified: Verified
     verdicts: Verdicts
-    given: Given
+    ready_answers: ReadyAnswers
 
 
 def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _Answering:
@@ -198,12 +198,12 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
     )
     verified = Verified(db, cursors, days=settings.verified_days)
     verdicts = Verdicts(db, cache, verified)
-    given = Given(cache, verified, verdicts, generations)
+    ready_answers = ReadyAnswers(cache, verified, verdicts, generations)
     chat = Chat(
         db,
         generations,
         limits,
-        given,
+        ready_answers,
         context_tokens=settings.llm_context_tokens,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
@@ -216,7 +216,7 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
         "chat": chat,
         "verified": verified,
         "verdicts": verdicts,
-        "given": given,
+        "ready_answers": ready_answers,
     }
 
 
@@ -286,7 +286,10 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
         else:
             await end_local_access(services.db)
         await record_settings(services.db, settings)
-        for each in (services.slots, services.generations, services.given, services.exports.jobs):
+        for each in (
+            *(services.slots, services.generations, services.ready_answers),
+            services.exports.jobs,
+        ):
             opened.push_async_callback(each.close)
             await each.open()
         if directory is not None:

@@ -1,7 +1,7 @@
-"""What the product does, in plain async Python that knows no Reflex, HTTP or bot.
+"""The services of the product, in async Python without Reflex or HTTP.
 
-`Services` is built once: in app.py, and in the tests' fixture. States and routes reach it by
-`services()`, because Reflex makes the State objects itself and hands nothing in.
+composition.py builds `Services` once. States and routes get it by `services()`, because Reflex
+creates the State objects itself and passes them no arguments.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genai_app.services.audit.events import Audit
     from genai_app.services.audit.log import AuditLog
     from genai_app.services.chat.chat import Chat
-    from genai_app.services.chat.ready_answers import Given
+    from genai_app.services.chat.ready_answers import ReadyAnswers
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
     from genai_app.services.dialogs.feedback import Feedbacks
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the channels call."""
+    """All services that channels and commands call."""
 
     settings: "Settings"
     db: "Database"
@@ -79,7 +79,7 @@ class Services:
     feedback: "Feedbacks"
     verified: "Verified"
     verdicts: "Verdicts"
-    given: "Given"
+    ready_answers: "ReadyAnswers"
     reviews: "Reviews"
     readers: "Readers"
     exports: "Exports"
@@ -88,20 +88,20 @@ class Services:
     directory_status: "DirectoryStatus | None" = None  # None without a directory
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
-    cache_redis: "Entries | None" = None  # None unless GENAI_CACHE_REDIS_URL sets it apart
+    cache_redis: "Entries | None" = None  # None without GENAI_CACHE_REDIS_URL
 
 
 _current: Services | None = None
 
 
 def use(services: Services | None) -> None:
-    """Make `services` the ones of this process; None when it shuts down."""
+    """Sets the services of this process; None at its end."""
     global _current
     _current = services
 
 
 def services() -> Services:
-    """The services of this process. RuntimeError before the start."""
+    """Returns the services of this process. Raises RuntimeError before the start."""
     if _current is None:
         raise RuntimeError("the services are not started")
     return _current

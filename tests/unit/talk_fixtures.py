@@ -15,7 +15,7 @@ from genai_app.adapters.redis.bus import Bus
 from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
 from genai_app.services.chat.chat import Chat
-from genai_app.services.chat.ready_answers import Given
+from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.history import History
 from genai_app.services.generation import generations as generation
@@ -62,7 +62,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
     """Makes processes over one database; `opened=False` has no background loops, so it saves no
     checkpoints and renews no lease."""
     made: list[Generations] = []
-    opened_given: list[Given] = []
+    opened_answers: list[ReadyAnswers] = []
     lines: list[ModelSlots] = []
     entries: list[Entries] = []
 
@@ -115,15 +115,15 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             await generations.open()
         verified = Verified(database, Cursors(SECRET), days=180)
         verdicts = Verdicts(database, cache, verified)
-        given = Given(cache, verified, verdicts, generations)
+        ready_answers = ReadyAnswers(cache, verified, verdicts, generations)
         if opened:
-            await given.open()
-            opened_given.append(given)
+            await ready_answers.open()
+            opened_answers.append(ready_answers)
         chat = Chat(
             database,
             generations,
             limits,
-            given,
+            ready_answers,
             context_tokens=context_tokens,
             max_tokens=max_tokens,
             system_prompt=system_prompt,
@@ -132,8 +132,8 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         return Talk(database, generations, chat, history, limits, verified, verdicts, line)
 
     yield make
-    for given in opened_given:
-        await given.close()
+    for ready_answers in opened_answers:
+        await ready_answers.close()
     for generations in made:
         await generations.close()
     for line in lines:

@@ -41,7 +41,7 @@ from genai_app.services.chat.placement import (
     newest_of,
     turn_rows,
 )
-from genai_app.services.chat.ready_answers import Given
+from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.dialogs.history import next_moment
 from genai_app.services.generation.checkpoints import End, GivenAnswer, Increment
 from genai_app.services.generation.context import estimate_tokens, with_system_prompt
@@ -90,7 +90,7 @@ class Chat:
         db: Database,
         generations: Generations,
         limits: Limits,
-        ready_answers: Given,
+        ready_answers: ReadyAnswers,
         *,
         context_tokens: int | None,
         max_tokens: int,

@@ -25,7 +25,7 @@ SAVE_HITS_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
 
 
-class Given:
+class ReadyAnswers:
     """Finds ready answers, and refreshes this process's copy of what they depend on."""
 
     def __init__(
