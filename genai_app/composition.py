@@ -20,11 +20,14 @@ from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
 from genai_app.i18n import translate
 from genai_app.services import Services, use
-from genai_app.services.accounts.administration import People
+from genai_app.services.accounts.account_changes import AccountChanges
 from genai_app.services.accounts.api_keys import Keys
+from genai_app.services.accounts.directory_status import DirectoryStatus
+from genai_app.services.accounts.first_admin import ensure_first_admin
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.login_limits import LoginLimits
+from genai_app.services.accounts.people import People
 from genai_app.services.accounts.rechecks import Rechecks
 from genai_app.services.accounts.sessions import Sessions
 from genai_app.services.accounts.staff import Staff
@@ -82,7 +85,7 @@ class _Stores:
 
     @classmethod
     def of(cls, settings: Settings) -> "_Stores":
-        """Returns the stores of the settings. None of them is connected yet."""
+        """Returns the stores of the settings. Does not open connections."""
         db = Database(settings.sqlalchemy_url)
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
         return cls(
@@ -102,7 +105,7 @@ class _Stores:
 def build_services(
     settings: Settings, llm: LlmClient, directory: Directory | None = None
 ) -> Services:
-    """Returns all services. Opens no connection yet."""
+    """Returns all services. Does not open connections."""
     stores = _Stores.of(settings)
     answering = _build_answering(settings, stores, llm)
     return Services(
@@ -137,24 +140,27 @@ class _Logins(TypedDict):
     auth: Auth
     tokens: Tokens
     login_limits: LoginLimits
+    directory_status: DirectoryStatus | None
     rechecks: Rechecks | None
 
 
 def _build_logins(settings: Settings, stores: _Stores, directory: Directory | None) -> _Logins:
     db = stores.db
     login_limits = LoginLimits(db, stores.counters)
-    rechecks = staff_login = None
+    status = rechecks = staff_login = None
     if directory is not None:
         staff = Staff(db, settings)
-        rechecks = Rechecks(db, directory, staff, settings.ldap_recheck_s)
+        status = DirectoryStatus(db, directory)
+        rechecks = Rechecks(db, directory, status, staff, settings.ldap_recheck_s)
         staff_login = StaffLogin(
-            directory, staff, rechecks, lockout_tries=settings.ldap_lockout_tries
+            directory, status, staff, lockout_tries=settings.ldap_lockout_tries
         )
     return {
         "users": Users(db),
         "auth": Auth(db, login_limits, staff_login, local=settings.local_accounts),
         "tokens": Tokens(db, stores.sessions, settings.secret, settings.access_token_ttl_s),
         "login_limits": login_limits,
+        "directory_status": status,
         "rechecks": rechecks,
     }
 
@@ -220,6 +226,7 @@ class _Oversight(TypedDict):
     audit_chain: AuditChain
     audit_log: AuditLog
     people: People
+    account_changes: AccountChanges
     overviews: Overviews
     reviews: Reviews
 
@@ -236,6 +243,7 @@ def _build_oversight(
         "people": People(
             db, cursors, stores.sessions, stores.keys, limits, names_hidden=names_hidden
         ),
+        "account_changes": AccountChanges(db),
         "overviews": Overviews(db, UsageCounter(db), names_hidden=names_hidden),
         "reviews": Reviews(
             db, stores.audit, settings.secret, settings.review_mode, verdicts.on_verdict
@@ -248,10 +256,11 @@ async def announce_first_admin(services: Services) -> None:
     here."""
     settings = services.settings
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
-    made = await services.users.ensure_first_admin(settings.admin_username, chosen)
-    if made is not None:
+    username = settings.admin_username
+    generated = await ensure_first_admin(services.users, username, chosen)
+    if generated is not None:
         text = translate(
-            settings.locale, "start.first_admin", username=settings.admin_username, password=made
+            settings.locale, "start.first_admin", username=username, password=generated
         )
         print(f"\n{text}", flush=True)
 

@@ -12,7 +12,7 @@ from genai_app.api.dialogs.routes import Cursor
 from genai_app.api.roles import Administrator
 from genai_app.models import Role
 from genai_app.services import services
-from genai_app.services.accounts.administration import MAX_PAGE, MAX_SEARCH, PAGE, PersonView
+from genai_app.services.accounts.people import MAX_PAGE, MAX_SEARCH, PAGE, PersonView
 from genai_app.services.accounts.users import MAX_FULL_NAME
 
 router = APIRouter(prefix="/admin/api/users", tags=["administration"])
@@ -105,16 +105,16 @@ async def get_person(user_id: str, actor: Administrator) -> PersonBody:
 async def change_person(user_id: str, body: PersonChange, actor: Administrator) -> PersonBody:
     """Changes an account. You cannot change your own role or disable your own account. Disabling an
     account immediately ends its logins, keys and running answers."""
-    people = services().people
+    changes = services().account_changes
     if body.role is not None:
-        await people.set_role(actor, user_id, body.role)
+        await changes.set_role(actor, user_id, body.role)
     if body.rate_limit is not None:
-        await people.set_limit(actor, user_id, body.rate_limit)
+        await changes.set_limit(actor, user_id, body.rate_limit)
     if body.department is not None:
-        await people.set_department(actor, user_id, body.department)
+        await changes.set_department(actor, user_id, body.department)
     if body.disabled is not None:
-        await (people.disable if body.disabled else people.enable)(actor, user_id)
-    return _person(await people.get(actor, user_id))
+        await (changes.disable if body.disabled else changes.enable)(actor, user_id)
+    return _person(await services().people.get(actor, user_id))
 
 
 @router.post(
@@ -126,14 +126,14 @@ async def change_person(user_id: str, body: PersonChange, actor: Administrator) 
 async def unlock_person(user_id: str, actor: Administrator) -> None:
     """Allows the next login attempt immediately, from any address. Does not unlock the account in
     the directory."""
-    await services().people.unlock(actor, user_id)
+    await services().account_changes.unlock(actor, user_id)
 
 
 @router.delete(
     "/{user_id}/sessions", status_code=204, responses=failures(403, 404), summary="End all logins"
 )
 async def end_sessions(user_id: str, actor: Administrator) -> None:
-    await services().people.end_sessions(actor, user_id)
+    await services().account_changes.end_sessions(actor, user_id)
 
 
 @router.delete(
@@ -143,7 +143,7 @@ async def end_sessions(user_id: str, actor: Administrator) -> None:
     summary="End a login",
 )
 async def end_session(user_id: str, session_id: str, actor: Administrator) -> None:
-    await services().people.end_sessions(actor, user_id, session_id)
+    await services().account_changes.end_sessions(actor, user_id, session_id)
 
 
 @router.delete(
@@ -153,7 +153,7 @@ async def end_session(user_id: str, session_id: str, actor: Administrator) -> No
     summary="Revoke an API key of a user",
 )
 async def revoke_key(user_id: str, key_id: str, actor: Administrator) -> None:
-    await services().people.revoke_key(actor, user_id, key_id)
+    await services().account_changes.revoke_key(actor, user_id, key_id)
 
 
 def _columns(row: Any) -> dict[str, Any]:

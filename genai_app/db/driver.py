@@ -1,8 +1,8 @@
-"""Opens asyncpg connections the way libpq opens them: host after host, each with its deadline, TCP
-keepalives as the address says. Also finds out whether a pooler such as PgBouncer stands between.
+"""Opens asyncpg connections as libpq does: tries host after host, each with a timeout, and sets TCP
+keepalives from the URL. Also detects a pooler such as PgBouncer in front of the server.
 
-Behind a pooler that lends a connection for one transaction, nothing may be left in the session:
-no prepared statement, no setting, no lock.
+A pooler may lend a server connection for one transaction only. Then nothing may stay in the session
+after it: no prepared statement, no setting, no lock.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from genai_app.settings.database_url import APPLICATION, DEFAULT_PORT, DatabaseU
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
-# to compile a query takes 0.2 s, and pays in no query of ours
+# compiling a query takes 0.2 s, which none of our queries is worth
 JIT_OFF = {"jit": "off"}
-# for a pooler's connection, in each transaction: another client (pg_dump, say) may have left a
-# search_path behind
+# in each transaction through a pooler: another client, such as pg_dump, may have changed the
+# search_path of the server connection
 POOLED_TRANSACTION = "SET LOCAL search_path TO DEFAULT; SET LOCAL jit = off"
 _SESSION_ORDER = {"prefer-standby": ("standby", "any")}
 _KEEPALIVES = {
@@ -42,7 +42,7 @@ _TLS = ("sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotia
 
 
 class PooledConnection(asyncpg.Connection):
-    """A connection through a pooler: what asyncpg asks for itself is one transaction, too."""
+    """A connection through a pooler. Queries that asyncpg adds itself run in one transaction."""
 
     async def set_type_codec(self, *arguments: Any, **keywords: Any) -> None:
         connection: Any = super()
@@ -51,23 +51,23 @@ class PooledConnection(asyncpg.Connection):
 
 
 class PostgresServerLink:
-    """Opens the connections of an engine, and knows whether a pooler stands between."""
+    """Opens the connections of an engine, and detects a pooler."""
 
     def __init__(self, url: DatabaseUrl) -> None:
         self._url = url
         self._pooled: bool | None = None
-        self._asking = asyncio.Lock()
-        self._drivers: set[Any] = set()  # those that may be open
+        self._detecting = asyncio.Lock()
+        self._drivers: set[Any] = set()  # connections that may be open
         self._closed = False
 
     def attach(self, engine: AsyncEngine) -> None:
-        """Let `engine` open its connections here. `is_pooled` is to be asked before it is used."""
+        """Makes `engine` open its connections here. Call `is_pooled` before the first query."""
 
         @event.listens_for(engine.sync_engine, "do_connect")
         def _arguments(_dialect: Any, _record: Any, _args: Any, keywords: dict[str, Any]) -> None:
             keywords["async_creator_fn"] = self._open
             if self._pooled:
-                # without a name it lives within the transaction, and not beyond it
+                # an unnamed statement ends with its transaction
                 keywords |= {
                     "prepared_statement_cache_size": 0,
                     "prepared_statement_name_func": str,
@@ -80,9 +80,9 @@ class PostgresServerLink:
                 adapted.run_async(partial(_begin_pooled, adapted))
 
     async def is_pooled(self) -> bool:
-        """The first call connects."""
+        """Returns whether a pooler is in front of the server. The first call connects."""
         if self._pooled is None:
-            async with self._asking:
+            async with self._detecting:
                 if self._pooled is None:
                     driver = await self._open(pooled=True)
                     try:
@@ -92,8 +92,8 @@ class PostgresServerLink:
         return self._pooled
 
     def close(self) -> None:
-        """Closes connections that the engine does not know any more: of cancelled queries. None is
-        opened afterwards."""
+        """Closes connections that the engine has lost, those of cancelled queries. Afterwards none
+        is opened."""
         self._closed = True
         for driver in self._drivers:
             if not driver.is_closed():
@@ -116,18 +116,18 @@ class PostgresServerLink:
 
 
 async def _begin_pooled(adapted: Any, driver: Any) -> None:
-    await adapted._start_transaction()  # by itself it would begin at the next statement only
+    await adapted._start_transaction()  # asyncpg would start it at the next statement only
     await driver.execute(POOLED_TRANSACTION)
 
 
 async def open_driver(url: DatabaseUrl, *, pooled: bool) -> Any:
-    """Returns a connection to the first host that can be had.
+    """Returns a connection to the first host that accepts one.
 
     Args:
-        pooled: a pooler stands between.
+        pooled: whether a pooler is in front of the server.
 
     Raises:
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: as the last host failed.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the error of the last host.
     """
     untyped: Any = asyncpg
     failed: BaseException | None = None
@@ -143,18 +143,18 @@ async def open_driver(url: DatabaseUrl, *, pooled: bool) -> Any:
                 )
             except _FAILURES as error:
                 failed = error
-                # a server that refuses the login is not away: libpq does not go on either
+                # the server is up but refuses the login: libpq does not try the next host either
                 if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
                     raise
             else:
                 _keep_alive(driver, url.parameters)
                 return driver
-    assert failed is not None  # there is always a host
+    assert failed is not None  # there is at least one host
     raise failed
 
 
 async def is_pooled(driver: Any) -> bool:
-    """Whether a pooler answers in place of the server: it gives process numbers of its own."""
+    """Returns whether a pooler is in front of the server: it reports its own process ids."""
     async with driver.transaction():
         return await driver.fetchval("SELECT pg_backend_pid()") != driver.get_server_pid()
 
@@ -177,20 +177,20 @@ def _each_host(url: DatabaseUrl, *, pooled: bool) -> Iterator[dict[str, Any]]:
     else:
         server_settings = JIT_OFF | server_settings
     for host in url.hosts or (None,):
-        # the rest asyncpg takes as part of an address only
+        # asyncpg accepts these parameters only in a URL
         query = {
             name: text
             for name, text in url.parameters.items()
             if name in (*_TLS, "ssl_min_protocol_version", "ssl_max_protocol_version")
         }
-        # over a socket of this machine there is no TLS, whatever the mode; as with libpq
+        # a Unix socket has no TLS in any mode, as with libpq
         on_socket = host is None or host.name.startswith("/")
         if not on_socket and "sslmode" in url.parameters:
             query["sslmode"] = url.parameters["sslmode"]
-        place = {} if host is None else {"host": host.name, "port": host.port or DEFAULT_PORT}
+        address = {} if host is None else {"host": host.name, "port": host.port or DEFAULT_PORT}
         yield (
             shared
-            | place
+            | address
             | {
                 "dsn": f"postgresql://?{urlencode(query)}",
                 "server_settings": server_settings,

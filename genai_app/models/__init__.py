@@ -1,6 +1,6 @@
-"""All tables and the words in them.
+"""All tables, and the enumerations of the values in their columns.
 
-SQLModel validates nothing on a table class: services clean and check before they build a row.
+SQLModel does not validate table classes: services clean and check values before they create a row.
 """
 
 from sqlmodel import SQLModel

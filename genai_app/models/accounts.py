@@ -1,4 +1,4 @@
-"""Accounts, logins, API keys."""
+"""Tables of accounts, sessions and API keys."""
 
 import uuid
 from datetime import datetime
@@ -20,11 +20,12 @@ from genai_app.models.kinds import Channel, Origin, Role
 
 
 class User(SQLModel, table=True):
-    """An account. `username` is stored folded (see services/accounts/users.py: fold_username).
+    """An account. `username` is stored folded (services/accounts/users.py: fold_username).
 
-    One of the directory has the higher of two roles: that of its groups, and one that was granted
-    here. `disabled_reason` begins with "directory_" when the directory closed the account: such a
-    one opens again by itself. Any other reason is an administrator's deed.
+    The `role` of an account of the directory is the higher one of `group_role`, from its groups,
+    and `granted_role`, from an administrator. `disabled_reason` begins with "directory_" when the
+    directory closed the account, which then also opens it again. Any other reason comes from an
+    administrator.
     """
 
     __tablename__ = "users"  # pyright: ignore[reportAssignmentType]
@@ -42,28 +43,28 @@ class User(SQLModel, table=True):
     password_hash: str | None = text_column(default=None, nullable=True)
     created_at: datetime = moment_column(default_factory=now)
     disabled_at: datetime | None = moment_column(default=None, nullable=True)
-    rate_limit: str | None = text_column(default=None, nullable=True)  # in place of the role's
+    rate_limit: str | None = text_column(default=None, nullable=True)  # replaces the role's limit
     department: str = late_text_column()
     mail: str = late_text_column()
-    directory_dn: str = late_text_column()  # where it was found last
+    directory_dn: str = late_text_column()  # the last one that was seen
     group_role: str | None = text_column(default=None, nullable=True)
     granted_role: str | None = text_column(default=None, nullable=True)
     disabled_reason: str | None = text_column(default=None, nullable=True)
-    checked_at: datetime | None = moment_column(default=None, nullable=True)  # by the directory
-    # JSON: for each group of the settings whether the directory last said that the person is in it
+    checked_at: datetime | None = moment_column(default=None, nullable=True)  # in the directory
+    # JSON: the last known membership in each group of the settings, {group: is member}
     directory_groups: str | None = text_column(default=None, nullable=True)
     held_at: datetime | None = moment_column(default=None, nullable=True)  # legal hold
-    # until then the limit is counted from the messages: Redis was gone (services/limits/rate.py)
+    # until then the limit counts messages, after a failure of Redis (services/limits/rate.py)
     counted_until: datetime | None = moment_column(default=None, nullable=True)
 
 
 class LoginFailures(SQLModel, table=True):
-    """Wrong passwords of one account, or of one name that no account has.
+    """Counts of wrong passwords for an account, or for a name that no account has.
 
-    `account` is a digest (services/accounts/login_failures.py). `login`: the account's own name, ""
-    for a name that no account has: people type passwords there. `known` counts those from addresses
-    where the user logged in before, `strangers` all others, `chain` all since the last right
-    password.
+    `account` is a digest (services/accounts/login_failures.py). `login` is the account's name, and
+    "" for a name that no account has, because people type passwords there by mistake. `known`
+    counts wrong passwords from addresses where the user logged in before, `strangers` those from
+    other addresses, `chain` all since the last right password.
     """
 
     __tablename__ = "login_failures"  # pyright: ignore[reportAssignmentType]
@@ -77,14 +78,15 @@ class LoginFailures(SQLModel, table=True):
     strangers_at: datetime | None = moment_column(default=None, nullable=True)
     chain: int = 0
     chain_at: datetime | None = moment_column(default=None, nullable=True)
-    next_at: datetime | None = moment_column(default=None, nullable=True)  # for strangers
+    # the next try that is allowed from an unfamiliar address
+    next_at: datetime | None = moment_column(default=None, nullable=True)
     unlocked_until: datetime | None = moment_column(default=None, nullable=True)
-    unlocks: int = 0  # how often an administrator lifted the pause
+    unlocks: int = 0  # how often an administrator ended the pause
 
 
 class Session(SQLModel, table=True):
-    """A login. A browser's cookie holds a token of which the table has the keyed hash. Of a login
-    through the API nobody has that token; it has the id of the refresh token that is good now."""
+    """A login. `token_hash`: the keyed hash of the token in the browser's cookie. A login through
+    the API has a random one, and in `refresh_id` the id of its valid refresh token."""
 
     __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -108,7 +110,7 @@ class Session(SQLModel, table=True):
 
 
 class ApiKey(SQLModel, table=True):
-    """A named key of a user for scripts. Shown once; the table has its keyed hash."""
+    """A named key of a user for scripts. The key is shown once; `key_hash` is its keyed hash."""
 
     __tablename__ = "api_keys"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -120,7 +122,7 @@ class ApiKey(SQLModel, table=True):
     user_id: uuid.UUID = key_column("users.id")
     name: str = text_column()
     key_hash: bytes = digest_column()
-    hint: str = text_column()  # its first characters, to tell keys apart
+    hint: str = text_column()  # the first characters, to distinguish keys
     created_at: datetime = moment_column(default_factory=now)
     expires_at: datetime | None = moment_column(default=None, nullable=True)
     last_used_at: datetime | None = moment_column(default=None, nullable=True)

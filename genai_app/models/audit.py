@@ -1,4 +1,4 @@
-"""What was done, by whom."""
+"""Table of the audit."""
 
 import uuid
 from datetime import datetime
@@ -18,10 +18,10 @@ from genai_app.models.columns import (
 
 
 class AuditEvent(SQLModel, table=True):
-    """Who did what to whom, and whether it was allowed. Never what was written or asked.
+    """An action of an actor on a target, and its outcome. Holds no text of dialogs.
 
-    `seq` and `hash` are given a moment later, one row after the other (services/audit/chain.py).
-    From then on the database itself refuses to change or delete the row.
+    `seq` and `hash` are filled in shortly afterwards, row by row (services/audit/chain.py). Then
+    the database refuses to change or delete the row.
     """
 
     __tablename__ = "audit_events"  # pyright: ignore[reportAssignmentType]
@@ -57,7 +57,7 @@ class AuditEvent(SQLModel, table=True):
     address: str = text_column(default="")
     request_id: str = text_column(default="")
     details: str = text_column(default="")  # "reason=disabled limit=30/minute"
-    # whose dialogs it was about, and the reason that the actor gave
+    # the user whose dialogs were concerned, and the reason that the actor entered
     subject_id: uuid.UUID | None = id_column(default=None, nullable=True)
     reason: str = late_text_column()
     seq: int | None = Field(default=None, sa_column=sa.Column(sa.BigInteger, nullable=True))

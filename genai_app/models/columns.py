@@ -1,4 +1,5 @@
-"""Kinds of columns, and ids: UUIDv7 are ordered by time, so an index on the id pages and sorts."""
+"""Column types, and ids. Ids are UUIDv7, which are ordered by time, so that an index on the id is
+enough to sort and to read pages."""
 
 import os
 import threading
@@ -17,11 +18,11 @@ _id_lock = threading.Lock()
 
 
 def new_id(after: uuid.UUID | None = None) -> uuid.UUID:
-    """Returns a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then a count that never goes back
-    in this process, whatever the clock does. Greater than `after`, which another may have made."""
+    """Returns a UUIDv7 (RFC 9562) that is greater than all before in this process, even after the
+    clock was set back, and greater than `after`, which another process may have made."""
     global _last_id
     with _id_lock:
-        # 12 bits of fraction (RFC 9562 method 3): 244 ns steps, then the next free number
+        # 12 bits are the fraction of a millisecond in steps of 244 ns (RFC 9562, method 3)
         micros = (clock.now() - _EPOCH) // _MICROSECOND
         millis, rest = divmod(micros, 1000)
         stamp = (millis << 12) | (rest * 4096 // 1000)
@@ -33,12 +34,12 @@ def new_id(after: uuid.UUID | None = None) -> uuid.UUID:
 
 
 def _stamp(key: uuid.UUID) -> int:
-    """The 60 bits that order a UUIDv7: time and count."""
+    """Returns the 60 bits of a UUIDv7 that determine its order: milliseconds and fraction."""
     return (key.int >> 80) << 12 | (key.int >> 64) & 0xFFF
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """`timestamptz`; on SQLite, which has no zones, UTC in and aware UTC out."""
+    """A `timestamptz` column. SQLite has no time zones: UTC is stored, and read as aware UTC."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -61,19 +62,19 @@ def text_column(**options: Any) -> Any:
 
 
 def late_text_column() -> Any:
-    """Text that rows from before the column do not have."""
+    """Returns a text column that was added later; older rows have "" in it."""
     column = sa.Column(sa.Text, nullable=False, server_default=sa.text("''"))
     return Field(default="", sa_column=column)
 
 
 def digest_column(**options: Any) -> Any:
-    """32 bytes."""
+    """Returns a column of 32 bytes."""
     nullable = options.pop("nullable", False)
     return Field(sa_column=sa.Column(sa.LargeBinary(32), nullable=nullable), **options)
 
 
 def id_column(**options: Any) -> Any:
-    """An id of a row that need not be there any more: no foreign key."""
+    """Returns a column for the id of a row that may be deleted: without a foreign key."""
     nullable = options.pop("nullable", False)
     return Field(sa_column=sa.Column(sa.Uuid, nullable=nullable), **options)
 

@@ -1,4 +1,4 @@
-"""The database's own clock inside a statement, for what several processes compare: leases."""
+"""The database's clock in SQL statements, for times that several processes compare, as leases."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from genai_app.models.columns import UtcDateTime
 
 
 class database_now(FunctionElement[datetime]):
-    """The moment at which the statement began, and `plus_s` seconds; no process' clock matters."""
+    """The start time of the statement by the database's clock, plus `plus_s` seconds."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -28,6 +28,6 @@ def _postgresql(element: database_now, compiler: Any, **options: Any) -> str:
 
 @compiles(database_now, "sqlite")
 def _sqlite(element: database_now, compiler: Any, **options: Any) -> str:
-    # spelt as SQLAlchemy spells moments: six digits, since they are compared as text
+    # six digits, as SQLAlchemy writes times, because SQLite compares them as text
     seconds = compiler.process(element.clauses, **options)
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"

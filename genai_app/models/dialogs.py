@@ -1,4 +1,4 @@
-"""Dialogs, their messages, and the runs that make answers."""
+"""Tables of dialogs, their messages and the generations of answers."""
 
 import uuid
 from datetime import datetime
@@ -22,8 +22,8 @@ MAX_PROMPT_CHARS = 100_000
 
 
 class Dialog(SQLModel, table=True):
-    """One conversation of one user. `leaf_id` is the last message of the branch on the screen;
-    `changed_at` is set by every update, so that open pages notice it."""
+    """A conversation of a user. `leaf_id`: the last message of the branch that is shown;
+    `changed_at`: set by every update, for open pages that watch for changes."""
 
     __tablename__ = "dialogs"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -54,15 +54,16 @@ class Dialog(SQLModel, table=True):
     changed_at: datetime | None = Field(
         default=None, sa_column=sa.Column(UtcDateTime, nullable=True, onupdate=now)
     )
-    key_id: uuid.UUID | None = id_column(default=None, nullable=True)  # API key that began it
+    key_id: uuid.UUID | None = id_column(default=None, nullable=True)  # the API key that started it
 
 
 class Message(SQLModel, table=True):
-    """A node of a dialog's tree; branches are siblings under one parent.
+    """A node of a dialog's tree. Branches begin with siblings: messages with the same parent.
 
-    `client_id` is made by the client for each send, so that a repeat is the same message; a repeat
-    with another `body_hash` is a mistake. `context_hash` covers everything that a client of
-    OpenAI's API has sent and been told up to here, so that its next call goes on with this dialog.
+    `client_id` is a UUID that the client makes for each send, so that a repeated request finds the
+    same message; a repeat with another `body_hash` is an error. `context_hash` covers all messages
+    of a conversation through the OpenAI API up to this one, so that the next call continues this
+    dialog.
     """
 
     __tablename__ = "messages"  # pyright: ignore[reportAssignmentType]
@@ -85,7 +86,7 @@ class Message(SQLModel, table=True):
     dialog_id: uuid.UUID = key_column("dialogs.id")
     user_id: uuid.UUID = key_column("users.id")
     parent_id: uuid.UUID | None = key_column("messages.id", default=None, nullable=True)
-    depth: int = 0  # how many messages stand before it on its branch
+    depth: int = 0  # the number of messages before it in its branch
     client_id: uuid.UUID | None = id_column(default=None, nullable=True)
     body_hash: bytes | None = digest_column(default=None, nullable=True)
     context_hash: bytes | None = digest_column(default=None, nullable=True)
@@ -94,16 +95,16 @@ class Message(SQLModel, table=True):
     text: str = text_column(default="")
     status: str = text_column(default=Status.COMPLETE)
     error_code: str | None = text_column(default=None, nullable=True)
-    # JSON: what the sentence for `error_code` names, as a model server's reason
+    # JSON: the parameters of the sentence for `error_code`, such as the model server's reason
     error_details: str | None = text_column(default=None, nullable=True)
     source: str | None = text_column(default=None, nullable=True)
     model: str | None = text_column(default=None, nullable=True)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    made_at: datetime | None = moment_column(
-        default=None, nullable=True
-    )  # a cached answer: when it was new
-    trimmed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # messages left out
+    # the time of the first answer, for one from the cache
+    made_at: datetime | None = moment_column(default=None, nullable=True)
+    # the number of earlier messages that did not fit the context
+    trimmed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = moment_column(default_factory=now)
     first_token_at: datetime | None = moment_column(default=None, nullable=True)
     finished_at: datetime | None = moment_column(default=None, nullable=True)
@@ -111,8 +112,8 @@ class Message(SQLModel, table=True):
 
 
 class Generation(SQLModel, table=True):
-    """One model run for one assistant message. Whoever owns it renews the lease; a lease that ran
-    out says that the owner is gone."""
+    """A model run for an assistant message. The process that owns it renews the lease; an expired
+    lease means that the process is gone."""
 
     __tablename__ = "generations"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -132,7 +133,7 @@ class Generation(SQLModel, table=True):
             sa.Uuid, sa.ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
         )
     )
-    # the message's own, beside it; no foreign keys: the row goes with its message
+    # copied from the message; no foreign keys, because the row is deleted with its message
     dialog_id: uuid.UUID | None = id_column(default=None, nullable=True)
     user_id: uuid.UUID | None = id_column(default=None, nullable=True)
     owner: str = text_column()

@@ -1,4 +1,4 @@
-"""Exports, and the figures of use that outlive the messages they were counted from."""
+"""Tables of exports, and of usage statistics, which stay after their messages are deleted."""
 
 import uuid
 from datetime import datetime
@@ -12,7 +12,7 @@ from genai_app.models.kinds import JobState
 
 
 class Export(SQLModel, table=True):
-    """A file that is made for one user, in the background. `chosen` is JSON: what is in it."""
+    """A file that is created for a user in the background. `chosen`: its filters as JSON."""
 
     __tablename__ = "exports"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -38,25 +38,25 @@ class Export(SQLModel, table=True):
     lease_until: datetime | None = moment_column(default=None, nullable=True)
 
 
-def _part() -> sa.Column[str]:
+def _text_key() -> sa.Column[str]:
     return sa.Column(sa.Text, primary_key=True)
 
 
-def _hour() -> sa.Column[datetime]:
+def _hour_key() -> sa.Column[datetime]:
     return sa.Column(UtcDateTime, primary_key=True)
 
 
 class UsageHour(SQLModel, table=True):
-    """Answers of one hour (by when they were asked), counted once it is over."""
+    """Answers to the questions of an hour, counted after the hour has ended."""
 
     __tablename__ = "usage_hours"  # pyright: ignore[reportAssignmentType]
 
-    hour: datetime = Field(sa_column=_hour())
-    department: str = Field(sa_column=_part())
-    model: str = Field(sa_column=_part())
-    channel: str = Field(sa_column=_part())
-    source: str = Field(sa_column=_part())
-    status: str = Field(sa_column=_part())
+    hour: datetime = Field(sa_column=_hour_key())
+    department: str = Field(sa_column=_text_key())
+    model: str = Field(sa_column=_text_key())
+    channel: str = Field(sa_column=_text_key())
+    source: str = Field(sa_column=_text_key())
+    status: str = Field(sa_column=_text_key())
     answers: int = 0
     prompt_tokens: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
     completion_tokens: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
@@ -64,34 +64,34 @@ class UsageHour(SQLModel, table=True):
 
 
 class UsageLatency(SQLModel, table=True):
-    """How many answers of the model in one hour took how long: `bucket` is a place on the scale of
-    services/statistics/usage.py, `kind` "first" (token) or "total"."""
+    """A histogram of answer times in an hour. `bucket`: an index in the scale of
+    services/statistics/usage.py; `kind`: "first" (until the first token) or "total"."""
 
     __tablename__ = "usage_latency"  # pyright: ignore[reportAssignmentType]
 
-    hour: datetime = Field(sa_column=_hour())
-    department: str = Field(sa_column=_part())
-    model: str = Field(sa_column=_part())
-    kind: str = Field(sa_column=_part())
+    hour: datetime = Field(sa_column=_hour_key())
+    department: str = Field(sa_column=_text_key())
+    model: str = Field(sa_column=_text_key())
+    kind: str = Field(sa_column=_text_key())
     bucket: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
     answers: int = 0
 
 
 class UsagePerson(SQLModel, table=True):
-    """Who asked in one hour."""
+    """A user who asked questions in an hour, with the number of answers."""
 
     __tablename__ = "usage_people"  # pyright: ignore[reportAssignmentType]
 
-    hour: datetime = Field(sa_column=_hour())
+    hour: datetime = Field(sa_column=_hour_key())
     user_id: uuid.UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
-    department: str = Field(sa_column=_part())
+    department: str = Field(sa_column=_text_key())
     answers: int = 0
 
 
 class UsageMark(SQLModel, table=True):
-    """Hours that are counted for good."""
+    """An hour whose statistics are final."""
 
     __tablename__ = "usage_marks"  # pyright: ignore[reportAssignmentType]
 
-    hour: datetime = Field(sa_column=_hour())
+    hour: datetime = Field(sa_column=_hour_key())
     counted_at: datetime = moment_column(default_factory=now)

@@ -1,10 +1,10 @@
-"""The words that columns hold."""
+"""The values of columns, as enumerations."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a user may do. Each includes what stands before it."""
+    """Rights of a user. Each role includes the rights of the ones before it."""
 
     USER = "user"
     REVIEWER = "reviewer"
@@ -12,14 +12,14 @@ class Role(StrEnum):
 
 
 class Origin(StrEnum):
-    """Who keeps the account. The same name in both is two accounts; they never merge."""
+    """Origin of an account. The same name in both origins means two accounts, never merged."""
 
     LOCAL = "local"
     DIRECTORY = "directory"
 
 
 class Author(StrEnum):
-    """The role of a message, as chat models name it."""
+    """Author of a message, named as in the chat APIs of models."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
 
 class Source(StrEnum):
-    """Where an answer came from."""
+    """Source of an answer."""
 
     MODEL = "model"
     CACHE = "cache"
@@ -47,7 +47,7 @@ class Source(StrEnum):
 
 
 class Channel(StrEnum):
-    """The door through which somebody came."""
+    """Channel of a request or login."""
 
     WEB = "web"
     API = "api"
@@ -55,14 +55,14 @@ class Channel(StrEnum):
 
 
 class Rating(StrEnum):
-    """What the user says of an answer."""
+    """Rating of an answer by its user."""
 
     UP = "up"
     DOWN = "down"
 
 
 class Reason(StrEnum):
-    """Why an answer is no good, as its user sees it."""
+    """Reason of a bad rating."""
 
     WRONG = "wrong"
     INCOMPLETE = "incomplete"
@@ -73,7 +73,7 @@ class Reason(StrEnum):
 
 
 class ReviewState(StrEnum):
-    """How far the review of a dialog is."""
+    """State of the review of a dialog."""
 
     NEW = "new"
     TAKEN = "taken"
@@ -82,7 +82,7 @@ class ReviewState(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a reviewer says of an answer."""
+    """Judgment of an answer by a reviewer."""
 
     GOOD = "good"
     WRONG = "wrong"
@@ -101,7 +101,7 @@ class JobState(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be done. The past tense is left to `Outcome`."""
+    """Actions that the audit records. `Outcome` says whether the action was carried out."""
 
     LOGIN = "login"
     LOGOUT = "logout"
@@ -112,7 +112,7 @@ class Action(StrEnum):
     USER_ADD = "user_add"
     USER_DISABLE = "user_disable"
     USER_ENABLE = "user_enable"
-    USER_UNLOCK = "user_unlock"  # the pause after wrong passwords was lifted
+    USER_UNLOCK = "user_unlock"  # the pause after wrong passwords was ended
     USER_RENAME = "user_rename"
     USER_PASSWORD = "user_password"  # noqa: S105 - a name
     ROLE_CHANGE = "role_change"
@@ -121,11 +121,11 @@ class Action(StrEnum):
     RECHECK = "recheck"
     DIRECTORY_LOST = "directory_lost"
     DIRECTORY_ALARM = "directory_alarm"  # a group or people cannot be found or read
-    ACCESS = "access"  # a door that only some roles may use
+    ACCESS = "access"  # use of a part that needs a role
     ADMIN_VIEW = "admin_view"  # a page of the administrators
     DIALOG_LIST = "dialog_list"  # a list or search over everybody's dialogs
     DIALOG_READ = "dialog_read"
-    DIALOG_REVEAL = "dialog_reveal"  # whose a dialog is, under GENAI_REVIEW_MODE=pseudonymous
+    DIALOG_REVEAL = "dialog_reveal"  # the user of a dialog was shown, in pseudonymous review
     REVIEW_STATE = "review_state"
     REVIEW_NOTE = "review_note"
     VERDICT = "verdict"
@@ -140,11 +140,11 @@ class Action(StrEnum):
     BACKUP = "backup"
     DRILL = "drill"  # a backup was restored on trial
     RESTORE = "restore"
-    AUDIT_ACCEPT = "audit_accept"  # the end of the chain as it is, by an administrator's word
+    AUDIT_ACCEPT = "audit_accept"  # an administrator accepted the present end of the chain
 
 
 class Outcome(StrEnum):
-    """Whether it was allowed."""
+    """Outcome of an action."""
 
     DONE = "done"
     REFUSED = "refused"

@@ -1,4 +1,4 @@
-"""Feedback, review, the answers that reviewers write, and the words by which messages are found."""
+"""Tables of feedback, reviews, verified answers, and the search index of messages."""
 
 import uuid
 from datetime import datetime
@@ -19,19 +19,21 @@ from genai_app.models.columns import (
 )
 from genai_app.models.kinds import ReviewState
 
-SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # which numbers only INTEGER keys
+SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers only INTEGER keys
 
 
-def _some(name: str, column: str, where: str) -> sa.Index:
-    """An index over the few rows that are out of the ordinary."""
-    picked = sa.text(where)
+def _partial_index(name: str, column: str, where: str) -> sa.Index:
+    """Returns an index over the few rows that fulfil `where`."""
+    condition = sa.text(where)
     return sa.Index(
-        name, column, "updated_at", "dialog_id", postgresql_where=picked, sqlite_where=picked
+        *(name, column, "updated_at", "dialog_id"),
+        postgresql_where=condition,
+        sqlite_where=condition,
     )
 
 
 class Feedback(SQLModel, table=True):
-    """What the user says of an answer. The last word counts."""
+    """The user's rating of an answer. A new one replaces it."""
 
     __tablename__ = "feedback"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (sa.Index("ix_feedback_dialog_id", "dialog_id"),)
@@ -44,17 +46,17 @@ class Feedback(SQLModel, table=True):
     dialog_id: uuid.UUID = key_column("dialogs.id")
     user_id: uuid.UUID = key_column("users.id")
     rating: str = text_column()
-    reason: str = text_column(default="")  # a Reason, of "down"
+    reason: str = text_column(default="")  # a Reason for "down"
     comment: str = text_column(default="")
     created_at: datetime = moment_column(default_factory=now)
 
 
 class Review(SQLModel, table=True):
-    """What the list of all dialogs shows and filters by, one narrow row a dialog.
+    """The columns of a dialog that the review list shows and filters.
 
-    The database itself makes the row when the first answer of a dialog ends and keeps channel,
-    model, source and status those of the last one; `updated_at` is when that was asked. An answer
-    that ends in a closed dialog makes it new again.
+    Triggers of the database create the row at the end of the first answer and keep channel, model,
+    source and status equal to those of the last answer; `updated_at` is the time of its question.
+    Another answer changes the state from closed to new.
     """
 
     __tablename__ = "reviews"  # pyright: ignore[reportAssignmentType]
@@ -70,12 +72,12 @@ class Review(SQLModel, table=True):
         ),
         sa.Index("ix_reviews_user", "user_id", "updated_at", "dialog_id"),
         sa.Index("ix_reviews_department", "department", "updated_at", "dialog_id"),
-        _some("ix_reviews_rating", "rating", "rating <> ''"),
-        _some("ix_reviews_verdict", "verdict", "verdict <> ''"),
-        _some("ix_reviews_state", "state", "state <> 'new'"),
-        _some("ix_reviews_source", "source", "source <> 'model'"),
-        _some("ix_reviews_status", "status", "status <> 'complete'"),
-        _some("ix_reviews_channel", "channel", "channel <> 'web'"),
+        _partial_index("ix_reviews_rating", "rating", "rating <> ''"),
+        _partial_index("ix_reviews_verdict", "verdict", "verdict <> ''"),
+        _partial_index("ix_reviews_state", "state", "state <> 'new'"),
+        _partial_index("ix_reviews_source", "source", "source <> 'model'"),
+        _partial_index("ix_reviews_status", "status", "status <> 'complete'"),
+        _partial_index("ix_reviews_channel", "channel", "channel <> 'web'"),
     )
 
     dialog_id: uuid.UUID = Field(
@@ -84,13 +86,13 @@ class Review(SQLModel, table=True):
         )
     )
     user_id: uuid.UUID = key_column("users.id")
-    department: str = late_text_column()  # the user's, when it was asked
+    department: str = late_text_column()  # the user's at the time of the question
     channel: str = late_text_column()
     model: str = late_text_column()
     source: str = late_text_column()
     status: str = late_text_column()
-    rating: str = late_text_column()  # "down" if any answer has it
-    verdict: str = late_text_column()  # the last one
+    rating: str = late_text_column()  # "down" if any answer is rated so
+    verdict: str = late_text_column()  # the latest one
     state: str = Field(
         default=ReviewState.NEW,
         sa_column=sa.Column(sa.Text, nullable=False, server_default="new"),
@@ -98,11 +100,11 @@ class Review(SQLModel, table=True):
     assignee_id: uuid.UUID | None = id_column(default=None, nullable=True)
     assignee_name: str = late_text_column()
     updated_at: datetime = moment_column()
-    changed_at: datetime | None = moment_column(default=None, nullable=True)  # the state
+    changed_at: datetime | None = moment_column(default=None, nullable=True)  # of `state`
 
 
 class MessageVerdict(SQLModel, table=True):
-    """What a reviewer says of an answer. The last word counts; the audit has those before."""
+    """A reviewer's verdict on an answer. A new one replaces it; the audit keeps the old ones."""
 
     __tablename__ = "message_verdicts"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (sa.Index("ix_message_verdicts_dialog_id", "dialog_id"),)
@@ -120,7 +122,7 @@ class MessageVerdict(SQLModel, table=True):
 
 
 class ReviewNote(SQLModel, table=True):
-    """What reviewers write to each other about a dialog. Its user never sees it."""
+    """A note of a reviewer on a dialog, for other reviewers. The dialog's user never sees it."""
 
     __tablename__ = "review_notes"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (sa.Index("ix_review_notes_dialog_id", "dialog_id", "id"),)
@@ -134,7 +136,8 @@ class ReviewNote(SQLModel, table=True):
 
 
 class VerifiedAnswer(SQLModel, table=True):
-    """An answer that a reviewer wrote. It answers its question, asked alone, until `review_by`."""
+    """An answer by a reviewer. Until `review_by` it is returned for its question, if no earlier
+    messages belong to the question."""
 
     __tablename__ = "verified_answers"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -153,7 +156,7 @@ class VerifiedAnswer(SQLModel, table=True):
     answer: str = text_column()
     owner_id: uuid.UUID = id_column()
     owner_name: str = text_column()
-    message_id: uuid.UUID | None = id_column(default=None, nullable=True)  # that was wrong
+    message_id: uuid.UUID | None = id_column(default=None, nullable=True)  # the wrong answer
     created_at: datetime = moment_column(default_factory=now)
     updated_at: datetime = moment_column(default_factory=now)
     review_by: datetime = moment_column()
@@ -163,9 +166,10 @@ class VerifiedAnswer(SQLModel, table=True):
 
 
 class BarredAnswer(SQLModel, table=True):
-    """A text that a reviewer called wrong or unsafe: to its question it is not given again.
+    """An answer that a reviewer judged wrong or unsafe, and that is not reused for its question.
 
-    `digest`: services/reuse/cache.py: answer_digest. It outlives the message.
+    `digest`: see answer_digest in services/reuse/cache.py. The row stays when the message is
+    deleted.
     """
 
     __tablename__ = "barred_answers"  # pyright: ignore[reportAssignmentType]
@@ -176,10 +180,10 @@ class BarredAnswer(SQLModel, table=True):
 
 
 class MessageSearch(SQLModel, table=True):
-    """The words of an ended message. The database makes and removes the row itself.
+    """The search index of a finished message. Triggers of the database create and delete the row.
 
-    PostgreSQL: a tsvector (`russian`, which stems English too) under a GIN index. SQLite: stemmed
-    text, below the FTS5 table `message_words`.
+    PostgreSQL: a tsvector (`russian`, which stems English too) with a GIN index. SQLite: stemmed
+    text, indexed by the FTS5 table `message_words`.
     """
 
     __tablename__ = "message_search"  # pyright: ignore[reportAssignmentType]

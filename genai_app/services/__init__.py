@@ -1,7 +1,7 @@
-"""What the product does, in plain async Python that knows no Reflex, HTTP or bot.
+"""The services of the product, in async Python without Reflex or HTTP.
 
-`Services` is built once: in app.py, and in the tests' fixture. States and routes reach it by
-`services()`, because Reflex makes the State objects itself and hands nothing in.
+composition.py builds `Services` once. States and routes get it by `services()`, because Reflex
+creates the State objects itself and passes them no arguments.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from genai_app.adapters.llm.client import LlmClient
     from genai_app.adapters.redis.client import Entries
     from genai_app.db.database import Database
-    from genai_app.services.accounts.administration import People
+    from genai_app.services.accounts.account_changes import AccountChanges
     from genai_app.services.accounts.api_keys import Keys
+    from genai_app.services.accounts.directory_status import DirectoryStatus
     from genai_app.services.accounts.login import Auth
     from genai_app.services.accounts.login_limits import LoginLimits
+    from genai_app.services.accounts.people import People
     from genai_app.services.accounts.rechecks import Rechecks
     from genai_app.services.accounts.sessions import Sessions
     from genai_app.services.accounts.tokens import Tokens
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the channels call."""
+    """All services that channels and commands call."""
 
     settings: "Settings"
     db: "Database"
@@ -71,6 +73,7 @@ class Services:
     dialog_changes: "DialogChanges"
     key_folders: "KeyFolders"
     people: "People"
+    account_changes: "AccountChanges"
     overviews: "Overviews"
     search: "Search"
     feedback: "Feedbacks"
@@ -82,22 +85,23 @@ class Services:
     exports: "Exports"
     retention: "Retention"
     stopping: "Stopping"
+    directory_status: "DirectoryStatus | None" = None  # None without a directory
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL
-    cache_redis: "Entries | None" = None  # None unless GENAI_CACHE_REDIS_URL sets it apart
+    cache_redis: "Entries | None" = None  # None without GENAI_CACHE_REDIS_URL
 
 
 _current: Services | None = None
 
 
 def use(services: Services | None) -> None:
-    """Make `services` the ones of this process; None when it shuts down."""
+    """Sets the services of this process; None at its end."""
     global _current
     _current = services
 
 
 def services() -> Services:
-    """The services of this process. RuntimeError before the start."""
+    """Returns the services of this process. Raises RuntimeError before the start."""
     if _current is None:
         raise RuntimeError("the services are not started")
     return _current

@@ -1,4 +1,4 @@
-"""Keeps `clock.now()` at the database's time, and says how far this host's own clock is off."""
+"""Keeps `clock.now()` equal to the database's time and measures the error of the host's clock."""
 
 from datetime import datetime
 
@@ -15,13 +15,17 @@ from genai_app.services.background import every
 log = structlog.stdlib.get_logger(__name__)
 
 MEASURE_S = 60.0
-TRIES = 3  # the one with the shortest round trip is the most exact
-OFF_S = 2.0  # from here on the host's clock is reported as wrong
+TRIES = 3  # the measurement with the shortest round trip is the most exact
+OFF_S = 2.0  # a larger error of the host's clock is reported
 
 
 class DatabaseClock:
-    """Measures the clocks. `offset_s`: by how much this host's clock was ahead of the database's
-    when it was measured last; negative when it is behind."""
+    """Compares the host's clock with the database's.
+
+    Attributes:
+        offset_s: the seconds by which the host's clock was ahead at the last measurement; negative
+            when it was behind.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -30,32 +34,33 @@ class DatabaseClock:
 
     @property
     def is_off(self) -> bool:
-        """Whether the host's clock is wrong by more than OFF_S."""
+        """True if the error of the host's clock is larger than OFF_S."""
         return abs(self.offset_s) > OFF_S
 
     async def run(self) -> None:
-        """Measures each minute, until cancelled."""
+        """Measures every minute until cancelled."""
         await every(MEASURE_S, self.measure)
 
     async def measure(self) -> float:
         """Measures the offset and corrects `clock.now()`. Returns `offset_s`.
 
         Raises:
-            StorageUnavailable: `clock.now()` counts on as before.
+            StorageUnavailable: `clock.now()` continues without a correction.
         """
         moment, at, uncertain_s = await self._read()
-        shown_s = (clock.host_time() - moment).total_seconds() - (clock.steady_s() - at)
-        wrong_s = abs((clock.now() - moment).total_seconds() - (clock.steady_s() - at))
-        if wrong_s > uncertain_s:  # else the measurement is no better than what is known
+        offset_s = (clock.host_time() - moment).total_seconds() - (clock.steady_s() - at)
+        error_s = abs((clock.now() - moment).total_seconds() - (clock.steady_s() - at))
+        if error_s > uncertain_s:  # else the correction would not be more exact than now
             clock.set_time(moment, at)
-        self.offset_s = shown_s
-        await self._go_on_from_newest_id()
-        metrics.clock_offset(shown_s)
+        self.offset_s = offset_s
+        await self._continue_ids()
+        metrics.clock_offset(offset_s)
         self._report()
-        return shown_s
+        return offset_s
 
     async def _read(self) -> tuple[datetime, float, float]:
-        """The database's time, the steady clock's at that moment, and by how much it may be off."""
+        """Returns the database's time, the steady clock's seconds at that moment, and the largest
+        error in seconds."""
         best: tuple[datetime, float, float] | None = None
         async with self._db.read() as session:
             for _ in range(TRIES):
@@ -68,15 +73,15 @@ class DatabaseClock:
         assert best is not None
         return best
 
-    async def _go_on_from_newest_id(self) -> None:
-        """Has this process make ids that are greater than those of messages, which are read in the
-        order of their ids: where the clock was set back, time alone would make smaller ones."""
+    async def _continue_ids(self) -> None:
+        """Makes the next ids of this process greater than all ids of messages, which are read in
+        the order of their ids. After the clock was set back, time alone would give smaller ids."""
         newest = sa.select(col(Message.id)).order_by(col(Message.id).desc()).limit(1)
         async with self._db.read() as session:
             new_id(after=await session.scalar(newest))
 
     def _report(self) -> None:
-        """Logs when the host's clock goes wrong and when it is right again."""
+        """Logs when the host's clock becomes wrong and when it is right again."""
         if self.is_off != self._is_off:
             self._is_off = self.is_off
             if self.is_off:

@@ -65,12 +65,12 @@ async def wait_of(
     directory: LockingDirectory,
     policy: FailurePolicy,
     *,
-    known: bool,
+    familiar: bool,
     typed: str = "ivanov",
 ) -> int:
     """Seconds that a try has to wait; one that is let through (0) is a wrong password."""
     try:
-        await counter.take(typed, directory.entry(), policy, known=known)
+        await counter.take(typed, directory.entry(), policy, familiar=familiar)
     except RateLimited as error:
         return error.retry_after_s or 0
     directory.wrong()
@@ -88,9 +88,9 @@ async def test_no_patience_locks_an_account(
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(tries, 1800))
     let = {True: 0, False: 0}
     for step in range(60):
-        known = step % 4 == 3
-        wait_s = await wait_of(counter, directory, policy, known=known)
-        let[known] += wait_s == 0
+        familiar = step % 4 == 3
+        wait_s = await wait_of(counter, directory, policy, familiar=familiar)
+        let[familiar] += wait_s == 0
         moment.pass_s(wait_s if wait_s and step % 3 == 0 else 20)
     assert 1 <= directory.most < tries
     assert let[False] >= 2
@@ -101,21 +101,21 @@ async def test_two_slips_cost_a_minute(db: Database, moment: Moment) -> None:
     """Threshold 5, as most domains have it: the wait is told to the second, and grows."""
     directory = LockingDirectory(moment, 1800, tells=True)
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(5, 1800))
-    waits = [await wait_of(counter, directory, policy, known=False) for _ in range(3)]
+    waits = [await wait_of(counter, directory, policy, familiar=False) for _ in range(3)]
     assert waits == [0, 0, 60]
     moment.pass_s(60)
-    attempt = await counter.take("ivanov", directory.entry(), policy, known=False)
+    attempt = await counter.take("ivanov", directory.entry(), policy, familiar=False)
     await attempt.succeeded()
     directory.right()
 
     waits = []
     for _ in range(5):
-        wait_s = await wait_of(counter, directory, policy, known=False)
+        wait_s = await wait_of(counter, directory, policy, familiar=False)
         waits.append(wait_s)
         moment.pass_s(wait_s if wait_s == 60 else 0)
     assert waits == [0, 0, 60, 0, 1860]  # three of four; the last one is the user's
-    assert await wait_of(counter, directory, policy, known=True) == 0
-    assert await wait_of(counter, directory, policy, known=True) == 1860
+    assert await wait_of(counter, directory, policy, familiar=True) == 0
+    assert await wait_of(counter, directory, policy, familiar=True) == 1860
     assert directory.most == 4
 
 
@@ -125,9 +125,9 @@ async def test_tries_made_elsewhere_count(db: Database, moment: Moment) -> None:
     for _ in range(3):
         directory.wrong()
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(5, 1800))
-    assert await wait_of(counter, directory, policy, known=False) == 1860
-    assert await wait_of(counter, directory, policy, known=True) == 0
-    assert await wait_of(counter, directory, policy, known=True) == 1860
+    assert await wait_of(counter, directory, policy, familiar=False) == 1860
+    assert await wait_of(counter, directory, policy, familiar=True) == 0
+    assert await wait_of(counter, directory, policy, familiar=True) == 1860
 
 
 async def test_names_of_one_entry_and_of_nobody(db: Database, moment: Moment) -> None:
@@ -135,12 +135,14 @@ async def test_names_of_one_entry_and_of_nobody(db: Database, moment: Moment) ->
     directory = LockingDirectory(moment, 1800, tells=False)
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(5, 1800))
     names = ("ivanov", "p.ivanov@corp.example", "IVANOV")
-    waits = [await wait_of(counter, directory, policy, known=False, typed=name) for name in names]
+    waits = [
+        await wait_of(counter, directory, policy, familiar=False, typed=name) for name in names
+    ]
     assert waits == [0, 0, 60]
 
     async def nobody(name: str) -> int:
         try:
-            await counter.take(name, None, policy, known=False)
+            await counter.take(name, None, policy, familiar=False)
         except RateLimited as error:
             return error.retry_after_s or 0
         return 0
@@ -154,12 +156,12 @@ async def test_an_administrator_lifts_the_pause(db: Database, alice: User, momen
     directory = LockingDirectory(moment, 1800, tells=True)
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(5, 1800))
     for _ in range(3):
-        await wait_of(counter, directory, policy, known=False)
+        await wait_of(counter, directory, policy, familiar=False)
         moment.pass_s(60)
-    assert await wait_of(counter, directory, policy, known=False) > 1700
+    assert await wait_of(counter, directory, policy, familiar=False) > 1700
     await counter.unlock(" IVANOV ", by="command line")
-    assert await wait_of(counter, directory, policy, known=False) == 0
-    assert await wait_of(counter, directory, policy, known=False) > 1700
+    assert await wait_of(counter, directory, policy, familiar=False) == 0
+    assert await wait_of(counter, directory, policy, familiar=False) > 1700
     assert directory.most == 4
     await counter.unlock(alice.username, by="command line")
     assert await counter.count_unlocks(alice.username) == 1
@@ -171,9 +173,9 @@ async def test_undone_tries_and_a_clock_set_back(db: Database, moment: Moment) -
     directory = LockingDirectory(moment, 1800, tells=False)
     counter, policy = FailureCounter(db), FailurePolicy.of(Lockout(5, 1800))
     for _ in range(6):
-        attempt = await counter.take("ivanov", directory.entry(), policy, known=False)
+        attempt = await counter.take("ivanov", directory.entry(), policy, familiar=False)
         await attempt.undo()
-    waits = [await wait_of(counter, directory, policy, known=False) for _ in range(3)]
+    waits = [await wait_of(counter, directory, policy, familiar=False) for _ in range(3)]
     assert waits == [0, 0, 60]
     moment.pass_s(-3600)
-    assert await wait_of(counter, directory, policy, known=False) == 60
+    assert await wait_of(counter, directory, policy, familiar=False) == 60

@@ -136,7 +136,7 @@ async def test_without_redis_each_process_counts_strictly(
     lost = [each for each in logs if each["event"] == "login_limits.storage_lost"]
     assert len(lost) == 1
     redis_server.start()
-    limits._lost_until = 0.0  # pyright: ignore[reportPrivateUsage] - the pause is over
+    limits._retry_redis_at = 0.0  # pyright: ignore[reportPrivateUsage] - the pause is over
     assert await tries(limits, 10, "bob", AWAY) == PER_PAIR
     await limits.close()
 

@@ -13,7 +13,7 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated, NotFound
 from genai_app.models import AuditEvent, Channel, Role, Session, User, new_id
-from genai_app.services.accounts.sessions import Sessions
+from genai_app.services.accounts.sessions import Sessions, end_sessions
 from genai_app.services.accounts.users import Users
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -38,6 +38,11 @@ async def _actor(sessions: Sessions, token: str) -> Actor:
     actor = await sessions.find_actor(token)
     assert actor is not None
     return actor
+
+
+async def _end_all(db: Database, user: User, reason: str) -> None:
+    async with db.write() as session:
+        await end_sessions(session, user.id, reason)
 
 
 async def test_token_finds_its_actor(sessions: Sessions, carol: User) -> None:
@@ -91,23 +96,23 @@ async def test_replay_after_logout(sessions: Sessions, db: Database, alice: User
     """An ended login is over at once; the user's other login is not."""
     token, other = await _start(sessions, alice), await _start(sessions, alice)
     actor = await _actor(sessions, token)
-    await sessions.end(_login(actor), "logout")
+    await sessions.log_out(actor)
 
     assert await sessions.find_actor(token) is None
     assert await sessions.find_actor(other) is not None
 
-    await sessions.end(_login(actor), "again")
+    await _end_all(db, alice, "again")
     async with db.read() as session:
         row = await session.get(Session, _login(actor))
     assert row is not None
     assert row.end_reason == "logout"
 
 
-async def test_end_all(sessions: Sessions, alice: User, bob: User) -> None:
+async def test_end_all(sessions: Sessions, db: Database, alice: User, bob: User) -> None:
     """All devices of one user, nobody else's."""
     hers = [await _start(sessions, alice) for _ in range(2)]
     his = await _start(sessions, bob)
-    await sessions.end_all(alice.id, "revoked")
+    await _end_all(db, alice, "revoked")
     assert [await sessions.find_actor(token) for token in hers] == [None, None]
     assert await sessions.find_actor(his) is not None
 
@@ -148,7 +153,7 @@ async def test_list_ended(sessions: Sessions, users: Users, alice: User, bob: Us
     alive = await _actor(sessions, await _start(sessions, alice))
     disabled = await _actor(sessions, await _start(sessions, bob))
     unknown = new_id()
-    await sessions.end(_login(ended), "logout")
+    await sessions.log_out(ended)
     await users.disable("bob")
 
     asked = [_login(ended), _login(alive), _login(disabled), unknown]
@@ -173,7 +178,7 @@ async def test_odd_client_text(sessions: Sessions, db: Database, alice: User) ->
 
 
 async def _ids(sessions: Sessions, actor: Actor) -> list[object]:
-    return [row.id for row in await sessions.list_live(actor)]
+    return [row.id for row in await sessions.list_of(actor.user_id)]
 
 
 async def test_own_logins_are_listed_newest_first(
@@ -182,8 +187,7 @@ async def test_own_logins_are_listed_newest_first(
     """Nobody else's, and none that has ended."""
     first, second, gone = [await _actor(sessions, await _start(sessions, alice)) for _ in range(3)]
     await _start(sessions, bob)
-    assert gone.session_id is not None
-    await sessions.end(gone.session_id, "logout")
+    await sessions.log_out(gone)
     assert await _ids(sessions, first) == [second.session_id, first.session_id]
 
 

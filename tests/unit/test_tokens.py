@@ -22,8 +22,15 @@ from genai_app import clock
 from genai_app.db.database import Database
 from genai_app.errors import NotAuthenticated
 from genai_app.models import AuditEvent, Channel, Role, Session, User
-from genai_app.services.accounts.sessions import Sessions
-from genai_app.services.accounts.tokens import AUDIENCE, ISSUER, REPEAT_S, Kind, TokenPair, Tokens
+from genai_app.services.accounts.sessions import Sessions, end_sessions
+from genai_app.services.accounts.tokens import (
+    AUDIENCE,
+    ISSUER,
+    REPEAT_S,
+    TokenKind,
+    TokenPair,
+    Tokens,
+)
 from genai_app.services.accounts.users import Users
 from genai_app.services.derived_keys import derive_key
 
@@ -90,11 +97,11 @@ async def _events(db: Database) -> list[tuple[str, str, str, str]]:
 
 def test_a_good_token_is_read(reader: Tokens) -> None:
     told = claims()
-    found = reader.read(forge(told), Kind.ACCESS)
+    found = reader.read(forge(told), TokenKind.ACCESS)
     assert found is not None
     assert str(found.user_id) == told["sub"]
     assert str(found.session_id) == told["sid"]
-    assert reader.read(jwt.encode(told, KEY, "HS256"), Kind.ACCESS) == found
+    assert reader.read(jwt.encode(told, KEY, "HS256"), TokenKind.ACCESS) == found
 
 
 @pytest.mark.parametrize(
@@ -115,25 +122,25 @@ def test_a_good_token_is_read(reader: Tokens) -> None:
 )
 def test_no_header_but_our_own(reader: Tokens, header: dict[str, Any]) -> None:
     """Signed with the right key, and still: nothing in a token chooses how it is read."""
-    assert reader.read(forge(claims(), header), Kind.ACCESS) is None
+    assert reader.read(forge(claims(), header), TokenKind.ACCESS) is None
 
 
 def test_no_other_algorithm_and_no_other_key(reader: Tokens) -> None:
     """Without a signature, by another hash, by keys that are known or were made for others."""
     text = forge(claims()).rpartition(".")[0]
-    assert reader.read(f"{text}.", Kind.ACCESS) is None
-    assert reader.read(text, Kind.ACCESS) is None
-    assert reader.read(forge(claims(), digest="sha512"), Kind.ACCESS) is None
+    assert reader.read(f"{text}.", TokenKind.ACCESS) is None
+    assert reader.read(text, TokenKind.ACCESS) is None
+    assert reader.read(forge(claims(), digest="sha512"), TokenKind.ACCESS) is None
     public = b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
     for key in (b"", b"\0" * 32, public, SECRET, derive_key(SECRET, "api keys"), b"other" * 8):
-        assert reader.read(forge(claims(), key=key), Kind.ACCESS) is None
+        assert reader.read(forge(claims(), key=key), TokenKind.ACCESS) is None
     nothing: Any = None
-    assert Tokens(nothing, nothing, b"x" * 32, 900).read(forge(claims()), Kind.ACCESS) is None
+    assert Tokens(nothing, nothing, b"x" * 32, 900).read(forge(claims()), TokenKind.ACCESS) is None
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "sub", "aud", "iss", "jti", "typ", "sid"])
-@pytest.mark.parametrize("kind", Kind)
-def test_every_claim_is_needed(reader: Tokens, name: str, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", TokenKind)
+def test_every_claim_is_needed(reader: Tokens, name: str, kind: TokenKind) -> None:
     assert reader.read(forge(claims(typ=kind)), kind) is not None
     assert reader.read(forge(claims(**{"typ": kind, name: None})), kind) is None
 
@@ -159,7 +166,7 @@ TODAY = int(time.time()) // DAY_S * DAY_S
 )
 def test_every_claim_has_one_type_and_place(reader: Tokens, other: dict[str, Any]) -> None:
     """With our own signature under it."""
-    assert reader.read(forge(claims(**other)), Kind.ACCESS) is None
+    assert reader.read(forge(claims(**other)), TokenKind.ACCESS) is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,7 @@ def test_every_claim_has_one_type_and_place(reader: Tokens, other: dict[str, Any
 )
 def test_what_is_no_token(reader: Tokens, text: str) -> None:
     """Odd and long texts are nobody's, without a query and without an error."""
-    assert reader.read(text, Kind.ACCESS) is None
+    assert reader.read(text, TokenKind.ACCESS) is None
 
 
 def test_a_huge_token_costs_nothing(reader: Tokens) -> None:
@@ -186,7 +193,7 @@ def test_a_huge_token_costs_nothing(reader: Tokens) -> None:
     huge = "A" * 5_000_000 + "." + "A" * 5_000_000 + "." + "A" * 43
     begun = time.process_time()
     for _ in range(1000):
-        assert reader.read(huge, Kind.ACCESS) is None
+        assert reader.read(huge, TokenKind.ACCESS) is None
     assert time.process_time() - begun < 0.05
 
 
@@ -224,7 +231,7 @@ async def test_another_users_session_is_not_opened(
 
 @pytest.mark.parametrize("how", ["logout", "disable", "password", "end_all"])
 async def test_a_session_that_ends_takes_its_tokens(
-    tokens: Tokens, sessions: Sessions, users: Users, alice: User, how: str
+    tokens: Tokens, sessions: Sessions, db: Database, users: Users, alice: User, how: str
 ) -> None:
     """At once, the access token too."""
     pair = await _issue(tokens, alice)
@@ -237,7 +244,8 @@ async def test_a_session_that_ends_takes_its_tokens(
     elif how == "password":
         await users.set_password("alice", "another one 123")
     else:
-        await sessions.end_all(alice.id, "revoked")
+        async with db.write() as session:
+            await end_sessions(session, alice.id, "revoked")
     assert await tokens.find_actor(pair.access_token) is None
     with pytest.raises(NotAuthenticated):
         await tokens.refresh(pair.refresh_token)

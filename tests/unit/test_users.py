@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import Origin, Role, User, new_id
+from genai_app.services.accounts.first_admin import ensure_first_admin
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.sessions import Sessions
 from genai_app.services.accounts.users import MAX_USERNAME, Users, fold_username
@@ -158,22 +159,22 @@ async def test_list_all(users: Users, carol: User, alice: User) -> None:
 
 async def test_first_admin(db: Database, users: Users) -> None:
     auth = Auth(db)
-    made_up = await users.ensure_first_admin("Admin", None)
+    made_up = await ensure_first_admin(users, "Admin", None)
     assert made_up is not None
     assert len(made_up) == 24
     assert (await auth.log_in("admin", made_up)).role == Role.ADMIN
 
-    assert await users.ensure_first_admin("admin", "another password") is None
+    assert await ensure_first_admin(users, "admin", "another password") is None
     assert (await auth.log_in("admin", made_up)).role == Role.ADMIN
 
 
 async def test_first_admin_with_a_given_password(db: Database, users: Users) -> None:
-    assert await users.ensure_first_admin("root", PASSWORDS["carol"]) is None
+    assert await ensure_first_admin(users, "root", PASSWORDS["carol"]) is None
     assert (await Auth(db).log_in("root", PASSWORDS["carol"])).role == Role.ADMIN
 
 
 async def test_first_admin_of_two_starts(db: Database, users: Users) -> None:
-    results = await asyncio.gather(*(users.ensure_first_admin("admin", None) for _ in range(4)))
+    results = await asyncio.gather(*(ensure_first_admin(users, "admin", None) for _ in range(4)))
     (shown,) = [one for one in results if one is not None]
     await Auth(db).log_in("admin", shown)
 
@@ -181,5 +182,5 @@ async def test_first_admin_of_two_starts(db: Database, users: Users) -> None:
 @pytest.mark.parametrize("password", ["", "short"])
 async def test_first_admin_with_a_bad_password_is_not_made(users: Users, password: str) -> None:
     with pytest.raises(InvalidInput):
-        await users.ensure_first_admin("admin", password)
+        await ensure_first_admin(users, "admin", password)
     assert await users.find("admin") is None

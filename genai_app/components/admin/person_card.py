@@ -9,6 +9,7 @@ from genai_app.components.text import of_locale, t
 from genai_app.models import Origin, Role
 from genai_app.state.account.rows import KeyRow, LoginRow
 from genai_app.state.admin.people import PersonRow, PersonState
+from genai_app.state.admin.person_changes import PersonChangesState
 
 
 def _head(row: rx.Var[PersonRow]) -> rx.Component:
@@ -88,7 +89,7 @@ def _changes(row: rx.Var[PersonRow]) -> rx.Component:
             choice(
                 t("people.granted_role"),
                 *[
-                    (t(f"role.{role}"), row.role == role, PersonState.give_role(role))
+                    (t(f"role.{role}"), row.role == role, PersonChangesState.give_role(role))
                     for role in Role
                 ],
             ),
@@ -98,7 +99,7 @@ def _changes(row: rx.Var[PersonRow]) -> rx.Component:
             "limit",
             row.limit,
             t("people.limit_hint"),
-            lambda form: PersonState.give_limit(form.to(dict[str, str])["limit"]),
+            lambda form: PersonChangesState.give_limit(form.to(dict[str, str])["limit"]),
             "limit",
         ),
         rx.cond(
@@ -108,7 +109,7 @@ def _changes(row: rx.Var[PersonRow]) -> rx.Component:
                 "department",
                 row.department,
                 "",
-                lambda form: PersonState.move(form.to(dict[str, str])["department"]),
+                lambda form: PersonChangesState.move(form.to(dict[str, str])["department"]),
                 "department",
             ),
         ),
@@ -116,8 +117,8 @@ def _changes(row: rx.Var[PersonRow]) -> rx.Component:
             ~PersonState.own,
             rx.cond(
                 row.disabled,
-                _button("people.enable", PersonState.enable, "enable"),
-                _button("people.disable", PersonState.disable, "disable", "danger-button"),
+                _button("people.enable", PersonChangesState.enable, "enable"),
+                _button("people.disable", PersonChangesState.disable, "disable", "danger-button"),
             ),
         ),
     )
@@ -152,7 +153,7 @@ def _login(row: rx.Var[LoginRow]) -> rx.Component:
             type="button",
             class_name="text-button",
             aria_label=t("logins.end_named", name=name, date=of_locale(row.since)),
-            on_click=PersonState.end_login(row.id),
+            on_click=PersonChangesState.end_login(row.id),
             custom_attrs={"data-testid": "person-end-login"},
         ),
         key=row.id,
@@ -180,7 +181,7 @@ def _key(row: rx.Var[KeyRow]) -> rx.Component:
             t("keys.yes_revoke"),
             type="button",
             class_name="text-button danger",
-            on_click=PersonState.revoke(row.id),
+            on_click=PersonChangesState.revoke(row.id),
             custom_attrs={"data-testid": "person-revoke"},
         ),
         key=row.id,
@@ -206,7 +207,7 @@ def person_card() -> rx.Component:
                 PersonState.login_wait,
                 rx.el.div(
                     rx.el.p(t("people.login_paused", wait=of_locale(PersonState.login_wait))),
-                    _button("people.unlock", PersonState.unlock, "unlock"),
+                    _button("people.unlock", PersonChangesState.unlock, "unlock"),
                     class_name="note note-warning",
                 ),
             ),
@@ -223,7 +224,7 @@ def person_card() -> rx.Component:
             rx.el.ul(rx.foreach(PersonState.logins, _login), class_name="rows"),
             rx.cond(
                 PersonState.logins.length() > 1,
-                _button("people.end_logins", PersonState.end_logins, "end-logins"),
+                _button("people.end_logins", PersonChangesState.end_logins, "end-logins"),
             ),
             rx.el.ul(rx.foreach(PersonState.keys, _key), class_name="rows"),
         ),

@@ -1,4 +1,5 @@
-"""API keys: named, long-lived, for scripts. Shown once; the table has the keyed hash."""
+"""API keys: named, long-lived keys for scripts. A key is shown once; the table stores its keyed
+hash."""
 
 import asyncio
 import hashlib
@@ -25,33 +26,33 @@ from genai_app.services.audit.events import Action, event
 from genai_app.services.derived_keys import derive_key
 from genai_app.text import clean_text, is_invisible
 
-PREFIX = "gk_"  # so that scanners of repositories find a key that was committed
+PREFIX = "gk_"  # lets secret scanners detect a key that was committed to a repository
 _KEY = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
 HINT = 7
 MAX_KEYS = 20
 MAX_NAME = 100
-USE_NOTED_EVERY_S = 60
+USE_RECORDED_EVERY_S = 60
 
 
 class Keys:
-    """Makes, finds and revokes keys.
+    """Creates, lists, checks and revokes API keys.
 
     Args:
-        secret: the key of the hashes is derived from it; another one makes every key void.
+        secret: the key of the hashes is derived from it; a change of the secret ends all API keys.
     """
 
     def __init__(self, db: Database, secret: bytes) -> None:
         self._db = db
         self._secret = derive_key(secret, "api keys")
-        self._notes: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._recordings: dict[uuid.UUID, asyncio.Task[None]] = {}
 
     async def create(
         self, actor: Actor, name: str, expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """A new key of the actor, and its text, which is kept nowhere.
+        """Creates a key of the actor. Returns its row and its text, which is stored nowhere.
 
         Raises:
-            InvalidInput: bad_key_name, or bad_expiry: a moment that has passed.
+            InvalidInput: bad_key_name; bad_expiry: the time is in the past.
             Conflict: too_many_keys.
         """
         name = clean_text(name).strip()
@@ -68,7 +69,7 @@ class Keys:
             expires_at=expires_at,
         )
         async with self._db.write() as session:
-            # one at a time for each user: two at once would both find room for the last one
+            # the lock counts concurrent requests of a user one by one, for MAX_KEYS
             await session.execute(
                 sa.select(col(User.id)).where(col(User.id) == actor.user_id).with_for_update()
             )
@@ -84,11 +85,11 @@ class Keys:
         return key, text
 
     async def list(self, actor: Actor) -> Sequence[ApiKey]:
-        """The actor's keys that were not revoked, newest first; an expired one is told as such."""
+        """Returns the actor's keys that were not revoked, also expired ones, newest first."""
         return await self.list_of(actor.user_id)
 
     async def list_of(self, user_id: uuid.UUID) -> Sequence[ApiKey]:
-        """A user's keys that were not revoked, newest first."""
+        """Returns a user's keys that were not revoked, also expired ones, newest first."""
         query = (
             sa.select(ApiKey)
             .where(col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None))
@@ -98,7 +99,7 @@ class Keys:
             return (await session.scalars(query)).all()
 
     async def revoke(self, actor: Actor, key_id: object) -> None:
-        """End a key of the actor at once. Raises NotFound: revoked already, or not theirs."""
+        """Revokes a key of the actor. Raises NotFound for a revoked key and another user's key."""
         async with self._db.write() as session:
             row = (
                 await session.execute(
@@ -117,10 +118,11 @@ class Keys:
             session.add(event(Action.KEY_REVOKE, by=actor, target=row.name, key=row.hint))
 
     async def find_actor(self, text: str) -> Actor | None:
-        """Whose key this is, with the name and role of this moment; None for nobody's.
+        """Returns the user of the key with the present name and role; None for an invalid key or a
+        disabled user.
 
         Raises:
-            StorageUnavailable: nobody can tell.
+            StorageUnavailable: the database does not answer.
         """
         if not _KEY.fullmatch(text):
             return None
@@ -129,21 +131,21 @@ class Keys:
         if not rows:
             return None
         key_id, last_used_at, *user = rows[0]
-        self._note_use(key_id, last_used_at)
+        self._record_use(key_id, last_used_at)
         return make_actor(user, Channel.API, key_id=key_id)
 
     async def close(self) -> None:
-        """Let the notes of last uses be written."""
-        await asyncio.gather(*self._notes.values())
+        """Waits until the last uses are recorded."""
+        await asyncio.gather(*self._recordings.values())
 
-    def _note_use(self, key_id: uuid.UUID, last_used_at: datetime | None) -> None:
-        """At most once a minute, and nobody waits for it."""
-        before = clock.now() - timedelta(seconds=USE_NOTED_EVERY_S)
-        if key_id in self._notes or (last_used_at is not None and last_used_at > before):
+    def _record_use(self, key_id: uuid.UUID, last_used_at: datetime | None) -> None:
+        """Records the time of a use in the background, at most once a minute for each key."""
+        before = clock.now() - timedelta(seconds=USE_RECORDED_EVERY_S)
+        if key_id in self._recordings or (last_used_at is not None and last_used_at > before):
             return
         task = asyncio.create_task(self._write_use(key_id), name="key use")
-        self._notes[key_id] = task
-        task.add_done_callback(lambda _: self._notes.pop(key_id, None))
+        self._recordings[key_id] = task
+        task.add_done_callback(lambda _: self._recordings.pop(key_id, None))
 
     async def _write_use(self, key_id: uuid.UUID) -> None:
         with suppress(StorageUnavailable):  # the next use tries again
@@ -159,7 +161,8 @@ class Keys:
 
 
 def alive_key(now: Any = None) -> sa.ColumnElement[bool]:
-    """Of a key: it opens the API at this moment, or at `now`; its user is another question."""
+    """Returns the condition that a key is neither revoked nor expired; its user may be disabled.
+    `now`: a moment or a bind parameter; None: the present."""
     moment = clock.now() if now is None else now
     return sa.and_(
         col(ApiKey.revoked_at).is_(None),

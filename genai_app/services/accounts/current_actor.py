@@ -1,4 +1,4 @@
-"""Who the present event or request acts for. Set by the policy of the door it came through."""
+"""The actor of the current event or request, set by the channel's check of access."""
 
 from contextvars import ContextVar
 
@@ -9,12 +9,12 @@ _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 
 def act_as(actor: Actor | None) -> None:
-    """For the rest of this task."""
+    """Sets the actor for the rest of this asyncio task."""
     _actor.set(actor)
 
 
 def acting() -> Actor:
-    """The actor of this task. Raises NotAuthenticated where no policy has let one in."""
+    """Returns the actor of this task. Raises NotAuthenticated when none is set."""
     actor = _actor.get()
     if actor is None:
         raise NotAuthenticated

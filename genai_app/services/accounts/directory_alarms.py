@@ -1,5 +1,5 @@
-"""Alarms of the directory: a group of the settings, or people, that cannot be found or read. While
-one stands nobody loses a right for it; logs, metrics, the audit and `/admin` show it."""
+"""Alarms of the directory: a group of the settings, or accounts, that cannot be found or read.
+During an alarm nobody loses rights because of it. Logs, metrics, the audit and `/admin` show it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from genai_app.services.audit.events import Action, Audit, Outcome, event
 log = structlog.stdlib.get_logger(__name__)
 
 BY = "the directory"
-MOST_OF_A_CAUSE = 10
-AUDITED_EVERY = timedelta(minutes=10)  # of several processes that see the same one writes it
+MAX_OF_A_CAUSE = 10
+AUDITED_EVERY = timedelta(minutes=10)  # several processes that see an alarm record it once
 
 
 class AlarmCause(StrEnum):
-    """What is wrong. Each has a sentence in locales/*.json: `directory.alarm.<cause>`."""
+    """Causes of alarms. Each has a sentence in locales/*.json: `directory.alarm.<cause>`."""
 
     GROUP_MISSING = "group_missing"
     GROUP_AMBIGUOUS = "group_ambiguous"
@@ -37,35 +37,35 @@ GROUP_CAUSES = (AlarmCause.GROUP_MISSING, AlarmCause.GROUP_AMBIGUOUS, AlarmCause
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`name`: of the group or the account; "" for accounts that vanished together."""
+    """An alarm. `name`: the group or the account; "" for accounts that vanished together."""
 
     cause: AlarmCause
     name: str
 
 
 class DirectoryAlarms:
-    """The alarms that stand, as this process knows them, and since when."""
+    """Keeps the alarms that this process sees now, and since when."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._audit = Audit(db)
         self._standing: dict[Alarm, datetime] = {}
-        self._seen_at: dict[Alarm, datetime] = {}  # of those that were added one by one
+        self._seen_at: dict[Alarm, datetime] = {}  # only of alarms from `add`
         for cause in AlarmCause:
             metrics.directory_alarms(cause, 0)
 
     @property
     def standing(self) -> list[Alarm]:
-        """By cause and name."""
+        """The present alarms, sorted by cause and name."""
         return sorted(self._standing, key=lambda alarm: (alarm.cause, alarm.name))
 
     def since(self, cause: AlarmCause) -> datetime | None:
-        """When the first of the alarms of a cause began; None where none stands."""
+        """Returns the begin of the oldest alarm of a cause; None without one."""
         moments = [at for alarm, at in self._standing.items() if alarm.cause is cause]
         return min(moments, default=None)
 
     async def replace(self, causes: Collection[AlarmCause], alarms: Collection[Alarm]) -> None:
-        """Makes `alarms` all alarms of `causes` that stand."""
+        """Replaces the alarms of `causes` by `alarms`. Logs and records what begins and ends."""
         ended = [each for each in self._standing if each.cause in causes and each not in alarms]
         begun = [each for each in alarms if each not in self._standing]
         for alarm in ended:
@@ -82,14 +82,14 @@ class DirectoryAlarms:
             await self._record(alarm, Outcome.DONE, "over")
 
     async def add(self, alarm: Alarm) -> None:
-        """Lets one more alarm stand; of one cause not more than a page can show."""
+        """Adds an alarm, unless its cause has MAX_OF_A_CAUSE already."""
         same = [each for each in self._standing if each.cause is alarm.cause]
-        if alarm in same or len(same) < MOST_OF_A_CAUSE:
+        if alarm in same or len(same) < MAX_OF_A_CAUSE:
             self._seen_at[alarm] = clock.now()
             await self.replace((alarm.cause,), [*same, alarm])
 
     async def end_older(self, cause: AlarmCause, seconds: float) -> None:
-        """Ends alarms of a cause that were not added again within so many seconds."""
+        """Ends the alarms of a cause that were not added again in the last `seconds`."""
         oldest = clock.now() - timedelta(seconds=seconds)
         seen = {each: at for each, at in self._seen_at.items() if each in self._standing}
         self._seen_at = {each: at for each, at in seen.items() if at >= oldest}
@@ -97,7 +97,7 @@ class DirectoryAlarms:
         await self.replace((cause,), left)
 
     async def end(self, alarm: Alarm) -> None:
-        """Ends an alarm, if it stands."""
+        """Ends an alarm, if there is one."""
         if alarm in self._standing:
             left = [each for each in self._standing if each.cause is alarm.cause]
             left.remove(alarm)

@@ -1,4 +1,5 @@
-"""Who of the directory may come in, and as what: its groups decide, at every login and check."""
+"""Which people of the directory may log in, and with which role: their groups decide, at every
+login and recheck."""
 
 import json
 from collections.abc import Collection
@@ -14,9 +15,13 @@ LOST_GROUP = "group"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the groups give a person. `role`: None lets nobody in. `answers`: for each group of the
-    settings whether the directory last said that the person is in it. `certain`: no group that
-    could give more is missing or unreadable."""
+    """The result of a person's groups.
+
+    Args:
+        role: None: the person may not log in.
+        answers: the last known membership in each group of the settings, as {group: is member}.
+        certain: False when a missing or unreadable group could give a higher role.
+    """
 
     role: Role | None
     answers: dict[str, bool]
@@ -24,10 +29,10 @@ class Standing:
 
 
 def role_of(settings: Settings, groups: Collection[str]) -> Role | None:
-    """The role that membership in `groups` (names as the settings write them) gives.
+    """Returns the role for membership in `groups` (names as in the settings); None: no access.
 
-    None: may not enter. Administrators and reviewers need not be in an allowed group as well;
-    where no allowed groups are set, everybody in the directory may enter.
+    Administrators and reviewers need no allowed group. When no allowed groups are set, everybody
+    in the directory may log in.
     """
     held = set(groups)
     if held.intersection(settings.ldap_admin_groups):
@@ -40,11 +45,12 @@ def role_of(settings: Settings, groups: Collection[str]) -> Role | None:
 
 
 def standing_of(settings: Settings, person: Person, user: User | None) -> Standing:
-    """What the groups give `person`. Of a group that cannot be found or read now the last answer
-    stays; where there was none (it is new in the settings), the role that `user` has stays.
+    """Returns the role and memberships of `person`. For a group that cannot be found or read now,
+    the last membership applies; if there is none, because the group is new in the settings, `user`
+    keeps the present role.
 
     Args:
-        user: the account; None at a first login, where there is nothing to keep.
+        user: the account; None at the first login.
     """
     configured = {
         *settings.ldap_allowed_groups,
@@ -70,5 +76,5 @@ def standing_of(settings: Settings, person: Person, user: User | None) -> Standi
 
 
 def _lost_group(user: User) -> bool:
-    """Whether the account is closed because the directory said that no group lets it in."""
+    """Returns whether the account is closed because no group of the person may log in."""
     return (user.disabled_reason or "").endswith(f"_{LOST_GROUP}")

@@ -1,4 +1,4 @@
-"""Ends what local accounts have open when local login is switched off."""
+"""Ends the sessions and API keys of local accounts when local login is switched off."""
 
 import uuid
 from collections import Counter
@@ -20,10 +20,10 @@ REASON = "local_login_off"
 
 
 async def end_local_access(db: Database) -> int:
-    """Ends every login, token and API key of local accounts, and the answers that run for them.
+    """Ends all sessions, API keys and running answers of local accounts.
 
-    Of several starters each thing is ended, and audited, by one. Returns how many accounts had
-    anything open.
+    When several replicas start at the same time, each session and key is ended and audited once.
+    Returns the number of accounts that had a session or key.
     """
     local = sa.select(col(User.id)).where(col(User.origin) == Origin.LOCAL).scalar_subquery()
     now = clock.now()
@@ -47,8 +47,8 @@ async def end_local_access(db: Database) -> int:
             .where(col(Generation.user_id).in_(local), col(Generation.ended_at).is_(None))
             .values(stop_requested_at=now)
         )
-        concerned = {*sessions, *(user_id for user_id, _ in keys)}
-        users = await session.scalars(sa.select(User).where(col(User.id).in_(concerned)))
+        affected = {*sessions, *(user_id for user_id, _ in keys)}
+        users = await session.scalars(sa.select(User).where(col(User.id).in_(affected)))
         names = {user.id: user.username for user in users}
         by = "the system"
         session.add_all(
@@ -59,7 +59,7 @@ async def end_local_access(db: Database) -> int:
             event(Action.KEY_REVOKE, by=by, target=names[user_id], key=hint, reason=REASON)
             for user_id, hint in keys
         )
-    if concerned:
+    if affected:
         logins = sessions.total()
-        log.info("local_login.ended", accounts=len(concerned), logins=logins, keys=len(keys))
-    return len(concerned)
+        log.info("local_login.ended", accounts=len(affected), logins=logins, keys=len(keys))
+    return len(affected)

@@ -1,4 +1,4 @@
-"""Who is at the door: a name and a password become an account, or a refusal that tells nothing."""
+"""Checks names and passwords at the login. A refusal does not show whether the account exists."""
 
 import sqlalchemy as sa
 import structlog
@@ -19,6 +19,7 @@ from genai_app.models import Channel, Origin, User
 from genai_app.services.accounts import passwords
 from genai_app.services.accounts.login_attempts import LoginAttempt
 from genai_app.services.accounts.login_limits import LoginLimits, network_of
+from genai_app.services.accounts.sessions import end_sessions
 from genai_app.services.accounts.staff_login import StaffLogin, account_name
 from genai_app.services.accounts.users import Users
 from genai_app.services.audit.events import Action, Audit, Outcome, client_address, event
@@ -29,11 +30,12 @@ MAX_FIELD = 1024
 
 
 class Auth:
-    """Checks names and passwords. The client's address is that of services/audit/events.py.
+    """Checks names and passwords and changes a user's own password. The client's address comes from
+    services/audit/events.py.
 
     Args:
-        limits: how often it may be tried; without them it is counted in this object.
-        staff: the people of the directory; None: there is none.
+        limits: None: attempts are counted in this object.
+        staff: logins with the directory; None: there is no directory.
         local: whether local accounts may log in.
     """
 
@@ -56,19 +58,19 @@ class Auth:
     async def log_in(
         self, username: str | None, password: str | None, channel: Channel = Channel.WEB
     ) -> User:
-        """The account of `username` if `password` is its own.
+        """Returns the account of `username` if the password is right.
 
-        An unknown name, a wrong password and a disabled account are refused in the same words after
-        the same work; which it was stands in the log only.
+        An unknown name, a wrong password and a disabled account get the same answer after the same
+        work; the reason is only in the log and the audit.
 
         Raises:
             NotAuthenticated: wrong_credentials.
-            Forbidden: the password is right; no_access: no group of theirs may enter; account_...:
-                the directory refuses the account for a reason that its user may know.
+            Forbidden: the password is right, but: no_access: no group of the user may log in;
+                account_...: the directory refuses the account for a reason that the user may know.
             RateLimited: too_many_logins.
-            DirectoryUnavailable, StorageUnavailable: nobody can tell.
+            DirectoryUnavailable, StorageUnavailable
         """
-        # also a guard of the directory: an empty password is an anonymous bind, which succeeds
+        # a bind with an empty password is anonymous and would succeed
         if not password or not password.strip():
             raise _refused("blank_password")
         username = username or ""
@@ -84,32 +86,31 @@ class Auth:
                 user = await self._check(username, password, channel, attempt)
             except RateLimited as error:
                 log.info("login.check_failed", reason=error.code)
-                await self._note(error, channel, attempt, news=True)
+                await self._note(error, channel, attempt, rarely=True)
                 raise
             except Forbidden as error:
-                # only a login that the directory lets in makes it forget the wrong passwords
-                is_in = error.code.startswith("no_access")
-                await (attempt.succeeded() if is_in else attempt.undo())
+                # the directory clears the wrong passwords only after a login that it accepts
+                accepted = error.code.startswith("no_access")
+                await (attempt.succeeded() if accepted else attempt.undo())
                 raise
             except DirectoryUnavailable as error:
-                if "timeout" not in error.detail:  # a late controller may have counted it
+                if "timeout" not in error.detail:  # a slow controller may have counted it
                     await attempt.undo()
                 raise
             await attempt.succeeded()
             return user
 
     async def has_password(self, actor: Actor) -> bool:
-        """Whether the actor's password is kept here, and so can be changed here."""
+        """Returns whether the actor's account is local and has its password in this database."""
         return (await self._users.get(actor.user_id)).origin == Origin.LOCAL
 
     async def change_password(self, actor: Actor, current: str, new: str) -> None:
-        """Gives the actor's own local account a new password. Every other login of it ends; this
-        one goes on.
+        """Changes the password of the actor's own local account and ends its other sessions.
 
         Raises:
-            Forbidden: login_needed: an API key changes no password. wrong_current_password,
-                counted as a wrong password at the login is.
-            Conflict: password_elsewhere: the account is of the directory.
+            Forbidden: login_needed: the actor has an API key instead of a session;
+                wrong_current_password, which counts like a wrong password at the login.
+            Conflict: password_elsewhere: the account belongs to the directory.
             InvalidInput: weak_password.
             RateLimited: too_many_logins.
         """
@@ -125,7 +126,7 @@ class Auth:
                 await attempt.take(user.username)
             except RateLimited as error:
                 log.info("login.check_failed", reason=error.code)
-                await self._note(error, actor.channel, attempt, user, news=True)
+                await self._note(error, actor.channel, attempt, user, rarely=True)
                 raise
             current = current if len(current) <= MAX_FIELD else ""
             if not await passwords.verify_password(current, user.password_hash):
@@ -138,18 +139,29 @@ class Auth:
                 await self._audit.record(refused)
                 raise Forbidden(code="wrong_current_password")
             await attempt.succeeded()
-            await Users(self._db, by=actor).change_own_password(actor, new)
+            await self._store_password(actor, new)
+
+    async def _store_password(self, actor: Actor, password: str) -> None:
+        """Stores the new password and ends the account's sessions except the actor's."""
+        hashed = await passwords.hash_password(password)
+        async with self._db.write() as session:
+            await session.execute(
+                sa.update(User).where(col(User.id) == actor.user_id).values(password_hash=hashed)
+            )
+            await end_sessions(session, actor.user_id, "password_changed", but=actor.session_id)
+            session.add(event(Action.USER_PASSWORD, by=actor, target=actor.username))
 
     async def _check(
         self, username: str, password: str, channel: Channel, attempt: LoginAttempt
     ) -> User:
-        """A local account first, then the directory's: the same name in both is two people."""
+        """Checks the local account first, then the directory's. The same name in both means two
+        people."""
         if self._local:
-            checked = await self._check_local(username, password, attempt)
-            if isinstance(checked, User):
-                return checked
+            outcome = await self._check_local(username, password, attempt)
+            if isinstance(outcome, User):
+                return outcome
             if self._staff is None:
-                raise await self._refuse(checked[0], channel, attempt, checked[1])
+                raise await self._refuse(outcome[0], channel, attempt, outcome[1])
         if self._staff is None:
             raise await self._refuse("no_login", channel, attempt)
         try:
@@ -163,7 +175,7 @@ class Auth:
     async def _check_local(
         self, username: str, password: str, attempt: LoginAttempt
     ) -> User | tuple[str, User | None]:
-        """The account, or why not and whose it is."""
+        """Returns the account, or a reason and, where the account exists, the account."""
         user = await self._find(username)
         if user is not None or self._staff is None:
             await attempt.take(username)
@@ -182,16 +194,16 @@ class Auth:
     async def _find(self, username: str) -> User | None:
         try:
             return await self._users.find(username, Origin.LOCAL)
-        except InvalidInput:  # a name that nobody can have
+        except InvalidInput:  # an impossible name
             return None
 
     async def _find_staff(self, attempt: LoginAttempt) -> User | None:
-        """The account here of the entry that was found in the directory."""
-        if attempt.found is None:
+        """Returns the account of the attempt's entry in the directory."""
+        if attempt.entry is None:
             return None
         async with self._db.read() as session:
             return await session.scalar(
-                sa.select(User).where(col(User.external_id) == attempt.found.id)
+                sa.select(User).where(col(User.external_id) == attempt.entry.id)
             )
 
     async def _rehash(self, user: User, stored: str, password: str) -> None:
@@ -199,7 +211,7 @@ class Auth:
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)
-                # not over a password that was changed meanwhile
+                # a password that was changed meanwhile stays
                 .where(col(User.id) == user.id, col(User.password_hash) == stored)
                 .values(password_hash=hashed)
             )
@@ -218,21 +230,25 @@ class Auth:
         attempt: LoginAttempt,
         user: User | None = None,
         *,
-        news: bool = False,
+        rarely: bool = False,
     ) -> None:
-        """Writes a refused login to the audit, with the entry that was found in the directory."""
-        account = attempt.found
-        # no name that was not found: people type their password into the wrong field
-        by = user or (account.username if account else "")
+        """Writes a refused login to the audit, with the entry in the directory.
+
+        Args:
+            rarely: repeated refusals of one network are recorded once, or they could fill the
+                table.
+        """
+        entry = attempt.entry
+        # no name without an account: people type their password into the wrong field
+        by = user or (entry.username if entry else "")
         row = event(
             Action.LOGIN, Outcome.REFUSED, by=by, channel=channel, reason=error.detail or error.code
         )
         if code := error.params.get("directory_code"):
             row.details += f" code={code}"
-        if account:
-            row.details += f" entry={account.id}"
-        if news:
-            # else whoever is refused could fill the table
+        if entry:
+            row.details += f" entry={entry.id}"
+        if rarely:
             await self._audit.record_news(row, "login", network_of(client_address.get()))
         else:
             await self._audit.record(row)

@@ -1,14 +1,15 @@
-"""Wrong passwords of accounts that the directory locks by itself, counted by the entry that was
-found, whatever was typed. So nobody can have an account locked from here, and two slips of the
-finger cost a minute.
+"""Counts wrong passwords of accounts in a directory that locks accounts by itself, so that nobody
+can lock an account through this product. The count belongs to the directory entry, in whatever form
+its name was typed.
 
-Where the directory locks after N wrong passwords, an account gets at most N - 1 through us, those
-included that the directory tells of (`badPwdCount`, `pwdFailureTime`), wherever they were made.
-Strangers' addresses get less than an address where the user logged in before, so that a stranger
-does not use up what is left for its user. The first tries cost no wait, each further one a longer
-wait; after the last one the directory has to forget them first.
+When the directory locks an account after N wrong passwords, this product lets at most N - 1 of them
+through. Wrong passwords that the directory reports (`badPwdCount`, `pwdFailureTime`) count too,
+wherever they were made. A familiar address is one from which the user logged in before. Other
+addresses, of strangers, get fewer tries, so that some are left for the user. The first tries need
+no wait, each further one a longer wait. After the last try the directory must forget them first.
 
-A name that no account has is counted in the same way: a wait tells nobody which names there are.
+A name without an account is counted in the same way, so that the waits do not show which names
+exist.
 """
 
 import hashlib
@@ -30,10 +31,10 @@ from genai_app.models import LoginFailures, User
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
 
-STEPS_S = (60, 240, 900)  # waits after the tries that cost none
-FREE_STRANGER, FREE_KNOWN = 2, 3
-NEVER_FORGOTTEN = timedelta(days=1)  # where only a right password makes wrong ones forgotten
-MARGIN = timedelta(seconds=60)  # our clock and the directory's
+WAITS_S = (60, 240, 900)  # after the tries without a wait
+FREE_STRANGER, FREE_FAMILIAR = 2, 3
+NEVER_FORGOTTEN = timedelta(days=1)  # where only a right password clears the wrong ones
+MARGIN = timedelta(seconds=60)  # between our clock and the directory's
 UNLOCKED_FOR = timedelta(minutes=15)
 KEPT = timedelta(days=3)
 SWEPT_EVERY_S = 3600.0
@@ -42,101 +43,112 @@ _COLUMNS = table_of(LoginFailures).c
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """When the directory locks, and how many tries of it may be used from where."""
+    """When the directory locks an account, and how many of its tries this product uses.
+
+    Args:
+        tries: the number of wrong passwords after which the directory locks.
+        memory: how long the directory remembers a wrong password.
+    """
 
     tries: int
     memory: timedelta
 
     @classmethod
     def of(cls, lockout: Lockout) -> "FailurePolicy":
+        """Returns the policy for the lockout settings of the directory."""
         seconds = timedelta(seconds=lockout.window_s)
         return cls(lockout.tries, (seconds or NEVER_FORGOTTEN) + MARGIN)
 
-    def limit(self, *, known: bool) -> int:
-        """Wrong passwords in a row, of all, after which the directory must forget them first."""
-        reserve = 0 if known else max(1, (self.tries - 1) // 3)
+    def limit(self, *, familiar: bool) -> int:
+        """Returns the number of wrong passwords in a row after which no further try is allowed."""
+        reserve = 0 if familiar else max(1, (self.tries - 1) // 3)
         return max(1, self.tries - 1 - reserve)
 
-    def free(self, *, known: bool) -> int:
-        """Wrong passwords that cost no wait."""
-        return max(FREE_KNOWN if known else FREE_STRANGER, self.limit(known=known) - len(STEPS_S))
+    def free(self, *, familiar: bool) -> int:
+        """Returns the number of wrong passwords without a wait."""
+        return max(
+            FREE_FAMILIAR if familiar else FREE_STRANGER,
+            self.limit(familiar=familiar) - len(WAITS_S),
+        )
 
 
 class CountedTry:
-    """One try that was let through. It stays counted unless one of these is called."""
+    """A try that was allowed. It stays counted unless one of the methods is called."""
 
-    def __init__(self, counter: "FailureCounter", account: bytes, *, known: bool) -> None:
+    def __init__(self, counter: "FailureCounter", account: bytes, *, familiar: bool) -> None:
         self._counter = counter
         self._account = account
-        self._known = known
+        self._familiar = familiar
 
     async def undo(self) -> None:
-        """Nothing shows that the password was wrong: counts this try nowhere."""
-        names = ("known" if self._known else "strangers", "chain")
+        """Removes this try from the counts, when nothing shows that the password was wrong."""
+        names = ("known" if self._familiar else "strangers", "chain")
         await self._counter.change(
             self._account,
             {name: sa.case((_COLUMNS[name] > 0, _COLUMNS[name] - 1), else_=0) for name in names},
         )
 
     async def succeeded(self) -> None:
-        """The password was right: the directory has forgotten the wrong ones. Strangers' tries stay
-        counted for strangers, or each login of the user would give them more."""
-        cleared: dict[str, object] = {"known" if self._known else "strangers": 0, "chain": 0}
-        if not self._known:
+        """Clears the counts after a right password, as the directory does. After a login from a
+        familiar address the count of strangers stays, else each login would give them new tries."""
+        cleared: dict[str, object] = {"known" if self._familiar else "strangers": 0, "chain": 0}
+        if not self._familiar:
             cleared |= {"next_at": None}
         await self._counter.change(self._account, cleared)
 
 
 class FailureCounter:
-    """Counts in the database: over all replicas, restarts and the command line."""
+    """Keeps the counts in the database, for all replicas and the command line."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._swept_at: datetime | None = None
 
     async def take(
-        self, name: str, found: FoundAccount | None, policy: FailurePolicy, *, known: bool
+        self, name: str, entry: FoundAccount | None, policy: FailurePolicy, *, familiar: bool
     ) -> CountedTry:
-        """Counts a try before its password is presented; many at once cannot pass together.
+        """Counts a try before its password is sent. Concurrent tries are counted one by one.
 
         Args:
-            name: the account's own, else as typed.
-            found: the entry of that name; None: nobody's.
-            known: its user logged in from this address before.
+            name: the account's own name, or the typed name when no account has it.
+            entry: the entry of that name; None: there is none.
+            familiar: whether the address is familiar.
 
         Raises:
             RateLimited: too_many_logins, with the seconds until the next try.
         """
         await self._sweep()
-        account = account_digest(name, found)
+        account = account_digest(name, entry)
         try:
-            await self._take(account, found, policy, known=known)
+            await self._take(account, entry, policy, familiar=familiar)
         except IntegrityError:  # two first tries at once
-            await self._take(account, found, policy, known=known)
-        return CountedTry(self, account, known=known)
+            await self._take(account, entry, policy, familiar=familiar)
+        return CountedTry(self, account, familiar=familiar)
 
     async def _take(
-        self, account: bytes, found: FoundAccount | None, policy: FailurePolicy, *, known: bool
+        self, account: bytes, entry: FoundAccount | None, policy: FailurePolicy, *, familiar: bool
     ) -> None:
         now = clock.now()
         async with self._db.write() as session:
             row = await session.get(LoginFailures, account, with_for_update=True)
             if row is None:
-                login = _folded(found.username) if found else ""
+                login = _folded(entry.username) if entry else ""
                 row = LoginFailures(account=account, login=login)
                 session.add(row)
             _forget(row, policy, now)
             unlocked = row.unlocked_until is not None and now < row.unlocked_until
-            wait_s = _wait_s(row, found, policy, now, known=known or unlocked, unlocked=unlocked)
+            wait_s = _wait_s(
+                row, entry, policy, now, familiar=familiar or unlocked, unlocked=unlocked
+            )
             if wait_s > 0:
                 metrics.limit_hit("login")
                 raise RateLimited(code="too_many_logins", retry_after_s=wait_s)
-            if known:
+            if familiar:
                 row.known, row.known_at = row.known + 1, now
             else:
                 row.strangers, row.strangers_at = row.strangers + 1, now
             row.chain, row.chain_at = row.chain + 1, now
-            wait_s = _wait_s(row, found, policy, now, known=False)
+            wait_s = _wait_s(row, entry, policy, now, familiar=False)
             row.next_at = now + timedelta(seconds=wait_s) if wait_s else None
 
     async def change(self, account: bytes, values: dict[str, object]) -> None:
@@ -147,7 +159,7 @@ class FailureCounter:
             )
 
     async def next_at(self, user: User) -> datetime | None:
-        """When somebody at a new address may try again as `user`; None: now."""
+        """Returns when the next try from a new address is allowed; None: now."""
         query = sa.select(sa.func.max(col(LoginFailures.next_at))).where(_of_name(user.username))
         async with self._db.read() as session:
             moment: datetime | None = await session.scalar(query)
@@ -156,18 +168,18 @@ class FailureCounter:
         return moment
 
     async def count_unlocks(self, name: str) -> int:
-        """How often the pause of this name was lifted."""
+        """Returns how often administrators ended the pause of this name."""
         query = sa.select(sa.func.coalesce(sa.func.sum(col(LoginFailures.unlocks)), 0))
         async with self._db.read() as session:
             return int(await session.scalar(query.where(_of_name(name))) or 0)
 
     async def unlock(self, name: str, *, by: Actor | str) -> None:
-        """Lifts the pause of every account of that name. For 15 minutes every address gets what an
-        address of the user's own has; what the directory itself has counted stays.
+        """Ends the pause of every account of that name. For 15 minutes every address gets the tries
+        of a familiar one; the directory's own count stays.
 
         Raises:
             InvalidInput: bad_username.
-            NotFound: user_not_found; nobody has that name, and nobody tried it.
+            NotFound: user_not_found: no account has that name, and nobody tried it.
         """
         folded = fold_username(name)
         now = clock.now()
@@ -187,7 +199,7 @@ class FailureCounter:
             session.add(event(Action.USER_UNLOCK, by=by, target=folded))
 
     async def _sweep(self) -> None:
-        """Deletes rows that nothing follows from any more, now and then."""
+        """Deletes outdated rows, at most once in SWEPT_EVERY_S seconds."""
         now = clock.now()
         if self._swept_at is not None and (now - self._swept_at).total_seconds() < SWEPT_EVERY_S:
             return
@@ -198,9 +210,10 @@ class FailureCounter:
             )
 
 
-def account_digest(name: str, found: FoundAccount | None) -> bytes:
-    """The key of an account's row: by the entry's id, else by the name."""
-    text = f"entry\0{found.id}" if found else f"name\0{_folded(name)}"
+def account_digest(name: str, entry: FoundAccount | None) -> bytes:
+    """Returns the 32-byte key of an account's row: a digest of the entry's id, or of the name when
+    there is no entry."""
+    text = f"entry\0{entry.id}" if entry else f"name\0{_folded(name)}"
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
@@ -220,7 +233,7 @@ def _folded(name: str) -> str:
 
 
 def _forget(row: LoginFailures, policy: FailurePolicy, now: datetime) -> None:
-    """Sets to 0 what is older than the directory remembers."""
+    """Sets the counts to 0 that the directory has forgotten."""
     for name in ("known", "strangers", "chain"):
         at: datetime | None = getattr(row, f"{name}_at")
         if at is not None and now - at > policy.memory:
@@ -229,28 +242,33 @@ def _forget(row: LoginFailures, policy: FailurePolicy, now: datetime) -> None:
 
 def _wait_s(
     row: LoginFailures,
-    found: FoundAccount | None,
+    entry: FoundAccount | None,
     policy: FailurePolicy,
     now: datetime,
     *,
-    known: bool,
+    familiar: bool,
     unlocked: bool = False,
 ) -> int:
-    """Seconds until the next try; 0: it may be made now. `unlocked`: an administrator lifted the
-    pause, so what the directory says that it counts is believed, be it less than we counted."""
-    count, at = (row.known, row.known_at) if known else (row.strangers, row.strangers_at)
+    """Returns the seconds until the next try is allowed; 0: now.
+
+    Args:
+        familiar: whether the address is familiar.
+        unlocked: an administrator ended the pause: the directory's count is used, even when it is
+            lower than ours.
+    """
+    count, at = (row.known, row.known_at) if familiar else (row.strangers, row.strangers_at)
     until: list[datetime] = []
-    at = min(at, now) if at else None  # a clock that was set back makes nobody wait longer
-    free = policy.free(known=known)
+    at = min(at, now) if at else None  # no longer wait after the clock was set back
+    free = policy.free(familiar=familiar)
     if at is not None and count >= free:
-        until.append(at + timedelta(seconds=STEPS_S[min(count - free, len(STEPS_S) - 1)]))
-    believed = unlocked and found is not None and found.wrong_tries is not None
-    total = 0 if believed else row.chain
+        until.append(at + timedelta(seconds=WAITS_S[min(count - free, len(WAITS_S) - 1)]))
+    use_reported = unlocked and entry is not None and entry.wrong_tries is not None
+    total = 0 if use_reported else row.chain
     last_at = min(row.chain_at or now, now) if total else None
-    seen_at = found.last_wrong_at if found else None
-    if found and found.wrong_tries and seen_at and now - seen_at <= policy.memory:
-        total = max(total, found.wrong_tries)
-        last_at = max(last_at or seen_at, seen_at)
-    if total >= policy.limit(known=known) and last_at is not None:
+    reported_at = entry.last_wrong_at if entry else None
+    if entry and entry.wrong_tries and reported_at and now - reported_at <= policy.memory:
+        total = max(total, entry.wrong_tries)
+        last_at = max(last_at or reported_at, reported_at)
+    if total >= policy.limit(familiar=familiar) and last_at is not None:
         until.append(last_at + policy.memory)
     return max(0, *(ceil((moment - now).total_seconds()) for moment in until)) if until else 0

@@ -1,12 +1,10 @@
-"""How often a login may be tried: bounds guessing without giving anybody a way to lock others out.
+"""Limits the login attempts, to stop the guessing of passwords without letting anybody lock others
+out. For directories that lock accounts by themselves see login_failures.py.
 
-Where a directory locks accounts by itself after some wrong passwords, login_failures.py keeps below
-their number.
-
-Three windows are taken before a password is checked and given back when it was right: of the
-account from this address; of the account from all addresses where its user never was; of the
-address. Somebody who logged in from this address before meets the first one alone: a stranger who
-fails on purpose locks the account for strangers, not for its user.
+Each attempt takes a unit of three windows before the password is checked: of the account at this
+address; of the account at all unfamiliar addresses; of the address. A right password returns them.
+A user at a familiar address, one of an earlier login, is limited by the first window only: somebody
+who fails on purpose locks the account for unfamiliar addresses, not for its user.
 """
 
 import asyncio
@@ -49,10 +47,10 @@ WINDOW_MIN = 10
 PER_PAIR = 5
 PER_ACCOUNT = 10
 PER_ADDRESS = 30
-KNOWN_FOR_DAYS = 30
-REDIS_AGAIN_S = 5.0  # so that a silent Redis costs one login its deadline, not each
-TURN_S = 10.0  # how long a try waits for others of the same account from the same address
-PER_REPLICA = 2  # without Redis every replica counts alone: half the amount in each
+FAMILIAR_DAYS = 30  # since the last login from an address
+REDIS_RETRY_S = 5.0  # pause after a failure: not every login waits for the timeout of Redis
+TURN_S = 10.0  # longest wait for other attempts of the same account from the same address
+PER_REPLICA = 2  # divides the limits without Redis, because each replica counts for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class _Window:
 
 
 class Try:
-    """One try that was let through. Its password was right: `succeeded`; else it stays counted."""
+    """An attempt that was allowed. It stays counted unless one of the methods is called."""
 
     def __init__(self, limits: "LoginLimits", storage: LimitStorage, taken: list[_Window]) -> None:
         self._limits = limits
@@ -74,43 +72,46 @@ class Try:
         self._taken = taken
 
     async def undo(self) -> None:
-        """Nobody could say whether the password was right: count this try nowhere."""
-        await self._give_back(forgetting=False)
+        """Removes this attempt from the counts, when the password could not be checked."""
+        await self._give_back(clear_pair=False)
 
     async def succeeded(self) -> None:
-        """Forget the failures of this account at this address; count this try nowhere.
+        """Removes this attempt from the counts and clears the failures of this account at this
+        address.
 
-        Of the other windows one unit comes back, not all: whoever has an account of their own
-        could else guess at others without an end.
+        The other windows get one unit back, not all: else a user could clear the count of an
+        address by logging in, and go on guessing the passwords of others.
         """
-        await self._give_back(forgetting=True)
+        await self._give_back(clear_pair=True)
 
-    async def _give_back(self, *, forgetting: bool) -> None:
+    async def _give_back(self, *, clear_pair: bool) -> None:
         try:
             for window in self._taken:
-                pair = forgetting and window.key.startswith("pair")
-                await (forget if pair else give_back)(self._storage, window.full_key)
+                clear = clear_pair and window.key.startswith("pair")
+                await (forget if clear else give_back)(self._storage, window.full_key)
         except (StorageError, RedisError) as error:
-            self._limits.note_lost(error)
+            self._limits.redis_failed(error)
 
 
 class LoginLimits:
-    """Counts tries, in `storage` or, while that is away, more strictly in this process."""
+    """Counts login attempts in `storage`, or in this process with lower limits while Redis is not
+    available."""
 
     def __init__(self, db: Database, storage: LimitStorage | None = None) -> None:
         self._db = db
         self._storage: LimitStorage = storage or limit_storage(None)
-        self._spare = limit_storage(None)
-        self._lost_until: float | None = None
-        self.failures = FailureCounter(db)  # of accounts that the directory locks
+        self._own_storage = limit_storage(None)
+        self._retry_redis_at: float | None = None  # None while Redis answers
+        self.failures = FailureCounter(db)  # for a directory that locks accounts
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, username: str, address: str) -> AsyncGenerator[None]:
-        """One after the other: of many right passwords at once none is refused for the others.
+        """Lets attempts of an account from an address run one after another, so that concurrent
+        right passwords do not use up the limit.
 
         Raises:
-            RateLimited: too_many_logins; those before take too long.
+            RateLimited: too_many_logins: the attempts before took more than TURN_S seconds.
         """
         lock = self._turns.setdefault(f"{_folded(username)}\n{network_of(address)}", asyncio.Lock())
         try:
@@ -124,56 +125,58 @@ class LoginLimits:
             lock.release()
 
     async def take(self, username: str, address: str) -> Try:
-        """Count a try before its password is looked at; many at once cannot pass together.
+        """Counts an attempt before its password is checked. Concurrent attempts are counted one by
+        one.
 
         Args:
-            username: the account's own, or as typed where no account has it: counted alike.
+            username: the account's name, or the typed one when no account has it.
 
         Raises:
-            RateLimited: too_many_logins, with the seconds until one more is let through.
-            StorageUnavailable: nobody can tell whether the user is known here.
+            RateLimited: too_many_logins, with the seconds until the next attempt is allowed.
+            StorageUnavailable: the database does not answer.
         """
-        known = await self.is_known(username, address)
+        familiar = await self.is_familiar(username, address)
         name = f"{_folded(username)}\0{await self.failures.count_unlocks(username)}"
         if not _folded(username):
             name = ""
-        if self._lost_until is None or time.monotonic() >= self._lost_until:
+        if self._retry_redis_at is None or time.monotonic() >= self._retry_redis_at:
             try:
-                taken = await self._take(self._storage, self._windows(name, address, known))
+                taken = await self._take(self._storage, self._windows(name, address, familiar))
             except (StorageError, RedisError) as error:
-                self.note_lost(error)
+                self.redis_failed(error)
             else:
-                if self._lost_until is not None:
-                    self._lost_until = None
+                if self._retry_redis_at is not None:
+                    self._retry_redis_at = None
                     log.info("login_limits.shared_again")
                 return Try(self, self._storage, taken)
-        strict = self._windows(name, address, known, PER_REPLICA)
-        return Try(self, self._spare, await self._take(self._spare, strict))
+        strict = self._windows(name, address, familiar, PER_REPLICA)
+        return Try(self, self._own_storage, await self._take(self._own_storage, strict))
 
     async def check_address(self, username: str, address: str) -> None:
-        """Raises RateLimited where an address has used up its tries: what follows costs a directory
-        some work."""
-        if await self.is_known(username, address):
+        """Raises RateLimited if the attempts of an address are used up, before the directory is
+        asked."""
+        if await self.is_familiar(username, address):
             return
-        lost = self._lost_until is not None and time.monotonic() < self._lost_until
-        storage = self._spare if lost else self._storage
-        window = self._windows("", address, known=False, divisor=PER_REPLICA if lost else 1)[-1]
+        without_redis = self._retry_redis_at is not None and time.monotonic() < self._retry_redis_at
+        storage = self._own_storage if without_redis else self._storage
+        divisor = PER_REPLICA if without_redis else 1
+        window = self._windows("", address, familiar=False, divisor=divisor)[-1]
         limiter = MovingWindowRateLimiter(storage)
         try:
             if await limiter.test(window.item, window.key):
                 return
             raise await _refusal(limiter, window)
         except (StorageError, RedisError) as error:
-            self.note_lost(error)
+            self.redis_failed(error)
 
-    def note_lost(self, error: Exception) -> None:
-        """Count in this process for a while. Said once for each time that Redis goes."""
-        if self._lost_until is None:
+    def redis_failed(self, error: Exception) -> None:
+        """Counts in this process for REDIS_RETRY_S seconds. Logs the start of the outage."""
+        if self._retry_redis_at is None:
             log.warning("login_limits.storage_lost", error=str(error)[:200])
-        self._lost_until = time.monotonic() + REDIS_AGAIN_S
+        self._retry_redis_at = time.monotonic() + REDIS_RETRY_S
 
     async def close(self) -> None:
-        """Close the connections of the storage."""
+        """Closes the connections of the storage."""
         await close_storage(self._storage)
 
     async def _take(self, storage: LimitStorage, windows: list[_Window]) -> list[_Window]:
@@ -182,12 +185,14 @@ class LoginLimits:
             if await limiter.hit(window.item, window.key):
                 continue
             refusal = await _refusal(limiter, window)
-            for taken in windows[:index]:  # a try that was not made counts nowhere
+            for taken in windows[:index]:  # the attempt is refused, so it must not count
                 await give_back(storage, taken.full_key)
             raise refusal
         return windows
 
-    def _windows(self, name: str, address: str, known: bool, divisor: int = 1) -> list[_Window]:
+    def _windows(self, name: str, address: str, familiar: bool, divisor: int = 1) -> list[_Window]:
+        """Returns the windows of an attempt; `divisor` divides their limits."""
+
         def window(amount: int, *names: str) -> _Window:
             digest = hashlib.sha256("\0".join(names[1:]).encode("utf-8", "replace")).hexdigest()
             item = RateLimitItemPerMinute(max(1, amount // divisor), WINDOW_MIN, "login")
@@ -195,21 +200,21 @@ class LoginLimits:
 
         network = network_of(address)
         windows = [window(PER_PAIR, "pair", name, network)]
-        if not known:
-            if name:  # a name that cannot be one is nobody's account
+        if not familiar:
+            if name:  # "" for an impossible name, which no account has
                 windows.append(window(PER_ACCOUNT, "account", name))
             windows.append(window(PER_ADDRESS, "address", network))
         return windows
 
-    async def is_known(self, username: str, address: str) -> bool:
-        """Whether the account's user logged in from this address not long ago."""
+    async def is_familiar(self, username: str, address: str) -> bool:
+        """Returns whether the user logged in from this address in the last FAMILIAR_DAYS days."""
         query = sa.select(
             sa.exists()
             .where(col(User.id) == col(Session.user_id))
             .where(
                 col(User.username) == _folded(username),
                 col(Session.address) == stored_address(address),
-                col(Session.created_at) > clock.now() - timedelta(days=KNOWN_FOR_DAYS),
+                col(Session.created_at) > clock.now() - timedelta(days=FAMILIAR_DAYS),
             )
         )
         async with self._db.read() as session:
@@ -217,7 +222,7 @@ class LoginLimits:
 
 
 async def _refusal(limiter: MovingWindowRateLimiter, window: _Window) -> RateLimited:
-    """What is raised where a window is full: it names the time until its oldest try leaves it."""
+    """Returns the error for a full window, with the seconds until its oldest attempt leaves it."""
     stats = await limiter.get_window_stats(window.item, window.key)
     metrics.limit_hit("login")
     wait_s = max(1, ceil(stats.reset_time - clock.now().timestamp()))
@@ -232,7 +237,8 @@ def _folded(username: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Of IPv6 the /64 that one subscriber has whole; other addresses as they are."""
+    """Returns the /64 network of an IPv6 address, which belongs to one subscriber, and any other
+    address unchanged."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Argon2id hashes of local passwords. Apart from login.py because users.py needs them too.
+"""Argon2id hashes of local passwords.
 
-Work is done in two threads of its own: it is slow and holds 19 MiB by design, so many logins at
-once must neither stop the event loop nor fill the memory.
+A hash takes long and 19 MiB of memory by design. Two threads compute them, so that many concurrent
+logins neither block the event loop nor fill the memory.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from passlib.context import CryptContext  # pyright: ignore[reportMissingTypeStubs]
 
-    # OWASP's second argon2id profile; passlib's own default takes 64 MiB a login
+    # the second argon2id profile of OWASP; the default of passlib needs 64 MiB for each login
     _context: Any = CryptContext(
         schemes=["argon2"],
         argon2__type="ID",
@@ -35,40 +35,39 @@ _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 
 def check_password(password: str) -> None:
-    """Whether `password` may be given to an account.
-
-    Raises:
-        InvalidInput: weak_password: under 8 characters, over 1024 bytes, blank, or not text.
-    """
+    """Raises InvalidInput (weak_password) for a password with fewer than 8 characters, with more
+    than 1024 bytes, of spaces only, or that is not valid text."""
     if len(password) < MIN_CHARACTERS or not password.strip() or not _hashable(password):
         raise InvalidInput(code="weak_password", limit=MIN_CHARACTERS, max_bytes=MAX_BYTES)
 
 
 async def hash_password(password: str) -> str:
-    """The argon2id hash to store. Checks nothing: what was good enough once may be hashed anew."""
+    """Returns the argon2id hash to store. Does not check the password, because an old one may be
+    rehashed that would be too weak today."""
     return await _in_thread(_context.hash, password)
 
 
 async def verify_password(password: str, stored: str | None) -> bool:
-    """Whether `password` is the one of the hash `stored`; as much work when there is none."""
+    """Returns whether `password` fits the hash `stored`. Takes the same time when `stored` is
+    None."""
     if stored is None or not _hashable(password):
-        await _in_thread(_context.verify, "", _nobodys_hash())
+        await _in_thread(_context.verify, "", _dummy_hash())
         return False
     return await _in_thread(_context.verify, password, stored)
 
 
 def needs_update(stored: str) -> bool:
-    """Whether the hash `stored` was made with other costs than those of today."""
+    """Returns whether the hash `stored` was made with other parameters than the present ones."""
     return _context.needs_update(stored)
 
 
 def prepare() -> None:
-    """Make now what the first unknown name would wait for; it would be seen to be slower."""
-    _nobodys_hash()
+    """Computes the dummy hash, so that the first login with an unknown name is not slower."""
+    _dummy_hash()
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return _context.hash(secrets.token_urlsafe())
 
 

@@ -1,9 +1,10 @@
-"""Looks up in the directory, again and again, whoever has something open here: who was disabled,
-locked, expired, deleted or taken out of the groups there is out here too, at every door. Who was
-closed for that is looked up as well, and comes back by itself.
+"""Rechecks accounts in the directory at intervals: those with a live session, API key or running
+answer, and those that the directory closed.
 
-A directory that is down, slow or confused, a group that is gone, people who cannot be read or who
-vanish together say nothing about anybody: everything stays as it is, and an alarm is raised.
+An account that was disabled, locked, expired, deleted or removed from the groups in the directory
+is closed here too, and opens again when the directory says so. When the directory is down or slow,
+a group is missing, or accounts cannot be read or vanish together, nothing changes for anybody, and
+an alarm is raised.
 """
 
 import asyncio
@@ -14,11 +15,11 @@ import sqlalchemy as sa
 import structlog
 from sqlmodel import col
 
-from genai_app import clock, metrics
+from genai_app import clock
 from genai_app.access import Actor
 from genai_app.adapters.directory.client import Directory, PersonUnreadable
 from genai_app.db.database import Database
-from genai_app.errors import AppError, DirectoryUnavailable, StorageUnavailable
+from genai_app.errors import DirectoryUnavailable, StorageUnavailable
 from genai_app.models import ApiKey, Generation, Origin, Session, User
 from genai_app.services.accounts.api_keys import alive_key
 from genai_app.services.accounts.directory_alarms import (
@@ -27,79 +28,83 @@ from genai_app.services.accounts.directory_alarms import (
     AlarmCause,
     DirectoryAlarms,
 )
+from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.sessions import live_session
-from genai_app.services.accounts.staff import BY, CLOSED_BY_DIRECTORY, Staff
-from genai_app.services.audit.events import Action, Audit, Outcome, event
+from genai_app.services.accounts.staff import CLOSED_BY_DIRECTORY, Staff
+from genai_app.services.audit.events import Action, event
 
 log = structlog.stdlib.get_logger(__name__)
 
-LOOK_S = 2.0  # how often it is seen who is due
+POLL_S = 2.0  # pause between two queries for due accounts
 BATCH = 100
-AT_ONCE = 2  # of the directory's eight threads; the others are for logins
-PAUSE_S = 15.0  # after the directory did not answer
-AUDITED_EVERY_S = 600.0
-KNOWN_S = 10.0  # how long an answer tells that the directory serves
-GROUPS_EVERY_S = 60.0  # how often the groups of the settings are looked for
-SAMPLE = 50  # other accounts that are looked for when one is gone
-FEW_GONE = 2  # so many of a sample may be gone, whatever its size
+MAX_PARALLEL = 2  # of the directory's eight threads; the others are for logins
+RETRY_S = 15.0  # pause after the directory did not answer
+GROUPS_EVERY_S = 60.0  # between two checks of the groups of the settings
+SAMPLE = 50  # other accounts that are searched when an account is gone
+FEW_GONE = 2  # missing accounts that a sample of any size may have
 SHARE_GONE = 0.2
 HELD_FOR = timedelta(days=1)  # how long accounts that vanished together stay open
-CLOSED_DAYS, CLOSED_EVERY = 30, timedelta(days=1)  # closed for longer: looked up once a day
+CLOSED_DAYS, CLOSED_EVERY = 30, timedelta(days=1)  # closed for longer: rechecked once a day
 
 
 class Rechecks:
-    """Looks accounts up.
+    """Rechecks accounts and raises the alarms of the directory.
 
     Args:
-        every_s: how old what is known of an account with a live login, key or answer may be.
+        every_s: seconds between two checks of an account with a live session, key or answer.
     """
 
-    def __init__(self, db: Database, directory: Directory, staff: Staff, every_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        directory: Directory,
+        status: DirectoryStatus,
+        staff: Staff,
+        every_s: float,
+    ) -> None:
         self._db = db
         self._directory = directory
+        self._status = status
         self._staff = staff
         self._every_s = every_s
-        self._audit = Audit(db)
         self.alarms = DirectoryAlarms(db)
-        self._groups_due_at = 0.0
-        self._audited_at: float | None = None
-        self._lost = False
-        self._known_until = 0.0
+        self._groups_due_at = 0.0  # of the event loop's clock
 
     async def run(self) -> None:
-        """For the life of the process."""
+        """Rechecks until cancelled."""
         while True:
             try:
-                pause_s = PAUSE_S if await self.look() else LOOK_S
+                pause_s = POLL_S if await self.recheck_due() else RETRY_S
             except StorageUnavailable:
-                pause_s = LOOK_S
+                pause_s = POLL_S
             except Exception:
                 log.exception("rechecks.bug")
-                pause_s = PAUSE_S
+                pause_s = RETRY_S
             await asyncio.sleep(min(pause_s, self._every_s))
 
-    async def look(self) -> bool:
-        """Look up everybody who is due. Returns whether the directory failed us."""
-        if not await self._look_for_groups():
-            return True
-        places = asyncio.Semaphore(AT_ONCE)
+    async def recheck_due(self) -> bool:
+        """Rechecks the groups and accounts that are due. Returns False when the directory did not
+        answer."""
+        if not await self._check_groups():
+            return False
+        slots = asyncio.Semaphore(MAX_PARALLEL)
         while users := await self._list_due():
             failed = False
 
-            async def one(user: User) -> None:
+            async def recheck(user: User) -> None:
                 nonlocal failed
-                async with places:
+                async with slots:
                     if not failed:
                         failed = not await self._recheck(user)
 
-            await asyncio.gather(*(one(user) for user in users))
+            await asyncio.gather(*(recheck(user) for user in users))
             if failed:
-                return True
-        return False
+                return False
+        return True
 
-    async def check_all_now(self, actor: Actor) -> int:
-        """Make everybody due at once, for this or another replica. Returns how many have a login, a
-        key or a running answer, or were closed by the directory."""
+    async def make_all_due(self, actor: Actor) -> int:
+        """Makes all accounts due immediately, for this or another replica. Returns the number of
+        accounts that have a live session, key or answer, or that the directory closed."""
         self._groups_due_at = 0.0
         async with self._db.write() as session:
             ids = await session.scalars(
@@ -113,6 +118,8 @@ class Rechecks:
         return count
 
     async def _recheck(self, user: User) -> bool:
+        """Updates an account from the directory. Returns False when the directory did not
+        answer."""
         if not await self._claim(user):
             return True
         unreadable = Alarm(AlarmCause.PEOPLE_UNREADABLE, user.username)
@@ -120,22 +127,22 @@ class Rechecks:
             person = await self._directory.find(user.external_id or "", user.directory_dn)
             held = person is None and await self._is_held(user)
         except PersonUnreadable:
-            self.note_back()
+            self._status.directory_recovered()
             await self.alarms.add(unreadable)
             return True
         except DirectoryUnavailable as error:
             await self._unclaim(user)
-            await self.note_lost(error)
+            await self._status.directory_failed(error)
             return False
-        self.note_back()
+        self._status.directory_recovered()
         await self.alarms.end(unreadable)
         if not held:
             await self._staff.keep(user, person)
         return True
 
-    async def _look_for_groups(self) -> bool:
-        """Raises or ends alarms for the groups of the settings, now and then. Returns whether the
-        directory served."""
+    async def _check_groups(self) -> bool:
+        """Raises or ends the alarms of the groups, if they are due. Returns False when the
+        directory did not answer."""
         now = asyncio.get_running_loop().time()
         if now < self._groups_due_at:
             return True
@@ -144,7 +151,7 @@ class Rechecks:
             if self.alarms.since(AlarmCause.PEOPLE_VANISHED) is not None:
                 await self._have_vanished()
         except DirectoryUnavailable as error:
-            await self.note_lost(error)
+            await self._status.directory_failed(error)
             return False
         self._groups_due_at = now + min(GROUPS_EVERY_S, self._every_s)
         alarms = [Alarm(AlarmCause(fault.value), name) for name, fault in faults.items()]
@@ -153,8 +160,9 @@ class Rechecks:
         return True
 
     async def _is_held(self, user: User) -> bool:
-        """Whether an account that is gone stays open, for it vanished together with others: rights
-        of the service account or a folder of the directory are the likelier cause. Held for a day.
+        """Returns whether an account that is gone stays open for now, because it vanished together
+        with others: then lost rights of the service account or a moved folder are the likelier
+        cause. After a day it is closed.
 
         Raises:
             DirectoryUnavailable
@@ -165,7 +173,11 @@ class Rechecks:
         return since is not None and clock.now() < since + HELD_FOR
 
     async def _have_vanished(self, beside: User | None = None) -> bool:
-        """Whether too many of a sample of open accounts are gone; raises or ends the alarm.
+        """Returns whether too many of a sample of open accounts are gone from the directory. Raises
+        or ends the alarm.
+
+        Args:
+            beside: an account to leave out of the sample.
 
         Raises:
             DirectoryUnavailable
@@ -183,46 +195,12 @@ class Rechecks:
         )
         async with self._db.read() as session:
             others = [each for each in await session.scalars(query) if each]
-        seen = await self._directory.count_seen(others)
-        gone = len(others) - seen
-        vanished = seen == 0 or gone > max(FEW_GONE, SHARE_GONE * len(others))
+        visible = await self._directory.count_seen(others)
+        gone = len(others) - visible
+        vanished = visible == 0 or gone > max(FEW_GONE, SHARE_GONE * len(others))
         alarms = [Alarm(AlarmCause.PEOPLE_VANISHED, "")] if vanished else []
         await self.alarms.replace((AlarmCause.PEOPLE_VANISHED,), alarms)
         return vanished
-
-    async def check(self) -> None:
-        """Whether the directory serves, as known not long ago. Raises DirectoryUnavailable."""
-        if asyncio.get_running_loop().time() >= self._known_until:
-            try:
-                await self._directory.check()
-            except DirectoryUnavailable as error:
-                await self.note_lost(error)
-            else:
-                self.note_back()
-        if self._lost:
-            raise DirectoryUnavailable
-
-    async def note_lost(self, error: AppError) -> None:
-        """The directory did not answer: log it, measure it, and audit it now and then."""
-        metrics.directory_up(False)
-        log.error("directory.unavailable", detail=error.detail)
-        self._lost = True
-        now = asyncio.get_running_loop().time()
-        self._known_until = now + KNOWN_S
-        if self._audited_at is None or now - self._audited_at > AUDITED_EVERY_S:
-            self._audited_at = now
-            await self._audit.record(
-                event(Action.DIRECTORY_LOST, Outcome.REFUSED, by=BY, reason=error.detail)
-            )
-
-    def note_back(self) -> None:
-        """Ends the outage: the directory answered."""
-        metrics.directory_up(True)
-        self._known_until = asyncio.get_running_loop().time() + KNOWN_S
-        if self._lost:
-            self._lost = False
-            self._audited_at = None
-            log.info("directory.back")
 
     async def _list_due(self) -> Sequence[User]:
         now = clock.now()
@@ -246,9 +224,10 @@ class Rechecks:
             return (await session.scalars(query)).all()
 
     async def _claim(self, user: User) -> bool:
-        """So that of several replicas one asks."""
-        known, before = col(User.checked_at), user.checked_at
-        unchanged = known.is_(None) if before is None else known == before
+        """Claims the account's recheck for this replica. Returns False when another replica was
+        first."""
+        checked_at, before = col(User.checked_at), user.checked_at
+        unchanged = checked_at.is_(None) if before is None else checked_at == before
         async with self._db.write() as session:
             claimed = await session.scalar(
                 sa.update(User)
@@ -259,7 +238,7 @@ class Rechecks:
         return claimed is not None
 
     async def _unclaim(self, user: User) -> None:
-        """Nothing was learnt: the account stays due."""
+        """Makes a claimed account due again after the directory did not answer."""
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User).where(col(User.id) == user.id).values(checked_at=user.checked_at)
@@ -267,7 +246,7 @@ class Rechecks:
 
 
 def _is_closed() -> sa.ColumnElement[bool]:
-    """Of a user: the directory closed the account, and may open it."""
+    """Returns the condition that the directory closed the account, and so may open it again."""
     return sa.and_(
         col(User.disabled_at).is_not(None),
         col(User.disabled_reason).startswith(CLOSED_BY_DIRECTORY, autoescape=True),
@@ -275,12 +254,12 @@ def _is_closed() -> sa.ColumnElement[bool]:
 
 
 def _is_watched(now: datetime) -> sa.ColumnElement[bool]:
-    """Of a user: looked up at every turn. Open accounts with something that goes on; closed ones
-    with a key that would be good again, and those that were closed not long ago."""
-    lately = col(User.disabled_at) > now - timedelta(days=CLOSED_DAYS)
+    """Returns the condition that an account is rechecked at each interval: an open account in use,
+    or a closed account that has an API key or was closed in the last CLOSED_DAYS days."""
+    recently = col(User.disabled_at) > now - timedelta(days=CLOSED_DAYS)
     return sa.or_(
-        sa.and_(col(User.disabled_at).is_(None), _is_here(now)),
-        sa.and_(_is_closed(), sa.or_(lately, _has_key(now))),
+        sa.and_(col(User.disabled_at).is_(None), _is_in_use(now)),
+        sa.and_(_is_closed(), sa.or_(recently, _has_key(now))),
     )
 
 
@@ -288,8 +267,8 @@ def _has_key(now: datetime) -> sa.ColumnElement[bool]:
     return sa.exists().where(col(ApiKey.user_id) == col(User.id), alive_key(now))
 
 
-def _is_here(now: datetime) -> sa.ColumnElement[bool]:
-    """Of a user: something of theirs goes on."""
+def _is_in_use(now: datetime) -> sa.ColumnElement[bool]:
+    """Returns the condition that a user has an API key, a live session or a running answer."""
     return sa.or_(
         _has_key(now),
         sa.exists().where(col(Session.user_id) == col(User.id), live_session(now)),

@@ -1,6 +1,7 @@
-"""Logins. The browser holds a random token, the table its keyed hash: a stolen table is no key.
+"""Sessions of logged-in users. The browser keeps a random token, the table only its keyed hash, so
+nobody can log in with a stolen table.
 
-A login through the API is a row of the same table (tokens.py), alive by the same rules.
+A login through the API is a row of the same table (tokens.py) under the same rules.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ COOKIE = "genai_session"  # of browsers
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, urlsafe, no padding
 MAX_ADDRESS = 100
 MAX_USER_AGENT = 400
-MAX_LISTED = 100  # logins that an account's page shows
+MAX_LISTED = 100  # sessions that an account's page shows
 ACTOR_COLUMNS = (
     col(User.id),
     col(User.username),
@@ -42,8 +43,7 @@ ACTOR_COLUMNS = (
 async def end_sessions(
     session: AsyncSession, user_id: uuid.UUID, reason: str, *, but: uuid.UUID | None = None
 ) -> None:
-    """End every login of a user within the transaction that gives the cause, all but one if that
-    is given."""
+    """Ends the sessions of a user, except the session `but`, in the caller's transaction."""
     which = [col(Session.user_id) == user_id, col(Session.ended_at).is_(None)]
     if but is not None:
         which.append(col(Session.id) != but)
@@ -53,8 +53,9 @@ async def end_sessions(
 
 
 async def shut_out(session: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
-    """Disable a user who is not yet, end every login and ask every running answer to stop. Keys and
-    tokens are nobody's from then on."""
+    """Disables a user, ends the sessions and requests the stop of running answers, in the caller's
+    transaction. API keys and tokens are refused from then on. An account that is disabled already
+    keeps its first reason."""
     await session.execute(
         sa.update(User)
         .where(col(User.id) == user_id, col(User.disabled_at).is_(None))
@@ -69,11 +70,11 @@ async def shut_out(session: AsyncSession, user_id: uuid.UUID, reason: str) -> No
 
 
 class Sessions:
-    """Starts, finds and ends logins.
+    """Starts, finds, lists and ends sessions.
 
     Args:
-        secret: the key of the token hashes; another key logs everybody out.
-        ttl_s: how long a login lasts, from its start.
+        secret: the key of the token hashes; a change of the key logs everybody out.
+        ttl_s: seconds from the start of a session to its end.
     """
 
     def __init__(self, db: Database, secret: bytes, ttl_s: int) -> None:
@@ -82,7 +83,8 @@ class Sessions:
         self._ttl_s = ttl_s
 
     async def start(self, user: User, *, address: str, user_agent: str) -> str:
-        """A new login of `user`. Returns the token for the cookie; it is kept nowhere else.
+        """Starts a session in the browser. Returns the token for the cookie, which is stored
+        nowhere else.
 
         Raises:
             NotAuthenticated: the account was disabled meanwhile.
@@ -92,14 +94,14 @@ class Sessions:
         return token
 
     async def start_api(self, user: User, *, address: str, user_agent: str) -> Session:
-        """A new login of `user` whose refresh token has the id `refresh_id`; nobody gets a cookie's
-        token for it.
+        """Starts a session through the API, whose refresh token has the id `refresh_id` of the
+        returned row. It has no usable cookie.
 
         Raises:
             NotAuthenticated: the account was disabled meanwhile.
         """
-        nobodys = secrets.token_urlsafe(32)
-        return await self._add(user, nobodys, Channel.API, address, user_agent, uuid.uuid4())
+        unused_token = secrets.token_urlsafe(32)  # the column must not be empty
+        return await self._add(user, unused_token, Channel.API, address, user_agent, uuid.uuid4())
 
     async def _add(
         self,
@@ -122,7 +124,7 @@ class Sessions:
             user_agent=clean_text(user_agent)[:MAX_USER_AGENT],
         )
         async with self._db.write() as session:
-            # the row lock orders this against Users.disable, which ends what it can see
+            # the row lock waits for a concurrent Users.disable, which ends only committed sessions
             active = await session.scalar(
                 sa.select(col(User.id))
                 .where(col(User.id) == user.id, col(User.disabled_at).is_(None))
@@ -135,20 +137,20 @@ class Sessions:
         return row
 
     async def find_actor(self, token: str | None, channel: Channel = Channel.WEB) -> Actor | None:
-        """Who holds `token`, with the name and role of this moment.
+        """Returns the user of the token with the present name and role.
 
-        None for a login that ended or expired, for a disabled account, and, without a query, for
-        what cannot be a token.
+        None for a session that ended or expired, for a disabled account, and, without a query, for
+        a text that cannot be a token.
 
         Raises:
-            StorageUnavailable: nobody can tell; this is not "logged out".
+            StorageUnavailable: the database does not answer; the user may still be logged in.
         """
         if token is None or not _TOKEN.fullmatch(token):
             return None
         return await find_holder(self._db, _BY_TOKEN, channel, token_hash=self._hash(token))
 
     async def log_out(self, actor: Actor) -> None:
-        """End the login through which `actor` came; one by an API key has none."""
+        """Ends the actor's session. Does nothing for an actor with an API key."""
         async with self._db.write() as session:
             ended = await session.scalar(
                 sa.update(Session)
@@ -159,26 +161,8 @@ class Sessions:
             if ended is not None:
                 session.add(event(Action.LOGOUT, by=actor))
 
-    async def end(self, session_id: uuid.UUID, reason: str) -> None:
-        """End one login; one that has ended keeps its first reason."""
-        async with self._db.write() as session:
-            await session.execute(
-                sa.update(Session)
-                .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
-                .values(ended_at=clock.now(), end_reason=reason)
-            )
-
-    async def end_all(self, user_id: uuid.UUID, reason: str) -> None:
-        """End every login of a user."""
-        async with self._db.write() as session:
-            await end_sessions(session, user_id, reason)
-
-    async def list_live(self, actor: Actor) -> list[Session]:
-        """The actor's own logins that are good now, newest first."""
-        return await self.list_of(actor.user_id)
-
     async def list_of(self, user_id: uuid.UUID) -> list[Session]:
-        """A user's logins that are good now, newest first."""
+        """Returns the live sessions of a user, newest first, at most MAX_LISTED."""
         query = (
             sa.select(Session)
             .where(
@@ -192,7 +176,7 @@ class Sessions:
             return list(await session.scalars(query))
 
     async def end_own(self, actor: Actor, session_id: object) -> None:
-        """End one of the actor's own logins. Raises NotFound, also for one that has ended."""
+        """Ends a session of the actor. Raises NotFound, also for a session that has ended."""
         key = parse_id(session_id)
         async with self._db.write() as session:
             if await _end_where(session, actor, col(Session.id) == key) == 0:
@@ -200,7 +184,7 @@ class Sessions:
             session.add(event(Action.SESSION_REVOKE, by=actor, target=str(key)))
 
     async def end_others(self, actor: Actor) -> int:
-        """End all logins of the actor but the present one. Returns how many there were."""
+        """Ends all sessions of the actor except the present one. Returns their number."""
         async with self._db.write() as session:
             ended = await _end_where(session, actor, col(Session.id) != actor.session_id)
             if ended:
@@ -208,7 +192,8 @@ class Sessions:
         return ended
 
     async def list_ended(self, session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-        """Those of `session_ids` that are no login now: ended, expired, disabled, or gone."""
+        """Returns those of `session_ids` that ended or expired, whose user is disabled, or that do
+        not exist."""
         if not session_ids:
             return set()
         query = (
@@ -225,12 +210,12 @@ class Sessions:
 
 
 def stored_address(address: str) -> str:
-    """A client's address as the table keeps it."""
+    """Returns a client's address as the table stores it."""
     return clean_text(address)[:MAX_ADDRESS]
 
 
 def holder_by(*which: sa.ColumnElement[bool]) -> Statement:
-    """The statement of `find_holder` for sessions that `which` names by its parameters."""
+    """Returns a statement for `find_holder` that selects a session by the conditions `which`."""
     return Statement(
         sa.select(col(Session.id), *ACTOR_COLUMNS)
         .join(User, col(User.id) == col(Session.user_id))
@@ -241,10 +226,14 @@ def holder_by(*which: sa.ColumnElement[bool]) -> Statement:
 async def find_holder(
     db: Database, holder: Statement, channel: Channel, **which: object
 ) -> Actor | None:
-    """The user of the live session that `which` names, as of this moment, by one query.
+    """Returns the user of a live session with the present name and role, by one query.
+
+    Args:
+        holder: a statement of `holder_by`.
+        which: the parameters of its conditions.
 
     Raises:
-        StorageUnavailable: nobody can tell.
+        StorageUnavailable: the database does not answer.
     """
     async with db.statement_runner() as runner:
         rows = await runner.fetch(holder, **which, now=clock.now())
@@ -261,18 +250,19 @@ def make_actor(
     session_id: uuid.UUID | None = None,
     key_id: uuid.UUID | None = None,
 ) -> Actor:
-    """An actor of what a query for ACTOR_COLUMNS gave."""
+    """Returns the actor of a row of ACTOR_COLUMNS."""
     user_id, username, full_name, role, rate_limit = columns
     return Actor(user_id, username, full_name, Role(role), channel, session_id, key_id, rate_limit)
 
 
 def alive_session(now: Any = None) -> sa.ColumnElement[bool]:
-    """Of a session joined with its user: it is a login at this moment, or at `now`."""
+    """Returns the condition that a session, joined with its user, is live and the user is not
+    disabled. `now`: a moment or a bind parameter; None: the present."""
     return sa.and_(live_session(now), col(User.disabled_at).is_(None))
 
 
 def live_session(now: Any = None) -> sa.ColumnElement[bool]:
-    """Of a session alone: it has neither ended nor expired."""
+    """Returns the condition that a session has neither ended nor expired. `now`: as above."""
     moment = clock.now() if now is None else now
     return sa.and_(col(Session.ended_at).is_(None), col(Session.expires_at) > moment)
 
@@ -281,7 +271,7 @@ _BY_TOKEN = holder_by(col(Session.token_hash) == sa.bindparam("token_hash"))
 
 
 async def _end_where(session: AsyncSession, actor: Actor, which: sa.ColumnElement[bool]) -> int:
-    """End the actor's own live logins among `which`. Returns how many."""
+    """Ends the actor's live sessions that fulfil `which`. Returns their number."""
     ended = await session.scalars(
         sa.update(Session)
         .where(

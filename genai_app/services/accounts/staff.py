@@ -1,8 +1,8 @@
-"""Accounts of people in the directory: made at their first login, and kept as the directory says.
+"""Accounts of people in the directory: created at the first login and updated from the directory.
 
-An account is known by the directory's own id, never by a name: names are taken over, ids are not.
-What the directory closes (locked, disabled, expired, gone, no group) opens again when the directory
-says so. What an administrator disabled, or erased, does not.
+An account is identified by the directory's id, not by its name, because a name may pass to another
+person. An account that the directory closed (locked, disabled, expired, gone, no group) opens again
+when the directory says so. An account that an administrator disabled or erased does not.
 """
 
 import json
@@ -33,29 +33,29 @@ from genai_app.text import clean_text
 log = structlog.stdlib.get_logger(__name__)
 
 BY = "the directory"
-CLOSED_BY_DIRECTORY = "directory_"  # begins the reason of what the directory closed
-# who has to choose a new password still is who they are
-SHUTTING = frozenset({AccountState.DISABLED, AccountState.LOCKED, AccountState.EXPIRED})
+CLOSED_BY_DIRECTORY = "directory_"  # prefix of `disabled_reason`
+# a password that expired or must be changed does not close an account, nor do logon hours
+CLOSING_STATES = frozenset({AccountState.DISABLED, AccountState.LOCKED, AccountState.EXPIRED})
 
 
 class Staff:
-    """Makes and changes accounts as the directory has them."""
+    """Creates and updates accounts from the directory."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
 
     async def enter(self, person: Person) -> User:
-        """The account of somebody who has just shown their password.
+        """Returns the account of a person whose password was right, created or updated.
 
         Raises:
-            Forbidden: no_access; their groups do not let them in.
-            DirectoryUnavailable: groups_unreadable; a group that could let them in is missing.
-            NotAuthenticated: an administrator has disabled the account here.
+            Forbidden: no_access: no group of the person may log in.
+            DirectoryUnavailable: groups_unreadable: a group that might allow the login is missing.
+            NotAuthenticated: an administrator disabled the account.
         """
         try:
             return await self._enter(person)
-        except IntegrityError:  # their first login, twice at once
+        except IntegrityError:  # two first logins at the same time
             return await self._enter(person)
 
     async def _enter(self, person: Person) -> User:
@@ -79,16 +79,22 @@ class Staff:
         return user
 
     def _no_access(self) -> Forbidden:
-        """What somebody is told whom no group lets in."""
+        """Returns the error for a person without an allowed group."""
         contact = self._settings.ldap_contact
         if contact:
             return Forbidden("no_group", code="no_access_contact", contact=contact)
         return Forbidden("no_group", code="no_access")
 
     async def keep(self, user: User, person: Person | None) -> str:
-        """Makes of an account what the directory says now. Returns why it is closed: `gone`,
-        `group`, `disabled`, `locked`, `expired`; "" when it is open, or no business of the
-        directory's."""
+        """Updates, opens or closes an account by the directory's present data.
+
+        Args:
+            person: None: the directory has no such person any more.
+
+        Returns:
+            Why the directory closes the account: `gone`, `group`, `disabled`, `locked`, `expired`;
+            "" when it does not, or when an administrator disabled the account.
+        """
         async with self._db.write() as session:
             row = await session.get(User, user.id, with_for_update=True)
             if row is None or row.external_id is None or is_disabled_here(row):
@@ -96,7 +102,7 @@ class Staff:
             standing = standing_of(self._settings, person, row) if person else None
             if person is None or standing is None:
                 reason = "gone"
-            elif person.state in SHUTTING:
+            elif person.state in CLOSING_STATES:
                 reason = str(person.state)
             elif standing.role is None:
                 reason = LOST_GROUP
@@ -124,7 +130,7 @@ class Staff:
                 col(User.external_id) != person.id,
             )
         )
-        if holder is not None:  # a name is one person's in the directory: this one was theirs
+        if holder is not None:  # the name passed to another person
             await self._rename(session, holder)
         if user is None:
             user = User(username=name, origin=Origin.DIRECTORY, external_id=person.id)
@@ -150,8 +156,8 @@ class Staff:
         await session.flush()
 
     def _open(self, session: AsyncSession, user: User) -> None:
-        """Opens an account that the directory had closed. Keys are good again; logins that ended
-        stay ended."""
+        """Opens an account that the directory closed. API keys are valid again; ended sessions stay
+        ended."""
         if user.disabled_at is None or is_disabled_here(user):
             return
         reason = (user.disabled_reason or "").removeprefix(CLOSED_BY_DIRECTORY)
@@ -168,20 +174,21 @@ class Staff:
         if user.disabled_at is None:
             session.add(event(Action.USER_DISABLE, by=BY, target=user.username, reason=reason))
             log.warning("staff.closed", user=user.username, reason=reason)
-        elif not is_disabled_here(user):  # closed already, for another reason
+        elif not is_disabled_here(user):  # closed by the directory for another reason
             user.disabled_reason = CLOSED_BY_DIRECTORY + reason
         await session.flush()
         await shut_out(session, user.id, CLOSED_BY_DIRECTORY + reason)
 
 
 def is_disabled_here(user: User) -> bool:
-    """Whether an administrator disabled or erased the account: the directory cannot open it."""
+    """Returns whether an administrator disabled or erased the account, so that the directory cannot
+    open it."""
     reason = user.disabled_reason or ""
     return user.disabled_at is not None and not reason.startswith(CLOSED_BY_DIRECTORY)
 
 
 def _username(person: Person) -> str:
-    """The folded name; of one that cannot be a name here, the id."""
+    """Returns the folded name, or the person's id when the name is not allowed here."""
     try:
         return fold_username(person.username)
     except InvalidInput:

@@ -1,43 +1,44 @@
-"""Logins by the directory: the password is checked there, the account is kept here."""
+"""Logins with a password of the directory; the account itself is a row of this database."""
 
 from genai_app.adapters.directory.client import Directory, FoundAccount, Lockout
 from genai_app.adapters.directory.names import parse_name
 from genai_app.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
 from genai_app.models import User
+from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.login_attempts import LoginAttempt
 from genai_app.services.accounts.login_failures import FailurePolicy
-from genai_app.services.accounts.rechecks import Rechecks
 from genai_app.services.accounts.staff import Staff
 
-ASSUMED_TRIES = 10  # of a directory that does not say when it locks an account
+ASSUMED_TRIES = 10  # when the directory does not say when it locks accounts
 ASSUMED_WINDOW_S = 1800
 
 
 class StaffLogin:
-    """Lets people of the directory in.
+    """Logs people of the directory in.
 
     Args:
-        lockout_tries: after how many wrong passwords the directory locks; None: it is asked.
+        lockout_tries: the number of wrong passwords after which the directory locks an account;
+            0: it never does; None: the directory is asked.
     """
 
     def __init__(
         self,
         directory: Directory,
+        status: DirectoryStatus,
         staff: Staff,
-        rechecks: Rechecks,
         *,
         lockout_tries: int | None = None,
     ) -> None:
         self._directory = directory
+        self._status = status
         self._staff = staff
-        self._rechecks = rechecks
         self._lockout_tries = lockout_tries
 
     async def log_in(self, username: str, password: str, attempt: LoginAttempt) -> User:
-        """The account of that person.
+        """Returns the account of the person, created at the first login.
 
         Args:
-            attempt: counts the try once the entry is found, before the password is presented.
+            attempt: counts the try after the entry was looked up, before the password is sent.
 
         Raises:
             NotAuthenticated, DirectoryUnavailable, Forbidden: as Directory.log_in.
@@ -52,16 +53,16 @@ class StaffLogin:
         try:
             person = await self._directory.log_in(username, password, admit)
         except DirectoryUnavailable as error:
-            await self._rechecks.note_lost(error)
+            await self._status.directory_failed(error)
             raise
         except (NotAuthenticated, Forbidden):
-            self._rechecks.note_back()
+            self._status.directory_recovered()
             raise
-        self._rechecks.note_back()
+        self._status.directory_recovered()
         return await self._staff.enter(person)
 
     async def _policy(self) -> FailurePolicy | None:
-        """When the directory locks accounts; None: it never does."""
+        """Returns when the directory locks accounts; None: it never does."""
         tries = self._lockout_tries
         if tries == 0:
             return None
@@ -73,7 +74,8 @@ class StaffLogin:
 
 
 def account_name(username: str) -> str:
-    """The account's own name in all forms that people type; "" for what cannot be one."""
+    """Returns the account's short name, in whatever form it was typed; "" for an impossible
+    name."""
     try:
         return parse_name(username).short
     except NotAuthenticated:

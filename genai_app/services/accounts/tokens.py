@@ -1,8 +1,8 @@
-"""Tokens of the HTTP API: signed names of a server-side session, good as long as it is.
+"""Access and refresh tokens of the HTTP API: signed JWTs that name a session of the database.
 
-A token says which session it belongs to and for how long it may be shown; whether that session
-still lives, and who its user is now, is asked of the database each time. So a logout, a disabled
-account and a new password end the API and the web at once, and no list of revoked tokens is kept.
+A token holds the id of its session and its own expiry. Whether the session is live, and the user's
+present role, are read from the database at each request. So a logout, a disabled account and a new
+password end the tokens immediately, without a list of revoked tokens.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import structlog
 from jose import jwk, jwt
 from jose.exceptions import JOSEError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
@@ -36,12 +37,12 @@ HEADER = {"alg": ALGORITHM, "typ": "JWT"}
 ISSUER = "genai"
 AUDIENCE = "genai-api"
 MAX_TOKEN = 4096
-REPEAT_S = 10  # a refresh token that is sent again so soon was sent by its own holder
-CLOCK_SKEW_S = 60  # of a replica that has not measured its clock yet
+REPEAT_S = 10  # a refresh token may be sent again within these seconds
+CLOCK_SKEW_S = 60  # tolerated for replicas that have not measured their clock yet
 
-# python-jose verifies a claim that is there; that it is there must be asked for
+# python-jose verifies the claims that are present; their presence must be required
 _REQUIRED = {f"require_{claim}": True for claim in ("exp", "iat", "sub", "aud", "iss", "jti")}
-# it would compare with the host's clock; `_checked` does with the database's
+# python-jose would use the host's clock; `_checked` compares with the database's
 _OPTIONS = _REQUIRED | {f"verify_{claim}": False for claim in ("exp", "nbf", "iat")}
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
 
@@ -50,8 +51,8 @@ _BY_CLAIMS = holder_by(
 )
 
 
-class Kind(StrEnum):
-    """The claim `typ`: one kind is never taken for the other."""
+class TokenKind(StrEnum):
+    """The claim `typ`. A token of one kind is never accepted as the other."""
 
     ACCESS = "access"
     REFRESH = "refresh"
@@ -59,7 +60,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a client gets. `expires_in`: seconds that the access token has."""
+    """The tokens for a client. `expires_in`: seconds until the access token expires."""
 
     access_token: str
     refresh_token: str
@@ -68,7 +69,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A token whose signature, time and claims were all checked."""
+    """The ids in a token whose signature, expiry and claims were verified."""
 
     user_id: uuid.UUID
     session_id: uuid.UUID
@@ -76,23 +77,23 @@ class Claims:
 
 
 class Tokens:
-    """Issues, rotates and reads tokens.
+    """Issues, refreshes and reads tokens.
 
     Args:
-        secret: the key of the signatures is derived from it; another one ends all tokens.
-        access_ttl_s: how long an access token may be shown; a refresh token lives as its session.
+        secret: the signing key is derived from it; a change of the secret ends all tokens.
+        access_ttl_s: lifetime of an access token; a refresh token expires with its session.
     """
 
     def __init__(self, db: Database, sessions: Sessions, secret: bytes, access_ttl_s: int) -> None:
         self._db = db
         self._sessions = sessions
         self._access_ttl_s = access_ttl_s
-        # a key bound to its algorithm: whatever a header says, it computes this HMAC alone
+        # bound to its algorithm: a token's header cannot choose another one
         self._key: Any = jwk.construct(derive_key(secret, "api tokens"), ALGORITHM)
         self._id_key = derive_key(secret, "api token ids")
 
     async def issue(self, user: User, *, address: str, user_agent: str) -> TokenPair:
-        """A new login of `user` through the API.
+        """Starts a session through the API and returns its first tokens.
 
         Raises:
             NotAuthenticated: the account was disabled meanwhile.
@@ -101,46 +102,33 @@ class Tokens:
         return self._pair(row, row.created_at)
 
     async def find_actor(self, token: str) -> Actor | None:
-        """Who holds the access token, with the name and role of this moment; None for nobody.
+        """Returns the user of the access token with the present name and role; None for an invalid
+        token or one of an ended session.
 
         Raises:
-            StorageUnavailable: nobody can tell.
+            StorageUnavailable: the database does not answer.
         """
-        claims = self.read(token, Kind.ACCESS)
+        claims = self.read(token, TokenKind.ACCESS)
         if claims is None:
             return None
-        which = {"session_id": claims.session_id, "user_id": claims.user_id}
-        return await find_holder(self._db, _BY_CLAIMS, Channel.API, **which)
+        ids = {"session_id": claims.session_id, "user_id": claims.user_id}
+        return await find_holder(self._db, _BY_CLAIMS, Channel.API, **ids)
 
     async def refresh(self, token: str) -> TokenPair:
-        """A new pair for a refresh token, which is good this once.
+        """Exchanges a refresh token, which can be used once, for a new pair.
 
-        The same token within REPEAT_S gives the same new pair, until that was refreshed itself:
-        two requests of one client met, or an answer was lost. Otherwise one that was used before is
-        in two hands, and which of them is the thief's cannot be told: the session ends.
+        The same token within REPEAT_S seconds returns the same new pair, unless that pair was
+        refreshed already: a client may send two requests at the same time, or lose a response. Any
+        other second use ends the session, because the token may have been stolen.
 
         Raises:
-            NotAuthenticated: not a refresh token, or its session has ended.
+            NotAuthenticated: not a refresh token, a second use, or the session has ended.
         """
-        claims = self.read(token, Kind.REFRESH)
+        claims = self.read(token, TokenKind.REFRESH)
         if claims is None:
             raise NotAuthenticated
         async with self._db.write() as session:
-            found = (
-                await session.execute(
-                    sa.select(Session, User)
-                    .join(User, col(User.id) == col(Session.user_id))
-                    .where(
-                        col(Session.id) == claims.session_id,
-                        col(Session.user_id) == claims.user_id,
-                        alive_session(),
-                    )
-                    .with_for_update(of=Session)
-                )
-            ).one_or_none()
-            if found is None:
-                raise NotAuthenticated
-            row, user = found
+            row, user = await _lock_session(session, claims)
             now = clock.now()
             repeated = self._is_repeated(claims.token_id, row.refresh_id, now)
             fresh = row.refresh_id == claims.token_id
@@ -167,12 +155,13 @@ class Tokens:
         assert row.refresh_id is not None
         return self._pair(row, _made_at(row.refresh_id))
 
-    def read(self, token: str, kind: Kind) -> Claims | None:
-        """What a token of ours says; None for any other text, without a query."""
+    def read(self, token: str, kind: TokenKind) -> Claims | None:
+        """Returns the verified claims of a token that this product signed; None for any other text.
+        Makes no query."""
         if len(token) > MAX_TOKEN or not _SHAPE.fullmatch(token):
             return None
         try:
-            # no kid, jku, x5u, jwk or crit: nothing in a token chooses its key
+            # no kid, jku, x5u, jwk or crit: a token must not choose its key
             if jwt.get_unverified_header(token) != HEADER:
                 return None
             claims: dict[str, Any] = jwt.decode(
@@ -184,13 +173,13 @@ class Tokens:
                 options=_OPTIONS,
             )
             return _checked(claims, kind)
-        # the last three: claims of another type than python-jose expects
+        # not JOSEError: a claim has another type than python-jose expects
         except (JOSEError, TypeError, ValueError, OverflowError):
             return None
 
     def _next_id(self, token_id: uuid.UUID, moment: datetime) -> uuid.UUID:
-        """The id of the refresh token after `token_id`, a UUIDv7 of that moment. Every process
-        makes the same one, and without the key nobody does: so it need not be kept."""
+        """Returns the id of the refresh token that follows `token_id`: a UUIDv7 of `moment` with a
+        keyed digest. Every replica computes the same id, so it need not be stored."""
         millis = int(moment.timestamp() * 1000)
         text = token_id.bytes + millis.to_bytes(6)
         digest = int.from_bytes(hmac.digest(self._id_key, text, hashlib.sha256)[:10])
@@ -199,8 +188,9 @@ class Tokens:
         return uuid.UUID(int=high << 64 | low)
 
     def _is_repeated(self, used: uuid.UUID, current: uuid.UUID | None, now: datetime) -> bool:
-        """Whether the current refresh token was given for the used one, REPEAT_S ago at most."""
-        if current is None or current.version != 7:  # the first of a session is random
+        """Returns whether `current` was issued for the token `used` within the last REPEAT_S
+        seconds."""
+        if current is None or current.version != 7:  # the first id of a session is random
             return False
         made_at = _made_at(current)
         return abs(now - made_at) <= timedelta(seconds=REPEAT_S) and hmac.compare_digest(
@@ -208,20 +198,24 @@ class Tokens:
         )
 
     def _pair(self, row: Session, made_at: datetime) -> TokenPair:
-        """The pair of the row's refresh id. `made_at`: when that id was made; the same row and
-        moment give the same tokens."""
+        """Returns the tokens for the row's refresh id, which was made at `made_at`. Equal arguments
+        give equal tokens."""
         ends = min(made_at + timedelta(seconds=self._access_ttl_s), row.expires_at)
         assert row.refresh_id is not None
         access_id = hmac.digest(self._id_key, row.refresh_id.bytes, hashlib.sha256)[:16]
         left_s = (ends - clock.now()).total_seconds()
         return TokenPair(
-            access_token=self._sign(row, Kind.ACCESS, uuid.UUID(bytes=access_id), made_at, ends),
-            refresh_token=self._sign(row, Kind.REFRESH, row.refresh_id, made_at, row.expires_at),
+            access_token=self._sign(
+                row, TokenKind.ACCESS, uuid.UUID(bytes=access_id), made_at, ends
+            ),
+            refresh_token=self._sign(
+                row, TokenKind.REFRESH, row.refresh_id, made_at, row.expires_at
+            ),
             expires_in=max(0, round(left_s)),
         )
 
     def _sign(
-        self, row: Session, kind: Kind, token_id: uuid.UUID, made_at: datetime, ends: datetime
+        self, row: Session, kind: TokenKind, token_id: uuid.UUID, made_at: datetime, ends: datetime
     ) -> str:
         claims = {
             "iss": ISSUER,
@@ -236,13 +230,33 @@ class Tokens:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
 
+async def _lock_session(session: AsyncSession, claims: Claims) -> tuple[Session, User]:
+    """Locks the live session of a token and returns it with its user. Raises NotAuthenticated."""
+    query = (
+        sa.select(Session, User)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(
+            col(Session.id) == claims.session_id,
+            col(Session.user_id) == claims.user_id,
+            alive_session(),
+        )
+        .with_for_update(of=Session)
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise NotAuthenticated
+    locked, user = row
+    return locked, user
+
+
 def _made_at(token_id: uuid.UUID) -> datetime:
-    """The moment in a UUIDv7."""
+    """Returns the time in a UUIDv7."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=token_id.int >> 80)
 
 
-def _checked(claims: dict[str, Any], kind: Kind) -> Claims | None:
-    """By the database's clock, and each claim of the one type that we write."""
+def _checked(claims: dict[str, Any], kind: TokenKind) -> Claims | None:
+    """Returns the ids if the times fit the database's clock and every claim has the type and value
+    that this product writes; else None."""
     now = clock.now().timestamp()
     issued, ends, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
     if not all(type(each) is int for each in (issued, ends, begins)):

@@ -1,6 +1,5 @@
-"""Accounts: names, roles, local passwords, who may come in."""
+"""Creates, reads and changes accounts: names, roles, limits, local passwords."""
 
-import secrets
 import unicodedata
 import uuid
 from typing import Any
@@ -24,11 +23,13 @@ _MAX_RAW = 4 * MAX_USERNAME  # before folding, which may lengthen one character 
 
 
 def fold_username(username: str) -> str:
-    """The one spelling under which a name is stored and found: NFKC, no case, no outer spaces.
+    """Returns the spelling under which a name is stored and searched: NFKC, case-folded, without
+    outer spaces.
 
     Raises:
-        InvalidInput: empty, over 64 characters, or with invisible characters (controls, NUL,
-            zero width, direction marks, surrogates) that would make two names look alike.
+        InvalidInput: bad_username: the name is empty, longer than 64 characters, or has invisible
+            characters (controls, NUL, zero width, direction marks, surrogates), with which two
+            different names would look alike.
     """
     if len(username) <= _MAX_RAW:
         folded = unicodedata.normalize("NFKC", username).casefold()
@@ -39,15 +40,16 @@ def fold_username(username: str) -> str:
 
 
 def higher_role(*roles: str | None) -> Role:
-    """The highest of the roles that are there; USER for none."""
+    """Returns the highest of the roles, ignoring None; USER when there is none."""
     return max((Role(role) for role in roles if role), key=RANK.__getitem__, default=Role.USER)
 
 
 class Users:
-    """Makes and changes accounts. Names are given as people type them.
+    """Creates, reads and changes accounts. User names are accepted in any spelling that people
+    type.
 
     Args:
-        by: whom the audit names as the one who acts.
+        by: the actor of the audit events.
     """
 
     def __init__(self, db: Database, by: Actor | str = "the system") -> None:
@@ -62,7 +64,7 @@ class Users:
         full_name: str = "",
         department: str = "",
     ) -> User:
-        """A new local account.
+        """Creates a local account.
 
         Raises:
             InvalidInput: bad_username or weak_password.
@@ -87,11 +89,12 @@ class Users:
         return user
 
     async def set_password(self, username: str, password: str) -> None:
-        """Give a local account a new password and end its sessions: the old one may be known.
+        """Sets the password of a local account and ends its sessions, because somebody else may
+        know the old password.
 
         Raises:
             InvalidInput: weak_password.
-            NotFound: no such local account.
+            NotFound: user_not_found: no local account has that name.
         """
         check_password(password)
         user = await self._get(username)
@@ -103,20 +106,9 @@ class Users:
             await end_sessions(session, user.id, "password_changed")
             session.add(self._event(Action.USER_PASSWORD, user))
 
-    async def change_own_password(self, actor: Actor, password: str) -> None:
-        """Gives the actor's local account a checked password and ends its sessions but the actor's
-        own."""
-        hashed = await hash_password(password)
-        async with self._db.write() as session:
-            await session.execute(
-                sa.update(User).where(col(User.id) == actor.user_id).values(password_hash=hashed)
-            )
-            await end_sessions(session, actor.user_id, "password_changed", but=actor.session_id)
-            session.add(event(Action.USER_PASSWORD, by=actor, target=actor.username))
-
     async def set_role(self, username: str, role: Role, origin: Origin = Origin.LOCAL) -> None:
-        """Grant a role. Of an account of the directory it stays apart from what its groups give:
-        the higher one holds. Raises NotFound: no such account."""
+        """Sets the role. For an account of the directory the role is granted beside the role of
+        its groups, and the higher one applies. Raises NotFound."""
         user = await self._get(username, origin)
         values = {"role": role}
         if origin is Origin.DIRECTORY:
@@ -131,11 +123,8 @@ class Users:
     async def set_limit(
         self, username: str, rate_limit: str | None, origin: Origin = Origin.LOCAL
     ) -> None:
-        """Give an account a limit of its own (settings.parse_limit); None: its role's again.
-
-        Raises:
-            NotFound: no such account.
-        """
+        """Sets the account's own limit, such as `100/minute`; None: the limit of its role applies.
+        Raises NotFound."""
         user = await self._get(username, origin)
         async with self._db.write() as session:
             await session.execute(
@@ -145,31 +134,32 @@ class Users:
             session.add(self._event(Action.LIMIT_CHANGE, user, limit=shown_limit))
 
     async def disable(self, username: str, origin: Origin = Origin.LOCAL) -> None:
-        """Shut an account, end its sessions and running answers; all or nothing. Raises
+        """Disables an account and ends its sessions and running answers, in one transaction. Raises
         NotFound."""
         user = await self._get(username, origin)
         async with self._db.write() as session:
             await shut_out(session, user.id, "disabled")
-            # also of one that the directory has shut: that it opens again is not for it to say
+            # also when the directory closed it: from now on the directory cannot open it again
             await session.execute(
                 sa.update(User).where(col(User.id) == user.id).values(disabled_reason="disabled")
             )
             session.add(self._event(Action.USER_DISABLE, user))
 
     async def enable(self, username: str, origin: Origin = Origin.LOCAL) -> None:
-        """Open an account again; its old sessions stay ended. Raises NotFound."""
+        """Enables an account; its old sessions stay ended. Raises NotFound."""
         user = await self._get(username, origin)
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)
                 .where(col(User.id) == user.id)
-                # one of the directory is looked up at once: it may be closed there
+                # no checked_at: the directory is asked at once, where it may be closed
                 .values(disabled_at=None, disabled_reason=None, checked_at=None)
             )
             session.add(self._event(Action.USER_ENABLE, user))
 
     async def find(self, username: str, origin: Origin = Origin.LOCAL) -> User | None:
-        """The account of that name, disabled or not. Raises InvalidInput: no name at all."""
+        """Returns the account of that name, also a disabled one. Raises InvalidInput:
+        bad_username."""
         folded = fold_username(username)
         async with self._db.read() as session:
             return await session.scalar(
@@ -177,7 +167,7 @@ class Users:
             )
 
     async def get(self, user_id: uuid.UUID) -> User:
-        """Raises NotFound."""
+        """Returns the account. Raises NotFound."""
         async with self._db.read() as session:
             user = await session.get(User, user_id)
         if user is None:
@@ -185,31 +175,13 @@ class Users:
         return user
 
     async def list_all(self) -> list[User]:
-        """Every account, by name. For the operator's command line: it does not page."""
+        """Returns all accounts by name, without pages: for the command line only."""
         async with self._db.read() as session:
             return list(
                 await session.scalars(
                     sa.select(User).order_by(col(User.username), col(User.origin))
                 )
             )
-
-    async def ensure_first_admin(self, username: str, password: str | None) -> str | None:
-        """Make the first administrator unless a local account of that name is there.
-
-        Returns the password that was made up (24 URL-safe characters), to be shown once; None when
-        one was given or nothing was done. Two starts at once make one account.
-
-        Raises:
-            InvalidInput: bad_username or weak_password, from the settings.
-        """
-        if await self.find(username) is not None:
-            return None
-        chosen = secrets.token_urlsafe(18) if password is None else password
-        try:
-            await self.add(username, chosen, Role.ADMIN)
-        except Conflict:  # another start was first, and shows its own
-            return None
-        return chosen if password is None else None
 
     def _event(self, action: Action, user: User, **details: Any) -> AuditEvent:
         return event(action, by=self._by, target=user.username, **details)

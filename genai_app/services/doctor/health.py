@@ -40,8 +40,8 @@ async def check_dependencies(services: Services) -> list[Health]:
         asked.append(_ask("redis", services.redis.check()))
     if services.cache_redis is not None:
         asked.append(_ask("cache", services.cache_redis.check()))
-    if services.rechecks is not None:
-        asked.append(_ask("directory", services.rechecks.check()))
+    if services.directory_status is not None:
+        asked.append(_ask("directory", services.directory_status.check()))
     return list(await asyncio.gather(*asked))
 
 

@@ -20,7 +20,7 @@ class LoginsState(rx.State):
     async def _load(self) -> None:
         actor = acting()
         try:
-            sessions = await services().sessions.list_live(actor)
+            sessions = await services().sessions.list_of(actor.user_id)
         except AppError as error:
             self.error_code = error.code
             return

@@ -110,7 +110,7 @@ class DirectoryState(rx.State):
         if rechecks is None:
             return
         try:
-            self.rechecked = await rechecks.check_all_now(acting())
+            self.rechecked = await rechecks.make_all_due(acting())
         except AppError as error:
             self.error_code = error.code
 

@@ -1,6 +1,5 @@
-"""`/admin/users`: the list of accounts, and one of them opened."""
+"""`/admin/users`: the list of accounts and the account that is open."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,8 +12,8 @@ from genai_app.i18n import LOCALES, duration_text
 from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
-from genai_app.services.accounts.administration import MAX_SEARCH, PersonView
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.accounts.people import MAX_SEARCH, PersonView
 from genai_app.settings.notations import limit_words
 from genai_app.site_map import PEOPLE
 from genai_app.state.account.rows import KeyRow, LoginRow, key_row, login_rows
@@ -24,12 +23,12 @@ from genai_app.state.page import address, open_page, part_of, query_of, refilled
 FILTERS = ("search", "role", "shown")
 SEARCH_ID = "people-search"
 MAX_ROWS = 2000
-MAX_FIELD = 200
 
 
 @dataclass
 class PersonRow:
-    """An account of the list. `role_origin`: "group", "granted", or "" for the plain role."""
+    """An account in the list. `role_origin`: "group" (of the directory), "granted" (by an
+    administrator), or "" for the default role."""
 
     id: str = ""
     username: str = ""
@@ -39,12 +38,12 @@ class PersonRow:
     role: str = ""
     role_origin: str = ""
     disabled: bool = False
-    limit: str = ""  # of its own, as it is set
+    limit: str = ""  # the account's own, as it was entered
     limit_words: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class PeopleState(rx.State):
-    """The list, and what it is narrowed to."""
+    """The list of accounts and its filters."""
 
     loaded: bool = False
     rows: list[PersonRow] = []
@@ -53,14 +52,14 @@ class PeopleState(rx.State):
     search: str = ""
     role: str = ""
     shown: str = ""  # "", "active" or "disabled"
-    query: str = ""  # of the page's address: `?role=admin`, or ""
+    query: str = ""  # the filters in the page's address: `?role=admin`, or ""
 
     _cursor: str | None = None
 
     @rx.event
     @allowed(Role.ADMIN)
     async def open(self):
-        """Build the page. Runs at every load and reconnect."""
+        """Builds the page at every load and reconnect."""
         person = await self.get_state(PersonState)
         chosen, fields = query_of(self, FILTERS, MAX_SEARCH), []
         stayed = await stays(self)
@@ -68,11 +67,11 @@ class PeopleState(rx.State):
             fields = refilled({"search": SEARCH_ID}, self._chosen(), chosen)
             self.search, self.role, self.shown = (chosen[name] for name in FILTERS)
             await self._load()
-        wanted = part_of(self, PEOPLE.address)
-        if not stayed or wanted != person.id:
+        user_id = part_of(self, PEOPLE.address)
+        if not stayed or user_id != person.id:
             person._close()
-            if wanted:
-                await person._load(wanted)
+            if user_id:
+                await person._load(user_id)
         self.loaded = True
         return await open_page(self, *fields)
 
@@ -80,18 +79,18 @@ class PeopleState(rx.State):
         return {"search": self.search, "role": self.role, "shown": self.shown}
 
     def _go(self, user_id: str, *, replace: bool = False):
-        """Leads to the address of the person who is open, or of the list."""
-        shown = f"{PEOPLE.address}/{user_id}" if user_id else PEOPLE.address
-        return rx.redirect(shown + self.query, replace=replace)
+        """Redirects to the address of an account, or of the list when `user_id` is ""."""
+        path = f"{PEOPLE.address}/{user_id}" if user_id else PEOPLE.address
+        return rx.redirect(path + self.query, replace=replace)
 
     @rx.event
     @allowed(Role.ADMIN)
     async def choose(self, name: str, text: str):
-        """Narrow the list by one filter; "" opens it again."""
+        """Sets the filter `name`; "" removes it."""
         if name in FILTERS:
             setattr(self, name, text[:MAX_SEARCH] if isinstance(text, str) else "")
             await self._load()
-            return self._go("", replace=True)  # one entry, however much is typed
+            return self._go("", replace=True)  # typing adds no entries to the history
         return None
 
     @rx.event
@@ -120,13 +119,13 @@ class PeopleState(rx.State):
 
 
 class PersonState(rx.State):
-    """The account that is open. Everything is read again after each change."""
+    """The account that is open; its id is "" while the list is shown."""
 
     id: str = ""
     row: PersonRow = PersonRow()
     mail: str = ""
-    reason: str = ""  # why it is shut
-    limit: dict[str, str] = {}  # the one that holds, in words
+    reason: str = ""  # why the account is disabled
+    limit: dict[str, str] = {}  # the limit that applies, in words by language
     questions: str = ""
     tokens: str = ""
     last: dict[str, str] = {}
@@ -134,7 +133,7 @@ class PersonState(rx.State):
     keys: list[KeyRow] = []
     error_code: str = ""
     own: bool = False
-    login_wait: dict[str, str] = {}  # by language; {} while logins are not paused
+    login_wait: dict[str, str] = {}  # until the next login, by language; {} without a pause
 
     def _close(self) -> None:
         self.id, self.row, self.error_code = "", PersonRow(), ""
@@ -153,64 +152,6 @@ class PersonState(rx.State):
         self._close()
         return (await self.get_state(PeopleState))._go("")
 
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def give_role(self, role: str):
-        if role in set(Role):
-            await self._do(services().people.set_role(acting(), self.id, Role(role)))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def give_limit(self, text: str):
-        if isinstance(text, str):
-            await self._do(services().people.set_limit(acting(), self.id, text[:MAX_FIELD]))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def move(self, department: str):
-        if isinstance(department, str):
-            chosen = department[:MAX_FIELD]
-            await self._do(services().people.set_department(acting(), self.id, chosen))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def disable(self):
-        await self._do(services().people.disable(acting(), self.id))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def enable(self):
-        await self._do(services().people.enable(acting(), self.id))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def unlock(self):
-        await self._do(services().people.unlock(acting(), self.id))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def end_login(self, session_id: str):
-        await self._do(services().people.end_sessions(acting(), self.id, session_id))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def end_logins(self):
-        await self._do(services().people.end_sessions(acting(), self.id))
-
-    @rx.event
-    @allowed(Role.ADMIN)
-    async def revoke(self, key_id: str):
-        await self._do(services().people.revoke_key(acting(), self.id, key_id))
-
-    async def _do(self, change: Awaitable[Any]) -> None:
-        try:
-            await change
-        except AppError as error:
-            self.error_code = error.code
-            return
-        await self._load(self.id)
-        await (await self.get_state(PeopleState))._load()
-
     async def _load(self, user_id: str) -> None:
         try:
             view = await services().people.get(acting(), user_id)
@@ -226,7 +167,7 @@ class PersonState(rx.State):
         self.mail, self.reason = user.mail, user.disabled_reason or ""
         self.limit = _limit_text(view.rate)
         usage = view.usage
-        self.questions = str(usage.questions) if usage else "—"  # hidden with the names
+        self.questions = str(usage.questions) if usage else "—"  # hidden in pseudonymous review
         self.tokens = str(usage.tokens) if usage else "—"
         self.last = moment_text(usage.last_at if usage else None)
         self.logins = login_rows(view.sessions, acting().session_id)
@@ -236,7 +177,7 @@ class PersonState(rx.State):
 
 
 def wait_texts(moment: datetime | None) -> dict[str, str]:
-    """How long it is until `moment`, by language; {} for no moment."""
+    """Returns the time left until `moment` in words, by language; {} for None."""
     if moment is None:
         return {}
     seconds = max(1, (moment - clock.now()).total_seconds())
@@ -244,7 +185,7 @@ def wait_texts(moment: datetime | None) -> dict[str, str]:
 
 
 def person_row(user: Any) -> PersonRow:
-    """Of a User, or of a row with its columns."""
+    """Returns the display row of a User, or of a row with the same columns."""
     role_origin = "granted" if user.granted_role else "group" if user.group_role else ""
     return PersonRow(
         id=str(user.id),

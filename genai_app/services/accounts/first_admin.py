@@ -1,0 +1,28 @@
+"""Creates the first administrator when the product starts on an empty database."""
+
+import secrets
+
+from genai_app.errors import Conflict
+from genai_app.models import Role
+from genai_app.services.accounts.users import Users
+
+
+async def ensure_first_admin(users: Users, username: str, password: str | None) -> str | None:
+    """Creates the first administrator unless a local account of that name exists. Two starts at
+    the same time create one account.
+
+    Returns:
+        The generated password (24 URL-safe characters), to be shown once. None when `password` was
+        set, or when the account already exists.
+
+    Raises:
+        InvalidInput: bad_username or weak_password, from the settings.
+    """
+    if await users.find(username) is not None:
+        return None
+    chosen = secrets.token_urlsafe(18) if password is None else password
+    try:
+        await users.add(username, chosen, Role.ADMIN)
+    except Conflict:  # another start was first and shows its own password
+        return None
+    return chosen if password is None else None
