@@ -24,7 +24,7 @@ from genai_app.models import (
     Verdict,
 )
 from genai_app.services.cursors import ListCursors
-from genai_app.services.review.names import Names, Person
+from genai_app.services.review.names import DialogPerson, Names
 from genai_app.text import clean_text
 
 MAX_FILTER_CHARS = 300
@@ -102,7 +102,7 @@ class ReviewedDialog:
 
     id: uuid.UUID
     title: str
-    person: Person
+    person: DialogPerson
     department: str
     channel: str
     model: str

@@ -46,7 +46,7 @@ from genai_app.services.review.listing import (
     checked,
     list_page,
 )
-from genai_app.services.review.names import Mode, Names, Person, did, list_departments
+from genai_app.services.review.names import DialogPerson, Mode, Names, has_event, list_departments
 from genai_app.services.review.search import search_page
 from genai_app.text import clean_text
 
@@ -220,7 +220,7 @@ class Reviews:
         more = cursors.make(items[-1].id) if len(found) > limit else None
         return MessagePage(items, more)
 
-    async def reveal(self, actor: Actor, dialog_id: object, reason: str) -> Person:
+    async def reveal(self, actor: Actor, dialog_id: object, reason: str) -> DialogPerson:
         """Whose the dialog is, for a reason that is committed before, and shown to that user.
 
         Raises Forbidden, NotFound, InvalidInput for a reason that is none, Conflict under `named`.
@@ -321,7 +321,7 @@ class Reviews:
         await self.admit(actor)
         async with self._db.read() as session:
             dialog, _ = await get_reviewed_dialog(session, actor, dialog_id)
-            known = going_on and await did(
+            known = going_on and await has_event(
                 session, actor, Action.DIALOG_READ, dialog.id, ONE_READING_S
             )
         # a further page of the same reading is in the audit too, but its user is told once
