@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from genai_app.services.reuse.barred import Verdicts
     from genai_app.services.reuse.cache import AnswerCache
     from genai_app.services.reuse.verified import Verified
+    from genai_app.services.review.admission import Admission
     from genai_app.services.review.readers import Readers
     from genai_app.services.review.reviews import Reviews
+    from genai_app.services.review.workflow import ReviewWork
     from genai_app.services.statistics.overview import Overviews
     from genai_app.services.stopping import Stopping
     from genai_app.settings.settings import Settings
@@ -77,7 +79,9 @@ class Services:
     verified: "Verified"
     verdicts: "Verdicts"
     given: "Given"
+    review_admission: "Admission"
     reviews: "Reviews"
+    review_work: "ReviewWork"
     readers: "Readers"
     exports: "Exports"
     retention: "Retention"

@@ -107,17 +107,17 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def take(self):
-        await self._do(services().reviews.take)
+        await self._do(services().review_work.take)
 
     @rx.event
     @allowed(Role.REVIEWER)
     async def close(self):
-        await self._do(services().reviews.close)
+        await self._do(services().review_work.close)
 
     @rx.event
     @allowed(Role.REVIEWER)
     async def reopen(self):
-        await self._do(services().reviews.reopen)
+        await self._do(services().review_work.reopen)
 
     @rx.event
     @allowed(Role.REVIEWER)
@@ -131,7 +131,7 @@ class ReviewDialogState(rx.State):
         actor = acting()
 
         async def judged(*_: object) -> None:
-            await services().reviews.verdict(actor, message_id, verdict)
+            await services().review_work.judge(actor, message_id, verdict)
 
         if await self._do(judged):
             name = actor.full_name or actor.username
@@ -148,7 +148,9 @@ class ReviewDialogState(rx.State):
             return None
         self.error_code = ""
         try:
-            note = await services().reviews.note(acting(), self.dialog_id, text[:MAX_TEXT_CHARS])
+            note = await services().review_work.add_note(
+                acting(), self.dialog_id, text[:MAX_TEXT_CHARS]
+            )
         except AppError as error:
             self.error_code = error.code
             return None

@@ -42,7 +42,6 @@ class ReviewKeysState(rx.State):
         action = DEEDS.get(key) if isinstance(key, str) else None
         listed = await self.get_state(ReviewListState)
         dialog = await self.get_state(ReviewDialogState)
-        reviews = services().reviews
         if action == "help":
             self.shown = not self.shown
         elif action == "back" and self.shown:
@@ -56,9 +55,9 @@ class ReviewKeysState(rx.State):
             await dialog._open_row(listed.rows[listed.at].id)
             return await dialog._go()
         elif action == "take":
-            await dialog._do(reviews.take)
+            await dialog._do(services().review_work.take)
         elif action == "close":
-            await dialog._do(reviews.close)
+            await dialog._do(services().review_work.close)
         elif action == "judge":
             await dialog._judge(dialog._last_answer(), VERDICTS[key])
         elif action == "note" and dialog.dialog_id:
