@@ -10,6 +10,7 @@ from genai_app.components.text import decimal, error_text, of_locale, t
 from genai_app.models import Author, Rating, Source, Status, Verdict
 from genai_app.state.review.dialog import ReviewDialogState
 from genai_app.state.review.rows import ReviewMessageRow
+from genai_app.state.review.work import ReviewWorkState
 
 
 def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
@@ -112,7 +113,7 @@ def _verdict(row: rx.Var[ReviewMessageRow], verdict: Verdict) -> rx.Component:
         type="button",
         class_name=f"verdict verdict-{verdict}",
         aria_pressed=row.verdict == verdict,
-        on_click=ReviewDialogState.judge(row.id, str(verdict)),
+        on_click=ReviewWorkState.judge(row.id, str(verdict)),
         custom_attrs={"data-testid": f"verdict-{verdict}"},
     )
 
