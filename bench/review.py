@@ -36,7 +36,8 @@ from genai_app.services.dialogs.search import Search
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.listing import Filters
 from genai_app.services.review.reviews import Reviews
-from genai_app.services.statistics.overview import Overviews, Period
+from genai_app.services.statistics.overview import Overviews
+from genai_app.services.statistics.periods import Period
 from genai_app.services.statistics.usage import UsageCounter
 from tests.fakes.services import PostgresServer
 
