@@ -33,9 +33,11 @@ from genai_app.services.accounts.users import Users
 from genai_app.services.audit.events import Audit
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.search import Search
+from genai_app.services.review.admission import Admission
 from genai_app.services.review.listing import Filters
 from genai_app.services.review.reviews import Reviews
-from genai_app.services.statistics.overview import Overviews, Period
+from genai_app.services.statistics.overview import Overviews
+from genai_app.services.statistics.periods import Period
 from genai_app.services.statistics.usage import UsageCounter
 from tests.fakes.services import PostgresServer
 
@@ -145,7 +147,7 @@ def _seed(url: str, messages: int) -> None:
 
 
 async def _lists(db: Database, admin: Actor) -> None:
-    reviews = Reviews(db, Audit(db), SECRET, "named")
+    reviews = Reviews(db, Admission(Audit(db), "named"), SECRET, "named")
     search = Search(db, Cursors(SECRET))
     async with db.read() as session:
         someone: uuid.UUID = (

@@ -56,8 +56,10 @@ from genai_app.services.retention.retention import Retention
 from genai_app.services.reuse.barred import Verdicts
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.services.reuse.verified import Verified
+from genai_app.services.review.admission import Admission
 from genai_app.services.review.readers import Readers
 from genai_app.services.review.reviews import Reviews
+from genai_app.services.review.workflow import ReviewWork
 from genai_app.services.statistics.overview import Overviews
 from genai_app.services.statistics.usage import UsageCounter
 from genai_app.services.stopping import Stopping
@@ -228,7 +230,9 @@ class _Oversight(TypedDict):
     people: People
     account_changes: AccountChanges
     overviews: Overviews
+    review_admission: Admission
     reviews: Reviews
+    review_work: ReviewWork
 
 
 def _build_oversight(
@@ -236,6 +240,7 @@ def _build_oversight(
 ) -> _Oversight:
     db, cursors = stores.db, stores.cursors
     names_hidden = settings.review_mode == "pseudonymous"
+    admission = Admission(stores.audit, settings.review_mode)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     return {
         "audit_chain": chain,
@@ -245,9 +250,9 @@ def _build_oversight(
         ),
         "account_changes": AccountChanges(db),
         "overviews": Overviews(db, UsageCounter(db), names_hidden=names_hidden),
-        "reviews": Reviews(
-            db, stores.audit, settings.secret, settings.review_mode, verdicts.on_verdict
-        ),
+        "review_admission": admission,
+        "reviews": Reviews(db, admission, settings.secret, settings.review_mode),
+        "review_work": ReviewWork(db, admission, verdicts.on_verdict),
     }
 
 

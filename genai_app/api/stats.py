@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 from genai_app.api.bodies import failures
 from genai_app.api.roles import Reviewer
 from genai_app.services import services
-from genai_app.services.statistics.overview import Period
+from genai_app.services.statistics.periods import Period
 
 router = APIRouter(prefix="/admin/api/stats", tags=["administration"])
 

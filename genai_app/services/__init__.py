@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from genai_app.services.reuse.barred import Verdicts
     from genai_app.services.reuse.cache import AnswerCache
     from genai_app.services.reuse.verified import Verified
+    from genai_app.services.review.admission import Admission
     from genai_app.services.review.readers import Readers
     from genai_app.services.review.reviews import Reviews
+    from genai_app.services.review.workflow import ReviewWork
     from genai_app.services.statistics.overview import Overviews
     from genai_app.services.stopping import Stopping
     from genai_app.settings.settings import Settings
@@ -80,7 +82,9 @@ class Services:
     verified: "Verified"
     verdicts: "Verdicts"
     ready_answers: "ReadyAnswers"
+    review_admission: "Admission"
     reviews: "Reviews"
+    review_work: "ReviewWork"
     readers: "Readers"
     exports: "Exports"
     retention: "Retention"

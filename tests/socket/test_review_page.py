@@ -99,14 +99,14 @@ async def test_no_frame_brings_a_name_before_the_reveal(
     assert view["messages"][0]["text"]
     await page.send_event("review_dialog_state.choose_answer", answer_id=view["messages"][1]["id"])
     await page.send_event("review_dialog_state.load_older")
-    await page.send_event("review_dialog_state.take")
-    await page.send_event("review_dialog_state.reveal", form={"reason": "short"})
+    await page.send_event("review_work_state.take")
+    await page.send_event("review_work_state.reveal", form={"reason": "short"})
     await page.wait_for(lambda: view["error_code"] == "bad_reason")
     for name in NAMES:
         assert name not in told(page)
     assert await events(app, "dialog_reveal") == []
 
-    await page.send_event("review_dialog_state.reveal", form={"reason": REASON})
+    await page.send_event("review_work_state.reveal", form={"reason": REASON})
     await page.wait_for(lambda: view["revealed"])
     assert (view["head"]["name"], view["head"]["username"]) == ("Алиса Петрова", "alice")
     (event,) = await events(app, "dialog_reveal")
@@ -127,7 +127,7 @@ async def test_a_user_gets_nothing_of_a_page_that_another_opened(
     for name, payload in (
         ("review_dialog_state.open", {}),
         ("review_dialog_state.show", {"dialog_id": alice.dialog_id}),
-        ("review_dialog_state.judge", {"message_id": answer["id"], "verdict": "wrong"}),
+        ("review_work_state.judge", {"message_id": answer["id"], "verdict": "wrong"}),
         ("review_list_state.choose", {"name": "query", "wanted": "canary"}),
         ("review_keys_state.press", {"key": "Enter"}),
     ):
@@ -181,10 +181,10 @@ async def test_arguments_of_the_right_type_may_still_be_nonsense(
             ("review_list_state.load_more", {}),
             ("review_list_state.clear", {}),
             ("review_dialog_state.choose_answer", {"answer_id": text}),
-            ("review_dialog_state.judge", {"message_id": text, "verdict": text}),
-            ("review_dialog_state.add_note", {"form": {"note": text}}),
-            ("review_dialog_state.add_note", {"form": {"note": 5}}),
-            ("review_dialog_state.reveal", {"form": {"reason": text}}),
+            ("review_work_state.judge", {"message_id": text, "verdict": text}),
+            ("review_work_state.add_note", {"form": {"note": text}}),
+            ("review_work_state.add_note", {"form": {"note": 5}}),
+            ("review_work_state.reveal", {"form": {"reason": text}}),
             ("review_keys_state.press", {"key": text}),
             ("review_dialog_state.show", {"dialog_id": text}),
         ):

@@ -9,9 +9,11 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.models import Role
 from genai_app.services.audit.events import Audit
+from genai_app.services.review.admission import Admission
 from genai_app.services.review.names import Mode
-from genai_app.services.review.reviews import OnVerdict, Reviews
-from tests.unit.review_rows import SECRET, MakeReviews, enter_as
+from genai_app.services.review.reviews import Reviews
+from genai_app.services.review.workflow import OnVerdict, ReviewWork
+from tests.unit.review_rows import SECRET, MakeReviews, MakeWork, enter_as
 
 
 @pytest_asyncio.fixture
@@ -48,8 +50,8 @@ async def as_carol(db: Database) -> Actor:
 def make_reviews(db: Database) -> MakeReviews:
     """Makes the service of a mode."""
 
-    def make(mode: Mode = "named", on_verdict: OnVerdict | None = None) -> Reviews:
-        return Reviews(db, Audit(db), SECRET, mode, on_verdict)
+    def make(mode: Mode = "named") -> Reviews:
+        return Reviews(db, Admission(Audit(db), mode), SECRET, mode)
 
     return make
 
@@ -58,3 +60,19 @@ def make_reviews(db: Database) -> MakeReviews:
 def reviews(make_reviews: MakeReviews) -> Reviews:
     """Of the mode `named`."""
     return make_reviews()
+
+
+@pytest.fixture
+def make_work(db: Database) -> MakeWork:
+    """Makes the service of a mode that changes reviews."""
+
+    def make(mode: Mode = "named", on_verdict: OnVerdict | None = None) -> ReviewWork:
+        return ReviewWork(db, Admission(Audit(db), mode), on_verdict)
+
+    return make
+
+
+@pytest.fixture
+def work(make_work: MakeWork) -> ReviewWork:
+    """Of the mode `named`."""
+    return make_work()

@@ -24,8 +24,10 @@ from genai_app.models import (
     new_id,
 )
 from genai_app.services.review.reviews import Reviews
+from genai_app.services.review.workflow import ReviewWork
 
 MakeReviews = Callable[..., Reviews]
+MakeWork = Callable[..., ReviewWork]
 SECRET = b"a key of the tests, 32 bytes long"
 
 

@@ -30,7 +30,9 @@ from genai_app.models import (
     User,
     new_id,
 )
-from genai_app.services.statistics.overview import Overview, Overviews, Period, percentile
+from genai_app.services.statistics.figures import Overview, percentile
+from genai_app.services.statistics.overview import Overviews
+from genai_app.services.statistics.periods import Period
 from genai_app.services.statistics.usage import (
     FINAL_AFTER,
     HOUR,

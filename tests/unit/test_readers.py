@@ -8,6 +8,7 @@ from genai_app.errors import BadCursor
 from genai_app.services.audit.events import Action, event
 from genai_app.services.cursors import Cursors
 from genai_app.services.review.readers import Readers
+from genai_app.services.review.workflow import ReviewWork
 from tests.unit.review_rows import SECRET, MakeReviews, put_review
 
 pytest_plugins = ("tests.unit.review_fixtures",)
@@ -18,6 +19,7 @@ async def test_the_user_sees_who_when_and_why(
     mode: str,
     db: Database,
     make_reviews: MakeReviews,
+    work: ReviewWork,
     as_alice: Actor,
     as_bob: Actor,
     as_rita: Actor,
@@ -29,7 +31,7 @@ async def test_the_user_sees_who_when_and_why(
     await reviews.list_dialogs(as_rita)
     await reviews.read_dialog(as_rita, others)
     await reviews.read_dialog(as_rita, dialog_id)
-    await reviews.verdict(as_rita, answer, "good")
+    await work.judge(as_rita, answer, "good")
     expected = ["dialog_read"]
     if mode == "pseudonymous":
         await reviews.reveal(as_rita, dialog_id, "Жалоба на ответ")

@@ -23,10 +23,13 @@ from genai_app.services.audit.events import Audit
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.history import History
 from genai_app.services.review import reviews as review_service
+from genai_app.services.review.admission import Admission
 from genai_app.services.review.reviews import Reviews
+from genai_app.services.review.workflow import ReviewWork
 from tests.unit.review_rows import (
     SECRET,
     MakeReviews,
+    MakeWork,
     events_of,
     put_answer,
     put_review,
@@ -47,7 +50,7 @@ class AwayWhenWriting(Database):
 
 
 async def test_a_reading_is_audited_and_whole(
-    db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+    db: Database, reviews: Reviews, work: ReviewWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     """Who, whose, which; then text, timings, feedback, verdicts, notes."""
     dialog_id, question, answer = await put_review(
@@ -63,8 +66,8 @@ async def test_a_reading_is_audited_and_whole(
                 comment="Неверно",
             )
         )
-    await reviews.verdict(as_rita, answer, "wrong")
-    await reviews.note(as_rita, dialog_id, "Проверить приказ")
+    await work.judge(as_rita, answer, "wrong")
+    await work.add_note(as_rita, dialog_id, "Проверить приказ")
     reading = await reviews.read_dialog(as_rita, str(dialog_id))
     (event,) = await events_of(db, "dialog_read")
     assert (event.actor_id, event.subject_id) == (as_rita.user_id, as_alice.user_id)
@@ -86,7 +89,7 @@ async def test_what_the_audit_cannot_take_is_not_read(
     """No event, no text: the refusal of the database is the answer."""
     dialog_id, *_ = await put_review(db, as_alice)
     away = AwayWhenWriting(database_url)
-    reviews = Reviews(away, Audit(away), SECRET, "pseudonymous")
+    reviews = Reviews(away, Admission(Audit(away), "pseudonymous"), SECRET, "pseudonymous")
     for call in (
         reviews.read_dialog(as_rita, dialog_id),
         reviews.list_messages(as_rita, dialog_id),
@@ -177,50 +180,51 @@ async def test_deleted_dialogs_stay_readable(
 
 
 async def test_what_is_not_answered_yet_is_not_there(
-    db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+    db: Database, reviews: Reviews, work: ReviewWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     """The same as an id that never was."""
     dialog_id, _, answer = await put_review(db, as_alice, status=Status.RUNNING)
     for key in (dialog_id, uuid.uuid4(), "nonsense", None, 5, "x" * 1000, "\x00"):
-        for call in (reviews.read_dialog, reviews.take, reviews.close, reviews.reopen):
+        for call in (reviews.read_dialog, work.take, work.close, work.reopen):
             with pytest.raises(NotFound):
                 await call(as_rita, key)
         with pytest.raises(NotFound):
-            await reviews.note(as_rita, key, "text")
+            await work.add_note(as_rita, key, "text")
         with pytest.raises(NotFound):
-            await reviews.verdict(as_rita, answer if key == dialog_id else key, "good")
+            await work.judge(as_rita, answer if key == dialog_id else key, "good")
 
 
-Call = Callable[[Reviews, Actor, list[uuid.UUID]], Awaitable[object]]
+Call = Callable[[Reviews, ReviewWork, Actor, list[uuid.UUID]], Awaitable[object]]
 CALLS: dict[str, Call] = {
-    "list": lambda r, who, ids: r.list_dialogs(who),
-    "departments": lambda r, who, ids: r.list_departments(who),
-    "read": lambda r, who, ids: r.read_dialog(who, ids[0]),
-    "earlier": lambda r, who, ids: r.read_dialog(who, ids[0], above=ids[2]),
-    "messages": lambda r, who, ids: r.list_messages(who, ids[0]),
-    "summary": lambda r, who, ids: r.summary(who, ids[0]),
-    "reveal": lambda r, who, ids: r.reveal(who, ids[0], REASON),
-    "take": lambda r, who, ids: r.take(who, ids[0]),
-    "close": lambda r, who, ids: r.close(who, ids[0]),
-    "reopen": lambda r, who, ids: r.reopen(who, ids[0]),
-    "verdict": lambda r, who, ids: r.verdict(who, ids[2], "good"),
-    "note": lambda r, who, ids: r.note(who, ids[0], "text"),
+    "list": lambda r, w, who, ids: r.list_dialogs(who),
+    "departments": lambda r, w, who, ids: r.list_departments(who),
+    "read": lambda r, w, who, ids: r.read_dialog(who, ids[0]),
+    "earlier": lambda r, w, who, ids: r.read_dialog(who, ids[0], above=ids[2]),
+    "messages": lambda r, w, who, ids: r.list_messages(who, ids[0]),
+    "summary": lambda r, w, who, ids: r.summary(who, ids[0]),
+    "reveal": lambda r, w, who, ids: r.reveal(who, ids[0], REASON),
+    "take": lambda r, w, who, ids: w.take(who, ids[0]),
+    "close": lambda r, w, who, ids: w.close(who, ids[0]),
+    "reopen": lambda r, w, who, ids: w.reopen(who, ids[0]),
+    "verdict": lambda r, w, who, ids: w.judge(who, ids[2], "good"),
+    "note": lambda r, w, who, ids: w.add_note(who, ids[0], "text"),
 }
 
 
 def test_every_method_is_in_the_table() -> None:
-    public = [name for name in vars(Reviews) if not name.startswith("_")]
-    assert len(public) - len({"admit"}) == len(set(CALLS) - {"earlier"})
+    methods = [*vars(Reviews), *vars(ReviewWork)]
+    public = [name for name in methods if not name.startswith("_")]
+    assert len(public) == len(set(CALLS) - {"earlier"})
 
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_users_may_nothing_even_with_their_own(
-    name: str, db: Database, reviews: Reviews, as_alice: Actor
+    name: str, db: Database, reviews: Reviews, work: ReviewWork, as_alice: Actor
 ) -> None:
     """Refused by the service itself, and audited."""
     ids = await put_review(db, as_alice)
     with pytest.raises(Forbidden) as error:
-        await CALLS[name](reviews, as_alice, ids)
+        await CALLS[name](reviews, work, as_alice, ids)
     assert error.value.code == "forbidden"
     (event,) = await events_of(db, "access")
     assert (event.outcome, event.actor_name) == ("refused", "alice")
@@ -228,11 +232,16 @@ async def test_users_may_nothing_even_with_their_own(
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_where_review_is_off_nobody_may(
-    name: str, db: Database, make_reviews: MakeReviews, as_alice: Actor, as_carol: Actor
+    name: str,
+    db: Database,
+    make_reviews: MakeReviews,
+    make_work: MakeWork,
+    as_alice: Actor,
+    as_carol: Actor,
 ) -> None:
     ids = await put_review(db, as_alice)
     with pytest.raises(Forbidden) as error:
-        await CALLS[name](make_reviews("off"), as_carol, ids)
+        await CALLS[name](make_reviews("off"), make_work("off"), as_carol, ids)
     assert error.value.code == "review_off"
     (event,) = await events_of(db, "access")
     assert event.details == "reason=review_off"
@@ -293,23 +302,23 @@ async def test_under_names_there_is_nothing_to_reveal(
 
 
 async def test_the_way_of_a_dialog(
-    db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+    db: Database, work: ReviewWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     """new -> taken -> judged -> closed -> new; each step audited."""
     dialog_id, _, answer = await put_review(db, as_alice)
-    await reviews.take(as_rita, dialog_id)
-    await reviews.take(as_rita, dialog_id)  # again changes nothing
+    await work.take(as_rita, dialog_id)
+    await work.take(as_rita, dialog_id)  # again changes nothing
     row = await review_of(db, dialog_id)
     assert (row.state, row.assignee_id) == ("taken", as_rita.user_id)
     assert row.assignee_name == "Рита Орлова"
-    assert await reviews.verdict(as_rita, answer, "needs_knowledge") == dialog_id
+    assert await work.judge(as_rita, answer, "needs_knowledge") == dialog_id
     row = await review_of(db, dialog_id)
     assert (row.state, row.verdict) == ("judged", "needs_knowledge")
-    await reviews.verdict(as_rita, answer, "wrong")
-    await reviews.close(as_rita, dialog_id)
+    await work.judge(as_rita, answer, "wrong")
+    await work.close(as_rita, dialog_id)
     row = await review_of(db, dialog_id)
     assert (row.state, row.verdict) == ("closed", "wrong")
-    await reviews.reopen(as_rita, dialog_id)
+    await work.reopen(as_rita, dialog_id)
     row = await review_of(db, dialog_id)
     assert (row.state, row.assignee_id, row.assignee_name) == ("new", None, "")
     assert row.verdict == "wrong"
@@ -326,7 +335,7 @@ async def test_the_way_of_a_dialog(
 
 
 async def test_steps_that_do_not_fit(
-    db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+    db: Database, work: ReviewWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     dialog_id, _, answer = await put_review(db, as_alice)
 
@@ -335,20 +344,20 @@ async def test_steps_that_do_not_fit(
             await call
         assert error.value.code == code
 
-    await refused(reviews.close(as_rita, dialog_id), "review_not_judged")
-    await refused(reviews.reopen(as_rita, dialog_id), "review_not_closed")
-    await reviews.take(as_rita, dialog_id)
-    await refused(reviews.close(as_rita, dialog_id), "review_not_judged")
-    await reviews.verdict(as_rita, answer, "good")
-    await reviews.close(as_rita, dialog_id)
-    await refused(reviews.close(as_rita, dialog_id), "review_closed")
-    await refused(reviews.take(as_rita, dialog_id), "review_closed")
-    await refused(reviews.verdict(as_rita, answer, "good"), "review_closed")
+    await refused(work.close(as_rita, dialog_id), "review_not_judged")
+    await refused(work.reopen(as_rita, dialog_id), "review_not_closed")
+    await work.take(as_rita, dialog_id)
+    await refused(work.close(as_rita, dialog_id), "review_not_judged")
+    await work.judge(as_rita, answer, "good")
+    await work.close(as_rita, dialog_id)
+    await refused(work.close(as_rita, dialog_id), "review_closed")
+    await refused(work.take(as_rita, dialog_id), "review_closed")
+    await refused(work.judge(as_rita, answer, "good"), "review_closed")
 
 
 async def test_what_somebody_else_has(
     db: Database,
-    reviews: Reviews,
+    work: ReviewWork,
     as_alice: Actor,
     as_rita: Actor,
     as_roman: Actor,
@@ -356,26 +365,26 @@ async def test_what_somebody_else_has(
 ) -> None:
     """A conflict for a reviewer; an administrator takes over."""
     dialog_id, _, answer = await put_review(db, as_alice)
-    await reviews.take(as_rita, dialog_id)
+    await work.take(as_rita, dialog_id)
     for call in (
-        reviews.take(as_roman, dialog_id),
-        reviews.verdict(as_roman, answer, "good"),
+        work.take(as_roman, dialog_id),
+        work.judge(as_roman, answer, "good"),
     ):
         with pytest.raises(Conflict) as error:
             await call
         assert error.value.code == "review_taken"
         assert "Рита Орлова" in error.value.user_text("ru")
-    await reviews.verdict(as_carol, answer, "unsafe")
+    await work.judge(as_carol, answer, "unsafe")
     row = await review_of(db, dialog_id)
     assert (row.assignee_id, row.state) == (as_carol.user_id, "judged")
     with pytest.raises(Conflict):
-        await reviews.close(as_rita, dialog_id)
-    await reviews.close(as_carol, dialog_id)
+        await work.close(as_rita, dialog_id)
+    await work.close(as_carol, dialog_id)
     assert "to=taken_over" in [each.details for each in await events_of(db, "review_state")]
 
 
 async def test_a_verdict_is_told_after_it_is_committed(
-    db: Database, make_reviews: MakeReviews, as_alice: Actor, as_rita: Actor
+    db: Database, make_work: MakeWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     told: list[tuple[str, uuid.UUID, Verdict, str]] = []
 
@@ -384,43 +393,45 @@ async def test_a_verdict_is_told_after_it_is_committed(
             row = await session.get_one(MessageVerdict, message_id)
         told.append((actor.username, message_id, verdict, row.verdict))
 
-    reviews = make_reviews("named", listen)
+    work = make_work("named", listen)
     _, _, answer = await put_review(db, as_alice)
-    await reviews.verdict(as_rita, str(answer), "wrong")
+    await work.judge(as_rita, str(answer), "wrong")
     assert told == [("rita", answer, Verdict.WRONG, "wrong")]
 
 
 async def test_nobody_judges_answers_to_their_own_questions(
-    db: Database, reviews: Reviews, as_rita: Actor
+    db: Database, reviews: Reviews, work: ReviewWork, as_rita: Actor
 ) -> None:
     dialog_id, question, answer = await put_review(db, as_rita)
     assert (await reviews.read_dialog(as_rita, dialog_id)).own
     with pytest.raises(Forbidden) as error:
-        await reviews.verdict(as_rita, answer, "good")
+        await work.judge(as_rita, answer, "good")
     assert error.value.code == "own_answer"
     (event,) = await events_of(db, "access")
     assert (event.outcome, event.details) == ("refused", "reason=own_answer")
     with pytest.raises(NotFound):
-        await reviews.verdict(as_rita, question, "good")  # a question has none
+        await work.judge(as_rita, question, "good")  # a question has none
 
 
 @pytest.mark.parametrize("verdict", ["", "GOOD", "x" * 10_000, None, 5, ["good"]])
 async def test_verdicts_are_of_four_kinds(
-    verdict: Any, db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+    verdict: Any, db: Database, work: ReviewWork, as_alice: Actor, as_rita: Actor
 ) -> None:
     _, _, answer = await put_review(db, as_alice)
     with pytest.raises(InvalidInput):
-        await reviews.verdict(as_rita, answer, verdict)
+        await work.judge(as_rita, answer, verdict)
 
 
-async def test_notes(db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor) -> None:
+async def test_notes(
+    db: Database, reviews: Reviews, work: ReviewWork, as_alice: Actor, as_rita: Actor
+) -> None:
     dialog_id, *_ = await put_review(db, as_alice)
     for text in ("", " \n ", "x" * 2001):
         with pytest.raises(InvalidInput) as error:
-            await reviews.note(as_rita, dialog_id, text)
+            await work.add_note(as_rita, dialog_id, text)
         assert error.value.code == "bad_note"
-    await reviews.note(as_rita, dialog_id, " первая\x00 ")
-    await reviews.note(as_rita, dialog_id, "x" * 2000)
+    await work.add_note(as_rita, dialog_id, " первая\x00 ")
+    await work.add_note(as_rita, dialog_id, "x" * 2000)
     notes = (await reviews.read_dialog(as_rita, dialog_id)).notes
     assert [each.text for each in notes] == ["первая\ufffd", "x" * 2000]
     assert notes[0].author_name == "Рита Орлова"
@@ -445,5 +456,6 @@ async def test_every_code_has_its_sentences() -> None:
 
 async def test_nothing_in_review_deletes(db: Database, as_alice: Actor) -> None:
     """A reviewer can delete neither dialog, note nor verdict: there is no such method."""
-    assert not [name for name in vars(Reviews) if "delete" in name or "remove" in name]
+    methods = [*vars(Reviews), *vars(ReviewWork)]
+    assert not [name for name in methods if "delete" in name or "remove" in name]
     assert col(Dialog.id) is not None

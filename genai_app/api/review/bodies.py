@@ -21,7 +21,7 @@ from genai_app.models import (
     Verdict,
 )
 from genai_app.services.review.listing import Excerpt, Filters, ReviewedDialog
-from genai_app.services.review.names import Person
+from genai_app.services.review.names import DialogPerson
 from genai_app.services.review.readers import DialogReader
 from genai_app.services.review.reviews import Reading
 
@@ -109,7 +109,7 @@ class ReviewedPerson(BaseModel):
     full_name: str | None
 
     @classmethod
-    def of(cls, person: Person) -> "ReviewedPerson":
+    def of(cls, person: DialogPerson) -> "ReviewedPerson":
         return cls(
             code=person.code,
             user_id=person.user_id,

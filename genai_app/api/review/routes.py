@@ -31,7 +31,7 @@ router = APIRouter(tags=["review"])
 
 async def _reviewer(actor: Reader) -> Actor:
     """Checks the role before the request's parameters and body are validated."""
-    await services().reviews.admit(actor, "api")
+    await services().review_admission.check(actor, "api")
     return actor
 
 
@@ -99,7 +99,7 @@ async def reveal(dialog_id: str, actor: Reviewer, body: ReasonBody) -> ReviewedP
     summary="Take a dialog into review",
 )
 async def take(dialog_id: str, actor: Reviewer) -> ReviewDialog:
-    await services().reviews.take(actor, dialog_id)
+    await services().review_work.take(actor, dialog_id)
     return await _dialog(actor, dialog_id)
 
 
@@ -109,7 +109,7 @@ async def take(dialog_id: str, actor: Reviewer) -> ReviewDialog:
     summary="Close the review of a dialog that is judged",
 )
 async def close(dialog_id: str, actor: Reviewer) -> ReviewDialog:
-    await services().reviews.close(actor, dialog_id)
+    await services().review_work.close(actor, dialog_id)
     return await _dialog(actor, dialog_id)
 
 
@@ -119,7 +119,7 @@ async def close(dialog_id: str, actor: Reviewer) -> ReviewDialog:
     summary="Make a closed dialog new again",
 )
 async def reopen(dialog_id: str, actor: Reviewer) -> ReviewDialog:
-    await services().reviews.reopen(actor, dialog_id)
+    await services().review_work.reopen(actor, dialog_id)
     return await _dialog(actor, dialog_id)
 
 
@@ -129,7 +129,7 @@ async def reopen(dialog_id: str, actor: Reviewer) -> ReviewDialog:
     summary="Judge an answer; that takes its dialog into review",
 )
 async def judge(message_id: str, actor: Reviewer, body: VerdictBody) -> ReviewDialog:
-    dialog_id = await services().reviews.verdict(actor, message_id, body.verdict)
+    dialog_id = await services().review_work.judge(actor, message_id, body.verdict)
     return await _dialog(actor, dialog_id)
 
 
@@ -140,7 +140,7 @@ async def judge(message_id: str, actor: Reviewer, body: VerdictBody) -> ReviewDi
     summary="Write a note that reviewers see",
 )
 async def add_note(dialog_id: str, actor: Reviewer, body: NoteBody) -> Note:
-    return Note.of(await services().reviews.note(actor, dialog_id, body.text))
+    return Note.of(await services().review_work.add_note(actor, dialog_id, body.text))
 
 
 @router.get("/me/readers", responses=failures(400), summary="Who read my dialogs, when and why")

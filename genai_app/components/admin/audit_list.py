@@ -1,31 +1,34 @@
-"""The events, newest first, with filters above them."""
+"""The list of events, newest first, with its filters."""
 
 import reflex as rx
 
-from genai_app.components.admin.frame import filter_choice, list_state, more_button, rows_table
+from genai_app.components.admin.frame import (
+    column_heads,
+    filter_bar,
+    filter_choice,
+    filter_field,
+    rows_table,
+)
 from genai_app.components.text import of_locale, t
 from genai_app.models import Action, Outcome
 from genai_app.state.admin.audit import FIELD_IDS, AuditRow, AuditState
 
 
-def _written(name: str, label: rx.Var[str], value: rx.Var[str], kind: str = "search"):
-    return rx.el.label(
-        rx.el.span(label),
-        rx.el.input(
-            id=FIELD_IDS[name],
-            type=kind,
-            default_value=value,
-            max_length=200,
-            on_change=AuditState.choose(name).debounce(300),
-            custom_attrs={"data-testid": f"audit-{name}"},
-        ),
-        class_name="filter",
+def _field(name: str, label: rx.Var[str], value: rx.Var[str], kind: str = "search"):
+    return filter_field(
+        label,
+        value,
+        kind=kind,
+        id=FIELD_IDS[name],
+        max_length=200,
+        on_change=AuditState.choose(name).debounce(300),
+        testid=f"audit-{name}",
     )
 
 
 def _filters() -> rx.Component:
     every = t("admin.all")
-    return rx.el.div(
+    return filter_bar(
         filter_choice(
             t("audit.action"),
             AuditState.action,
@@ -42,18 +45,15 @@ def _filters() -> rx.Component:
             on_change=AuditState.choose("outcome"),
             testid="audit-outcome",
         ),
-        _written("actor", t("audit.actor"), AuditState.actor),
-        _written("target", t("audit.target"), AuditState.target),
-        _written("since", t("admin.since"), AuditState.since, "date"),
-        _written("until", t("admin.until"), AuditState.until, "date"),
-        class_name="filters",
-        role="search",
-        aria_label=t("admin.filters"),
+        _field("actor", t("audit.actor"), AuditState.actor),
+        _field("target", t("audit.target"), AuditState.target),
+        _field("since", t("admin.since"), AuditState.since, "date"),
+        _field("until", t("admin.until"), AuditState.until, "date"),
     )
 
 
 def _actor(row: rx.Var[AuditRow]) -> rx.Component:
-    """The name of who acted; a click narrows the list to what they did."""
+    """Returns the actor's name. A click filters the list by the actor."""
     name = rx.cond(row.full_name != "", row.full_name, row.actor)
     return rx.cond(
         row.actor != "",
@@ -76,7 +76,7 @@ def _actor(row: rx.Var[AuditRow]) -> rx.Component:
 
 
 def _event(row: rx.Var[AuditRow]) -> rx.Component:
-    """The sentence, what it is about, the facts; the codes of the record are folded."""
+    """Returns the sentence, its subject and the facts, with the codes of the record folded."""
     facts = of_locale(row.facts)
     return rx.fragment(
         rx.el.div(
@@ -116,24 +116,18 @@ def _row(row: rx.Var[AuditRow]) -> rx.Component:
 
 
 def audit_list() -> rx.Component:
-    heads = ("audit.when", "audit.actor", "audit.event", "audit.address")
     return rx.el.section(
         _filters(),
-        list_state(
-            loading=~AuditState.loaded,
-            error_code=AuditState.error_code,
-            is_empty=AuditState.rows.length() == 0,
-            empty=t("audit.empty"),
-            icon="scroll-text",
-        ),
-        rows_table(
+        *rows_table(
             t("admin.audit"),
+            AuditState,
             [
-                *[rx.el.th(t(name), scope="col") for name in heads],
+                *column_heads("audit.when", "audit.actor", "audit.event", "audit.address"),
                 rx.el.th(t("audit.number"), scope="col", class_name="number"),
             ],
-            AuditState.rows,
             _row,
+            empty=t("audit.empty"),
+            icon="scroll-text",
+            testid="audit-more",
         ),
-        more_button(AuditState.has_more, AuditState.load_more, "audit-more"),
     )

@@ -1,7 +1,8 @@
-"""What the pages of reviewers and administrators have in common: the way between them, filters,
-and what a list shows while it has nothing to show."""
+"""The parts that pages of reviewers and administrators share: tabs, filters, and lists with their
+placeholders."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import reflex as rx
 
@@ -45,7 +46,7 @@ def filter_choice(
     on_change,
     testid: str,
 ) -> rx.Component:
-    """A filter of few values. `options`: what is read, and the value; "" stands for all."""
+    """Returns a filter with a few values. `options`: a text and its value; "" selects all."""
     return rx.el.label(
         rx.el.span(label),
         rx.el.select(
@@ -58,6 +59,32 @@ def filter_choice(
     )
 
 
+def filter_field(
+    label: rx.Var[str],
+    value: rx.Var[str],
+    *,
+    kind: str = "search",
+    class_name: str = "filter",
+    testid: str,
+    **props,
+) -> rx.Component:
+    """Returns a filter to type into. `kind`: the type of the input. `props`: its other props."""
+    return rx.el.label(
+        rx.el.span(label),
+        rx.el.input(
+            type=kind,
+            default_value=value,
+            custom_attrs={"data-testid": testid},
+            **props,
+        ),
+        class_name=class_name,
+    )
+
+
+def filter_bar(*filters: rx.Component) -> rx.Component:
+    return rx.el.div(*filters, class_name="filters", role="search", aria_label=t("admin.filters"))
+
+
 def list_state(
     *,
     loading: rx.Var[bool],
@@ -66,8 +93,8 @@ def list_state(
     empty: rx.Var[str],
     icon: str,
 ) -> rx.Component:
-    """The content in place of rows: placeholders while they load, an error, or a note that there
-    are none."""
+    """Returns the content in place of rows: placeholders while they load, an error, or the text
+    `empty`."""
     waiting = [rx.el.div(class_name="skeleton") for _ in range(6)]
     return rx.cond(
         error_code != "",
@@ -95,34 +122,56 @@ def list_state(
 
 
 def rows_table(
-    name: rx.Var[str], heads: Sequence[rx.Component], rows: rx.Var, row: Callable[..., rx.Component]
-) -> rx.Component:
-    """The rows of a list, scrolled sideways where they are wider than the page."""
-    return rx.cond(
-        rows.length() > 0,
-        rx.el.div(
-            rx.el.table(
-                rx.el.thead(rx.el.tr(*heads)),
-                rx.el.tbody(rx.foreach(rows, row)),
-                class_name="table",
+    name: rx.Var[str],
+    state: Any,
+    heads: Sequence[rx.Component],
+    row: Callable[..., rx.Component],
+    *,
+    empty: rx.Var[str],
+    icon: str,
+    testid: str,
+) -> tuple[rx.Component, ...]:
+    """Returns a table that is loaded page by page, or the content in place of its rows.
+
+    Args:
+        state: a State with `rows`, `loaded`, `error_code`, `has_more` and `load_more`.
+        heads: the cells of the head.
+        empty: the text in place of rows, below `icon`.
+        testid: the test id of the button that loads more.
+    """
+    has_rows = state.rows.length() > 0
+    table = rx.el.table(
+        rx.el.thead(rx.el.tr(*heads)),
+        rx.el.tbody(rx.foreach(state.rows, row)),
+        class_name="table",
+    )
+    return (
+        list_state(
+            loading=~state.loaded,
+            error_code=state.error_code,
+            is_empty=state.rows.length() == 0,
+            empty=empty,
+            icon=icon,
+        ),
+        # scrolls sideways where it is wider than the page
+        rx.cond(
+            has_rows,
+            rx.el.div(
+                table, class_name="table-scroll", role="region", aria_label=name, tab_index=0
             ),
-            class_name="table-scroll",
-            role="region",
-            aria_label=name,
-            tab_index=0,
+        ),
+        rx.cond(
+            state.has_more,
+            rx.el.button(
+                t("nav.more"),
+                type="button",
+                class_name="text-button",
+                on_click=state.load_more,
+                custom_attrs={"data-testid": testid},
+            ),
         ),
     )
 
 
-def more_button(has_more: rx.Var[bool], load_more, testid: str) -> rx.Component:
-    """Asks for the next page of a list, where there is one."""
-    return rx.cond(
-        has_more,
-        rx.el.button(
-            t("nav.more"),
-            type="button",
-            class_name="text-button",
-            on_click=load_more,
-            custom_attrs={"data-testid": testid},
-        ),
-    )
+def column_heads(*keys: str) -> list[rx.Component]:
+    return [rx.el.th(t(key), scope="col") for key in keys]

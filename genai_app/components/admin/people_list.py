@@ -3,14 +3,20 @@
 import reflex as rx
 
 from genai_app.components.account.section import section_error
-from genai_app.components.admin.frame import filter_choice, list_state, more_button, rows_table
+from genai_app.components.admin.frame import (
+    column_heads,
+    filter_bar,
+    filter_choice,
+    filter_field,
+    rows_table,
+)
 from genai_app.components.text import of_locale, t
 from genai_app.models import Origin, Role
 from genai_app.state.admin.people import PEOPLE, SEARCH_ID, PeopleState, PersonRow, PersonState
 
 
 def role_text(role: rx.Var[str]) -> rx.Var[str]:
-    """A role in the words of the page."""
+    """Returns the word for a role."""
     return rx.match(
         role,
         (Role.ADMIN, t("role.admin")),
@@ -32,19 +38,16 @@ def origin_text(row: rx.Var[PersonRow]) -> rx.Var[str]:
 
 def _filters() -> rx.Component:
     every = t("admin.all")
-    return rx.el.div(
-        rx.el.label(
-            rx.el.span(t("people.search")),
-            rx.el.input(
-                id=SEARCH_ID,
-                type="search",
-                default_value=PeopleState.search,
-                max_length=100,
-                placeholder=t("people.search_hint"),
-                on_change=PeopleState.choose("search").debounce(250),
-                custom_attrs={"data-testid": "people-search"},
-            ),
+    return filter_bar(
+        filter_field(
+            t("people.search"),
+            PeopleState.search,
             class_name="filter grows",
+            id=SEARCH_ID,
+            max_length=100,
+            placeholder=t("people.search_hint"),
+            on_change=PeopleState.choose("search").debounce(250),
+            testid="people-search",
         ),
         filter_choice(
             t("people.role"),
@@ -65,9 +68,6 @@ def _filters() -> rx.Component:
             on_change=PeopleState.choose("shown"),
             testid="people-state",
         ),
-        class_name="filters",
-        role="search",
-        aria_label=t("admin.filters"),
     )
 
 
@@ -106,21 +106,16 @@ def people_list() -> rx.Component:
     return rx.el.section(
         _filters(),
         section_error(PersonState.error_code),
-        list_state(
-            loading=~PeopleState.loaded,
-            error_code=PeopleState.error_code,
-            is_empty=PeopleState.rows.length() == 0,
-            empty=t("people.empty"),
-            icon="users",
-        ),
-        rows_table(
+        *rows_table(
             t("admin.users"),
+            PeopleState,
             [
-                *[rx.el.th(t(name), scope="col") for name in heads],
+                *column_heads(*heads),
                 rx.el.th(rx.el.span(t("people.state"), class_name="visually-hidden"), scope="col"),
             ],
-            PeopleState.rows,
             _row,
+            empty=t("people.empty"),
+            icon="users",
+            testid="people-more",
         ),
-        more_button(PeopleState.has_more, PeopleState.load_more, "people-more"),
     )

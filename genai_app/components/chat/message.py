@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.feedback import feedback_form, thumbs
 from genai_app.components.chat.markdown import (
     answer_text,
@@ -94,31 +95,6 @@ def _note(kind: str, text: rx.Var[str]) -> rx.Component:
     )
 
 
-def _branches(row: rx.Var[MessageRow]) -> rx.Component:
-    """The arrows between several answers to one question."""
-    sibling = row.sibling
-    count = row.siblings.length()
-    return rx.cond(
-        sibling > 0,
-        rx.el.span(
-            icon_button(
-                "chevron-left",
-                t("chat.previous_answer"),
-                disabled=sibling <= 1,
-                on_click=ConversationState.choose_answer(row.siblings[sibling - 2]),
-            ),
-            rx.el.span(f"{sibling} / {count}", class_name="branch-place"),
-            icon_button(
-                "chevron-right",
-                t("chat.next_answer"),
-                disabled=sibling >= count,
-                on_click=ConversationState.choose_answer(row.siblings[sibling]),
-            ),
-            class_name="branches",
-        ),
-    )
-
-
 def _source(row: rx.Var[MessageRow]) -> rx.Component:
     """`модель`, or `из кэша · 5 мин назад`, or `проверено · Рита · до 24 мая 2027`."""
     return rx.match(
@@ -198,7 +174,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
         ),
         thumbs(row),
         _ask_again(row),
-        _branches(row),
+        branch_arrows(row, ConversationState.choose_answer),
         rx.el.span(
             _source(row),
             rx.cond(row.model != "", rx.el.span(row.model)),

@@ -1,4 +1,4 @@
-"""The right pane of review: the dialog that is open, and what the reviewer does with it."""
+"""The right pane of review: the open dialog with the reviewer's actions and notes."""
 
 import reflex as rx
 
@@ -7,9 +7,10 @@ from genai_app.components.review.message import review_message
 from genai_app.components.review.words import badge, person, state_badge, verdict_badge
 from genai_app.components.text import error_text, of_locale, t
 from genai_app.models import ReviewState
-from genai_app.state.review.dialog import NOTE_ID, REASON_ID, ReviewDialogState
+from genai_app.state.review.dialog import ReviewDialogState
 from genai_app.state.review.list import ReviewListState
 from genai_app.state.review.rows import NoteRow
+from genai_app.state.review.work import NOTE_ID, REASON_ID, ReviewWorkState
 
 _head = ReviewDialogState.head
 
@@ -55,18 +56,18 @@ def _action(name: str, icon: str, handler, key: str) -> rx.Component:
     )
 
 
-def _deeds() -> rx.Component:
-    take = _action("take", "hand", ReviewDialogState.take, "T")
+def _actions() -> rx.Component:
+    take = _action("take", "hand", ReviewWorkState.take, "T")
     return rx.el.div(
         rx.match(
             _head.state,
             (ReviewState.NEW, take),
-            (ReviewState.CLOSED, _action("reopen", "rotate-ccw", ReviewDialogState.reopen, "")),
+            (ReviewState.CLOSED, _action("reopen", "rotate-ccw", ReviewWorkState.reopen, "")),
             rx.cond(
                 _head.mine,
                 rx.cond(
                     _head.state == ReviewState.JUDGED,
-                    _action("close", "check-check", ReviewDialogState.close, "C"),
+                    _action("close", "check-check", ReviewWorkState.close, "C"),
                 ),
                 take,
             ),
@@ -76,7 +77,7 @@ def _deeds() -> rx.Component:
 
 
 def _reveal() -> rx.Component:
-    """Asks for a reason before a name is told."""
+    """Returns the form that asks for a reason before the name is shown."""
     return rx.cond(
         (ReviewListState.mode == "pseudonymous") & ~ReviewDialogState.revealed,
         rx.el.details(
@@ -104,7 +105,7 @@ def _reveal() -> rx.Component:
                     class_name="quiet-button",
                     custom_attrs={"data-testid": "reveal"},
                 ),
-                on_submit=ReviewDialogState.reveal,
+                on_submit=ReviewWorkState.reveal,
             ),
             key=ReviewDialogState.dialog_id,
             class_name="reveal",
@@ -149,7 +150,7 @@ def _notes() -> rx.Component:
                 class_name="quiet-button",
                 custom_attrs={"data-testid": "add-note"},
             ),
-            on_submit=ReviewDialogState.add_note,
+            on_submit=ReviewWorkState.add_note,
             class_name="note-form",
         ),
         class_name="review-notes",
@@ -200,7 +201,7 @@ def opened_dialog() -> rx.Component:
                 _title(),
                 _error(),
                 _reveal(),
-                _deeds(),
+                _actions(),
                 _messages(),
                 _notes(),
                 class_name="review-opened",

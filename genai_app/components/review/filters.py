@@ -1,4 +1,4 @@
-"""What the list of all dialogs is narrowed to: words, a person, a day, and values to choose."""
+"""The filters of the list of all dialogs: words, a user, dates, and values to choose."""
 
 import reflex as rx
 
@@ -18,7 +18,7 @@ def _field(name: str, placeholder: rx.Var[str]) -> rx.Component:
         rx.el.input(
             id=FIELDS[name],
             name=name,
-            # for a page that is drawn after its state came; else set_value fills the field
+            # for a page that is drawn after its state arrived; otherwise set_value fills the field
             default_value=_chosen[name],
             placeholder=placeholder,
             max_length=MAX_VALUE_CHARS,

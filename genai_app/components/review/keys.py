@@ -1,4 +1,4 @@
-"""The keyboard of the review page: it listens where no field has the focus, and explains itself."""
+"""The keys of the review page, which work while no field has the focus, and the help for them."""
 
 import reflex as rx
 
@@ -6,7 +6,7 @@ from genai_app.components.icon_button import icon_button
 from genai_app.components.text import t
 from genai_app.state.review.keys import KEYS, ReviewKeysState
 
-# what is typed into a field is no command; nor is Enter on what has a meaning of its own
+# keys typed into a field are no commands, and Enter on a button or link activates it
 _IN_FIELD = rx.Var("(document.activeElement?.matches('input, textarea, select') ?? false)").to(bool)
 _ON_BUTTON = rx.Var("(document.activeElement?.matches('a, button, summary') ?? false)").to(bool)
 

@@ -1,4 +1,4 @@
-"""The left pane of review: a line for each dialog, with what was found in it."""
+"""The left pane of review: a row for each dialog, with the excerpt of a search."""
 
 import reflex as rx
 from reflex_base.utils.imports import ImportDict, ImportVar
@@ -74,7 +74,7 @@ def _row(row: rx.Var[ReviewRow], index: rx.Var[int]) -> rx.Component:
 
 
 class RowFocus(Fragment):
-    """Gives the focus to the row that the keys have come to; draws nothing."""
+    """Moves the browser's focus to the row `ReviewListState.at`. Draws nothing."""
 
     def add_imports(self) -> ImportDict:
         return {"react": [ImportVar(tag="useEffect")]}
@@ -101,7 +101,7 @@ def review_list() -> rx.Component:
         ),
         rx.el.ul(
             rx.foreach(ReviewListState.rows, _row),
-            custom_attrs={"data-rove": "stop"},  # the page has keys of its own for it
+            custom_attrs={"data-rove": "stop"},  # the page moves the focus by its own keys
         ),
         RowFocus.create(),
         rx.cond(

@@ -1,15 +1,16 @@
-"""A message in review: what was said, what it took, what the user and the reviewers say of it."""
+"""A message in review: its text, times and tokens, the user's feedback and the verdict."""
 
 import reflex as rx
 
+from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.markdown import answer_text
-from genai_app.components.icon_button import icon_button
 from genai_app.components.review.verified_form import verified_form
 from genai_app.components.review.words import ICONS, reason_word, word
 from genai_app.components.text import decimal, error_text, of_locale, t
 from genai_app.models import Author, Rating, Source, Status, Verdict
 from genai_app.state.review.dialog import ReviewDialogState
 from genai_app.state.review.rows import ReviewMessageRow
+from genai_app.state.review.work import ReviewWorkState
 
 
 def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
@@ -44,7 +45,7 @@ def _facts(row: rx.Var[ReviewMessageRow]) -> rx.Component:
 
 
 def _ending(row: rx.Var[ReviewMessageRow]) -> rx.Component:
-    """How an answer ended that is not whole."""
+    """Returns the note on an answer that is running or incomplete."""
     text = rx.cond(row.error_code != "", error_text(row.error_code), word("status", row.status))
     reason = rx.cond(row.error_reason != "", rx.el.q(row.error_reason, class_name="written"))
     return rx.cond(
@@ -80,31 +81,6 @@ def _feedback(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     )
 
 
-def _branches(row: rx.Var[ReviewMessageRow]) -> rx.Component:
-    sibling, count = row.sibling, row.siblings.length()
-    return rx.cond(
-        sibling > 0,
-        rx.el.span(
-            icon_button(
-                "chevron-left",
-                t("chat.previous_answer"),
-                disabled=sibling <= 1,
-                on_click=ReviewDialogState.choose_answer(row.siblings[sibling - 2]),
-                testid="review-previous",
-            ),
-            rx.el.span(f"{sibling} / {count}", class_name="branch-place"),
-            icon_button(
-                "chevron-right",
-                t("chat.next_answer"),
-                disabled=sibling >= count,
-                on_click=ReviewDialogState.choose_answer(row.siblings[sibling]),
-                testid="review-next",
-            ),
-            class_name="branches",
-        ),
-    )
-
-
 def _verdict(row: rx.Var[ReviewMessageRow], verdict: Verdict) -> rx.Component:
     return rx.el.button(
         rx.icon(ICONS[verdict], size=14, aria_hidden=True),
@@ -112,7 +88,7 @@ def _verdict(row: rx.Var[ReviewMessageRow], verdict: Verdict) -> rx.Component:
         type="button",
         class_name=f"verdict verdict-{verdict}",
         aria_pressed=row.verdict == verdict,
-        on_click=ReviewDialogState.judge(row.id, str(verdict)),
+        on_click=ReviewWorkState.judge(row.id, str(verdict)),
         custom_attrs={"data-testid": f"verdict-{verdict}"},
     )
 
@@ -141,7 +117,15 @@ def _answer(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         rx.el.h3(t("chat.assistant"), class_name="visually-hidden"),
         rx.cond(row.text != "", answer_text(row.text, row.shown, row.left_plain)),
         _ending(row),
-        rx.el.footer(_branches(row), _facts(row), class_name="answer-foot"),
+        rx.el.footer(
+            branch_arrows(
+                row,
+                ReviewDialogState.choose_answer,
+                testids=("review-previous", "review-next"),
+            ),
+            _facts(row),
+            class_name="answer-foot",
+        ),
         _feedback(row),
         _judgement(row),
         class_name="message answer",

@@ -1,4 +1,4 @@
-"""Writing a verified answer: below an answer under review, or from scratch."""
+"""The form for a verified answer, below an answer under review or on the page of the list."""
 
 import reflex as rx
 
@@ -10,11 +10,11 @@ MAX_CHARS = 100_000
 
 
 def verified_form(message_id: rx.Var[str] | str = NEW, question: rx.Var[str] | str = ""):
-    """A button that opens the form.
+    """Returns a button that opens the form, or the open form.
 
     Args:
-        message_id: the answer that was no good. There may be many of these on a page.
-        question: what it was an answer to; may be corrected.
+        message_id: the answer to replace. A page may have many of these buttons.
+        question: the question of that answer, to start with.
     """
     return rx.el.div(
         rx.cond(
@@ -47,7 +47,7 @@ def verified_form(message_id: rx.Var[str] | str = NEW, question: rx.Var[str] | s
 def _form(message_id: rx.Var[str] | str, question: rx.Var[str] | str) -> rx.Component:
     return rx.el.form(
         section_error(VerifiedFormState.error_code),
-        # a field, not an argument: Reflex lifts the handler of a form out of a loop
+        # a field and not an argument: Reflex moves the handler of a form out of a loop
         rx.el.input(type="hidden", name="message_id", default_value=message_id),
         rx.el.label(
             rx.el.span(t("verified.question")),

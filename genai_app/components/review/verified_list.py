@@ -1,10 +1,11 @@
-"""The list of verified answers: what each answers, whose it is, until when it is good."""
+"""The list of verified answers, each with its question, its owner and its review date."""
 
 import reflex as rx
 
 from genai_app.components.admin.frame import filter_choice, list_state
 from genai_app.components.confirm_question import confirm_question
 from genai_app.components.review.verified_form import answer_field, form_buttons, review_by_field
+from genai_app.components.review.words import badge
 from genai_app.components.text import of_locale, t
 from genai_app.state.review.verified import VerifiedRow, VerifiedState
 
@@ -60,7 +61,7 @@ def _row(row: rx.Var[VerifiedRow]) -> rx.Component:
                 _text(row),
                 rx.cond(
                     row.state != "retired",
-                    rx.cond(VerifiedState.retiring == row.id, _retire_question(row), _deeds(row)),
+                    rx.cond(VerifiedState.retiring == row.id, _retire_question(row), _actions(row)),
                 ),
             ),
         ),
@@ -73,10 +74,10 @@ def _row(row: rx.Var[VerifiedRow]) -> rx.Component:
 def _text(row: rx.Var[VerifiedRow]) -> rx.Component:
     state = rx.match(
         row.state,
-        ("due", _badge(t("verified.state_due"), "warning")),
-        ("expired", _badge(t("verified.state_expired"), "danger")),
-        ("retired", _badge(t("verified.state_retired"), "muted")),
-        _badge(t("verified.state_live"), ""),
+        ("due", badge(t("verified.state_due"), "warning")),
+        ("expired", badge(t("verified.state_expired"), "danger")),
+        ("retired", badge(t("verified.state_retired"), "muted")),
+        badge(t("verified.state_live"), ""),
     )
     date = of_locale(row.review_by)
     return rx.el.div(
@@ -98,11 +99,7 @@ def _text(row: rx.Var[VerifiedRow]) -> rx.Component:
     )
 
 
-def _badge(text: rx.Var[str], kind: str) -> rx.Component:
-    return rx.el.span(text, class_name=f"badge {kind}".strip())
-
-
-def _deeds(row: rx.Var[VerifiedRow]) -> rx.Component:
+def _actions(row: rx.Var[VerifiedRow]) -> rx.Component:
     return rx.el.div(
         rx.el.button(
             t("verified.edit"),

@@ -1,4 +1,4 @@
-"""What the pages of review call things: people, states, verdicts, and where an answer came from."""
+"""The words and badges of the review pages: users, states, verdicts and sources of answers."""
 
 import reflex as rx
 
@@ -7,7 +7,7 @@ from genai_app.i18n import DEFAULT_LOCALE, catalogue
 from genai_app.models import Channel, Rating, ReviewState, Source, Status, Verdict
 from genai_app.state.review.rows import ReviewRow
 
-# what a filter offers: the prefix of the sentences, and the values
+# the values of each filter; the filter's name is in the keys of their sentences
 OPTIONS: dict[str, tuple[str, ...]] = {
     "state": tuple(ReviewState),
     "verdict": tuple(Verdict),
@@ -25,17 +25,17 @@ ICONS = {
 
 
 def word(kind: str, value: rx.Var[str]) -> rx.Var[str]:
-    """The name of a value that is known only in the browser."""
+    """Returns the word for a value that only the browser has."""
     return rx.match(value, *[(each, t(f"review.{kind}_{each}")) for each in OPTIONS[kind]], value)
 
 
 def person(row: rx.Var[ReviewRow]) -> rx.Var[str]:
-    """The name, or `Сотрудник 7F3A91C2` where it is hidden."""
+    """Returns the user's name, or `Сотрудник 7F3A91C2` while names are hidden."""
     return rx.cond(row.name != "", row.name, t("review.person", code=row.code))
 
 
 def reason_word(code: rx.Var[str]) -> rx.Var[str]:
-    """Why a user is not content, by the code of the reason."""
+    """Returns the user's reason for a bad rating in words, by its code."""
     prefix = "feedback.reason_"
     keys = [key for key in catalogue(DEFAULT_LOCALE) if key.startswith(prefix)]
     cases = [(key.removeprefix(prefix), t(key)) for key in keys]
@@ -47,7 +47,7 @@ def badge(text: rx.Var[str] | str, kind: str = "") -> rx.Component:
 
 
 def state_badge(row: rx.Var[ReviewRow]) -> rx.Component:
-    """How far the review is; nothing for what nobody has touched."""
+    """Returns the badge of the review's state; nothing for a new one."""
     text = word("state", row.state)
     return rx.match(
         row.state,

@@ -1,7 +1,7 @@
-"""Erase a user: everything of theirs that is not kept on purpose, with a receipt.
+"""Erasure of a user: removes everything of theirs that is not kept on purpose, with a receipt.
 
-Each step is a transaction of its own and finds nothing the second time, so a run that was cut off
-is completed by the next one. The account stays as a row without a person: the audit speaks of its
+Each step is a transaction of its own and can be repeated, so that the next run completes a run that
+was interrupted. The account stays as a row without personal data, because the audit refers to its
 id.
 """
 
@@ -57,7 +57,8 @@ KEPT = (
 
 @dataclass(slots=True)
 class Receipt:
-    """Counts by store: tables, keys of Redis, files. `already`: it was erased before this run."""
+    """The numbers of removed items by store: rows of tables, keys of Redis, files. `already`: the
+    user had been erased before this run."""
 
     user_id: str
     at: str
@@ -75,8 +76,8 @@ class Erasure:
     """Erases accounts.
 
     Args:
-        cache: where answers of GENAI_CACHE_SCOPE=user are.
-        by: whom the audit names as the one who acts.
+        cache: holds the answers of GENAI_CACHE_SCOPE=user.
+        by: the actor's name in the audit.
     """
 
     def __init__(
@@ -88,11 +89,12 @@ class Erasure:
         self._by = by
 
     async def erase(self, name: str, origin: Origin = Origin.LOCAL) -> Receipt:
-        """Erase the account of that name; of one that is erased the id, or the name it has now.
+        """Erases an account. `name`: the username or the id; of an erased account the id or its
+        present username.
 
         Raises:
             NotFound: user_not_found.
-            Conflict: under_hold.
+            Conflict: under_hold: a legal hold keeps the user or one of the dialogs.
         """
         user = await self._find(name, origin)
         if await self._is_held(user.id):
@@ -101,9 +103,14 @@ class Erasure:
         receipt.already = user.username.startswith(PREFIX)
         async with self._db.write() as session:
             await shut_out(session, user.id, REASON)
-        for step in (self._exports, self._dialogs, self._others, self._names):
+        for step in (
+            self._erase_exports,
+            self._erase_dialogs,
+            self._erase_logins_and_usage,
+            self._erase_names,
+        ):
             await step(user.id, receipt)
-        await self._account(user, receipt)
+        await self._erase_account(user, receipt)
         return receipt
 
     async def _find(self, name: str, origin: Origin) -> User:
@@ -112,20 +119,20 @@ class Erasure:
                 return await self._by_id(session, uuid.UUID(name))
             except ValueError:
                 pass
-            found = await session.scalar(
+            user = await session.scalar(
                 sa.select(User).where(
                     col(User.username) == fold_username(name), col(User.origin) == origin
                 )
             )
-        if found is None:
+        if user is None:
             raise NotFound(code="user_not_found")
-        return found
+        return user
 
     async def _by_id(self, session: AsyncSession, key: uuid.UUID) -> User:
-        found = await session.get(User, key)
-        if found is None:
+        user = await session.get(User, key)
+        if user is None:
             raise NotFound(code="user_not_found")
-        return found
+        return user
 
     async def _is_held(self, user_id: uuid.UUID) -> bool:
         held = sa.or_(
@@ -135,26 +142,27 @@ class Erasure:
         async with self._db.read() as session:
             return bool(await session.scalar(sa.select(held)))
 
-    async def _exports(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Rows first: then a file that could not be removed now is removed by the sweep."""
+    async def _erase_exports(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Removes the rows, then the files. The sweep of exports removes files without a row, also
+        those that cannot be removed now."""
         async with self._db.write() as session:
             names = await session.scalars(
                 sa.delete(Export)
                 .where(col(Export.owner_id) == user_id)
                 .returning(col(Export.file_name))
             )
-            gone = list(names)
-        receipt.tables["exports"] = len(gone)
+            file_names = list(names)
+        receipt.tables["exports"] = len(file_names)
         jobs = ExportJobs(self._db, self._settings)
         removed = 0
-        for name in filter(None, gone):
+        for name in filter(None, file_names):
             path = jobs.directory / name
             removed += path.is_file()
             jobs.unlink(name)
         receipt.files["exports"] = removed
 
-    async def _dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """In batches, each with all that hangs on it."""
+    async def _erase_dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Removes the dialogs in batches. Foreign keys remove what belongs to them."""
         counted = (Message, Generation, MessageSearch, Review, Feedback, MessageVerdict, ReviewNote)
         tables = [table_of(each) for each in counted]
         counts = dict.fromkeys(("dialogs", *(table.name for table in tables)), 0)
@@ -167,16 +175,17 @@ class Erasure:
                 )
                 for table in tables:
                     query = sa.select(sa.func.count()).select_from(table)
-                    found = await session.scalar(query.where(table.c.dialog_id.in_(ids)))
-                    counts[table.name] += found or 0
+                    rows = await session.scalar(query.where(table.c.dialog_id.in_(ids)))
+                    counts[table.name] += rows or 0
                 await session.execute(sa.delete(Dialog).where(col(Dialog.id).in_(ids)))
             counts["dialogs"] += len(ids)
             if len(ids) < BATCH:
                 break
         receipt.tables |= counts
 
-    async def _others(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Logins, keys, and whose figures of use they were."""
+    async def _erase_logins_and_usage(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Removes sessions, API keys, feedback and cached answers, and makes the usage figures
+        anonymous."""
         for kind in (Session, ApiKey, Feedback):
             table = table_of(kind)
             async with self._db.write() as session:
@@ -185,8 +194,8 @@ class Erasure:
                     .where(table.c.user_id == user_id)
                     .returning(*table.primary_key.columns)
                 )
-            told = receipt.tables.get(table.name, 0)
-            receipt.tables[table.name] = told + len(removed.all())
+            earlier = receipt.tables.get(table.name, 0)
+            receipt.tables[table.name] = earlier + len(removed.all())
         nobody = uuid.UUID(
             bytes=hashlib.sha256(user_id.bytes + self._settings.secret).digest()[:16]
         )
@@ -200,8 +209,8 @@ class Erasure:
             receipt.tables["usage_people"] = len(moved.all())
         receipt.redis["answers"] = await self._cache.forget_user(user_id)
 
-    async def _names(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Of a reviewer: the work stays, the name goes."""
+    async def _erase_names(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Replaces the name in the work of a reviewer. The work itself stays."""
         for kind, owner, name in (
             (VerifiedAnswer, "owner_id", "owner_name"),
             (ReviewNote, "author_id", "author_name"),
@@ -218,9 +227,9 @@ class Erasure:
                 )
                 receipt.tables[f"{table.name}.{name}"] = len(changed.all())
 
-    async def _account(self, user: User, receipt: Receipt) -> None:
-        """The last step: the person's name goes, and the receipt stands in the audit."""
-        told: dict[str, Any] = receipt.tables | {"files": receipt.files["exports"]}
+    async def _erase_account(self, user: User, receipt: Receipt) -> None:
+        """Removes the personal data of the account and adds the receipt to the audit. Runs last."""
+        counts: dict[str, Any] = receipt.tables | {"files": receipt.files["exports"]}
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)
@@ -242,10 +251,10 @@ class Erasure:
             )
             receipt.tables["users"] = 1
             session.add(
-                event(Action.ERASE, by=self._by, target=nameless(user.id), user=user.id, **told)
+                event(Action.ERASE, by=self._by, target=nameless(user.id), user=user.id, **counts)
             )
 
 
 def nameless(user_id: uuid.UUID) -> str:
-    """What stands where the name was."""
+    """Returns the name that replaces the user's name."""
     return PREFIX + user_id.hex[-12:]

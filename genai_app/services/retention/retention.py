@@ -1,5 +1,6 @@
-"""How long dialogs are kept. At night, and by `genai retention`, those go whose time is over, with
-all that hangs on them; a legal hold keeps them. Figures of use and verified answers stay."""
+"""Retention: removes dialogs that are older than their retention period, every night and by
+`genai retention`, with everything that belongs to them. A legal hold keeps them. Usage figures and
+verified answers stay."""
 
 import asyncio
 import uuid
@@ -25,31 +26,33 @@ from genai_app.settings.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
-BATCH = 50  # dialogs a transaction: nobody waits long for a lock
+BATCH = 50  # dialogs in a transaction: few, so that locks are short
 NIGHT_HOUR = 3  # server time
-LOCK = 0x67656E61_00000003  # of PostgreSQL's advisory locks: one process at a time
+LOCK = 0x67656E61_00000003  # the key of PostgreSQL's advisory lock
 BY = "the system"
 
 
 @dataclass(slots=True)
 class Removed:
-    """What went, or would go. `held`: dialogs whose time is over and that a legal hold keeps."""
+    """The numbers of removed items; in a dry run of items to remove. `held`: overdue dialogs that a
+    legal hold keeps."""
 
     dialogs: int = 0
     messages: int = 0
-    deleted_dialogs: int = 0  # among them: of those that their user had deleted
+    deleted_dialogs: int = 0  # those of `dialogs` that their user had deleted
     held: int = 0
 
 
 class Retention:
-    """Removes dialogs whose time is over."""
+    """Removes dialogs that are older than their retention period."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
 
     async def run(self) -> None:
-        """For the life of the process: every night at three, in one process of all."""
+        """Removes overdue dialogs every night at NIGHT_HOUR, until cancelled. Every process runs
+        this; one of them does the work of a night."""
         while True:
             await asyncio.sleep(_until_night())
             try:
@@ -62,21 +65,24 @@ class Retention:
                 log.exception("background.bug", while_doing="retention")
 
     async def remove(self, *, by: str = BY, dry_run: bool = False) -> Removed:
-        """Remove what is due; with `dry_run` only count it. Both are audited.
+        """Removes overdue dialogs. `dry_run`: only counts them. Both are audited.
+
+        Args:
+            by: the actor's name in the audit.
 
         Raises:
-            Conflict: retention_running: another process does it now.
+            Conflict: retention_running: another process removes dialogs now.
         """
         removed = Removed()
-        async with self._alone():
-            due = self._due()
+        async with self._locked():
+            overdue = self._overdue()
             async with self._db.read() as session:
                 held = sa.select(sa.func.count()).select_from(Dialog).join(User, _OF_USER)
-                removed.held = await session.scalar(held.where(due, _HELD)) or 0
+                removed.held = await session.scalar(held.where(overdue, _HELD)) or 0
             if dry_run:
-                await self._count(due, removed)
+                await self._count(overdue, removed)
             else:
-                while await self._batch(due, removed):
+                while await self._remove_batch(overdue, removed):
                     pass
             row = event(
                 Action.RETENTION, by=by, target="dialogs", dry_run=dry_run, **asdict(removed)
@@ -86,8 +92,8 @@ class Retention:
         log.info("retention.done", dry_run=dry_run, **asdict(removed))
         return removed
 
-    async def _count(self, due: sa.ColumnElement[bool], removed: Removed) -> None:
-        which = sa.and_(due, ~_HELD)
+    async def _count(self, overdue: sa.ColumnElement[bool], removed: Removed) -> None:
+        which = sa.and_(overdue, ~_HELD)
         dialogs = sa.select(sa.func.count()).select_from(Dialog).join(User, _OF_USER).where(which)
         messages = (
             sa.select(sa.func.count())
@@ -102,33 +108,34 @@ class Retention:
             deleted = dialogs.where(col(Dialog.deleted_at).is_not(None))
             removed.deleted_dialogs = await session.scalar(deleted) or 0
 
-    async def _batch(self, due: sa.ColumnElement[bool], removed: Removed) -> int:
-        """Remove some. A hold that was set a moment ago counts: it is looked at in the same
-        transaction, under the row's lock."""
+    async def _remove_batch(self, overdue: sa.ColumnElement[bool], removed: Removed) -> int:
+        """Removes up to BATCH dialogs. Returns how many. Checks holds in the same transaction under
+        the rows' locks, so that a hold that was just set counts."""
         query = (
             sa.select(col(Dialog.id), col(Dialog.deleted_at))
             .join(User, _OF_USER)
-            .where(due, ~_HELD)
+            .where(overdue, ~_HELD)
             .limit(BATCH)
             .with_for_update(of=(Dialog, User))
         )
         async with self._db.write() as session:
-            found = (await session.execute(query)).all()
-            ids = [row.id for row in found]
+            rows = (await session.execute(query)).all()
+            ids = [row.id for row in rows]
             if not ids:
                 return 0
             removed.messages += await count_messages(session, ids)
             await session.execute(sa.delete(Dialog).where(col(Dialog.id).in_(ids)))
         removed.dialogs += len(ids)
-        removed.deleted_dialogs += sum(row.deleted_at is not None for row in found)
+        removed.deleted_dialogs += sum(row.deleted_at is not None for row in rows)
         return len(ids)
 
-    def _due(self) -> sa.ColumnElement[bool]:
-        """Of a dialog joined with its user: its time is over and nothing is written in it."""
+    def _overdue(self) -> sa.ColumnElement[bool]:
+        """Returns the condition on a dialog joined with its user: the retention period is over and
+        no answer is running."""
         now = clock.now()
         settings = self._settings
         over: list[sa.ColumnElement[bool]] = []
-        # by the first rule that fits: department, role, all
+        # the first rule that fits applies: department, role, all
         rules = settings.retention_rules
         named = {
             name.removeprefix(DEPARTMENT): days
@@ -143,7 +150,7 @@ class Retention:
             over.append(sa.and_(elsewhere, col(User.role) == role, _older(now, days)))
         others = col(User.role).not_in(roles) if roles else sa.true()
         over.append(sa.and_(elsewhere, others, _older(now, settings.retention_days)))
-        # unlike the others, 0 days is at once: nobody sees it but review
+        # here 0 days means at once and not for ever: only reviewers still see deleted dialogs
         deleted = now - timedelta(days=settings.deleted_days)
         over.append(col(Dialog.deleted_at) <= deleted)
         runs = sa.exists().where(
@@ -152,23 +159,24 @@ class Retention:
         return sa.and_(sa.or_(*over), ~runs)
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[None]:
-        """No other process does it. SQLite has one writer, and batches of two do no harm there."""
+    async def _locked(self) -> AsyncGenerator[None]:
+        """Excludes other processes. Raises Conflict. SQLite needs no lock: it has one writer, and
+        two runs do no harm."""
         if self._db.is_sqlite:
             yield
             return
         async with self._db.write() as session:
-            got = await session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK)))
-            if not got:
+            is_locked = await session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK)))
+            if not is_locked:
                 raise Conflict(code="retention_running")
             yield
 
 
 class Holds:
-    """Legal hold: what is held is removed by nothing.
+    """Sets and releases legal holds. Nothing removes what is under a hold.
 
     Args:
-        by: whom the audit names as the one who acts.
+        by: the actor's name in the audit.
     """
 
     def __init__(self, db: Database, by: str) -> None:
@@ -176,21 +184,21 @@ class Holds:
         self._by = by
 
     async def set_user(self, username: str, origin: Origin, *, on: bool) -> None:
-        """Hold, or release, all dialogs of a user and the account. Raises NotFound."""
+        """Holds or releases an account with all its dialogs. Raises NotFound."""
         folded = fold_username(username)
         async with self._db.write() as session:
-            found = await session.scalar(
+            user_id = await session.scalar(
                 sa.update(User)
                 .where(col(User.username) == folded, col(User.origin) == origin)
                 .values(held_at=sa.func.coalesce(col(User.held_at), clock.now()) if on else None)
                 .returning(col(User.id))
             )
-            if found is None:
+            if user_id is None:
                 raise NotFound(code="user_not_found")
-            session.add(self._event(folded, found, "user", on=on))
+            session.add(self._event(folded, user_id, "user", on=on))
 
     async def set_dialog(self, dialog_id: str, *, on: bool) -> None:
-        """Hold, or release, one dialog, deleted or not. Raises NotFound."""
+        """Holds or releases a dialog, also a deleted one. Raises NotFound."""
         key = parse_id(dialog_id)
         held_at = sa.func.coalesce(col(Dialog.held_at), clock.now()) if on else None
         async with self._db.write() as session:
@@ -205,13 +213,13 @@ class Holds:
             session.add(self._event(str(key), user_id, "dialog", on=on))
 
     def _event(self, target: str, user_id: uuid.UUID, kind: str, *, on: bool) -> AuditEvent:
-        # no subject: that somebody is under investigation is not told to them
-        told: dict[str, Any] = {"kind": kind, "hold": "on" if on else "off", "user": user_id}
-        return event(Action.HOLD, by=self._by, target=target, **told)
+        # without a subject: the user must not see that they are under investigation
+        details: dict[str, Any] = {"kind": kind, "hold": "on" if on else "off", "user": user_id}
+        return event(Action.HOLD, by=self._by, target=target, **details)
 
 
 async def count_messages(session: Any, dialog_ids: list[uuid.UUID]) -> int:
-    """How many messages these dialogs have."""
+    """Counts the messages of these dialogs."""
     query = sa.select(sa.func.count()).select_from(Message)
     return await session.scalar(query.where(col(Message.dialog_id).in_(dialog_ids))) or 0
 
@@ -221,14 +229,14 @@ _HELD = sa.or_(col(Dialog.held_at).is_not(None), col(User.held_at).is_not(None))
 
 
 def _older(now: datetime, days: int) -> sa.ColumnElement[bool]:
-    """Nothing was said in it for so many days; 0: it is kept for ever."""
+    """Returns the condition on a dialog: no message for `days` days. 0 days: kept for ever."""
     return col(Dialog.updated_at) <= now - timedelta(days=days) if days else sa.false()
 
 
 def _until_night() -> float:
-    """Seconds until it is three o'clock here."""
-    here = clock.now().astimezone()
-    night = here.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
-    if night <= here:
+    """Returns the seconds until NIGHT_HOUR in the server's time zone."""
+    now = clock.now().astimezone()
+    night = now.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
+    if night <= now:
         night += timedelta(days=1)
-    return (night - here).total_seconds()
+    return (night - now).total_seconds()

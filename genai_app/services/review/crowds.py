@@ -1,5 +1,5 @@
-"""What keeps a pseudonym from being joined with a name: days in place of moments, and no list,
-filter or department of a few people. Only where names are hidden."""
+"""Keeps reviewers from finding the name behind a pseudonym: they see days instead of times, and no
+filter or department with fewer than MIN_PEOPLE users. Applies only while names are hidden."""
 
 import uuid
 from collections.abc import Collection, Sequence
@@ -20,15 +20,15 @@ from genai_app.services.review.listing import Filters, ReviewedDialog, condition
 from genai_app.zones import DEFAULT_ZONE, day_start, local_time, utc_day
 
 MIN_PEOPLE = 5
-# what an administrator knows of a named person, or can give one
-TELLING = ("department", "model", "channel", "since", "until")
+# attributes that an administrator knows of a user, or can change
+IDENTIFYING_FILTERS = ("department", "model", "channel", "since", "until")
 _REVIEWS = table_of(Review)
 
 
 def whole_days(filters: Filters) -> Filters:
-    """Returns the filters by whole days in UTC: a narrower span would tell a moment.
-
-    A day that was chosen in the viewer's time zone stands for the day of that date.
+    """Returns the filters with `since` and `until` widened to whole days in UTC. A shorter period
+    would reveal the time of a dialog. A day in the viewer's time zone becomes the UTC day of the
+    same date.
     """
     since, until = filters.since, filters.until
     if since is not None:
@@ -40,8 +40,8 @@ def whole_days(filters: Filters) -> Filters:
 
 
 async def check_crowd(session: AsyncSession, filters: Filters, actor_id: uuid.UUID) -> None:
-    """Raises InvalidInput: filters that tell of a person find fewer than MIN_PEOPLE."""
-    if not any(getattr(filters, name) for name in TELLING):
+    """Raises InvalidInput when identifying filters select fewer than MIN_PEOPLE users."""
+    if not any(getattr(filters, name) for name in IDENTIFYING_FILTERS):
         return
     which = conditions(filters, actor_id)
     if filters.department:
@@ -50,19 +50,20 @@ async def check_crowd(session: AsyncSession, filters: Filters, actor_id: uuid.UU
 
 
 def require_crowd(people: int) -> None:
-    """Raises InvalidInput: it is about too few people."""
+    """Raises InvalidInput for fewer than MIN_PEOPLE."""
     if people < MIN_PEOPLE:
         raise InvalidInput(code="too_few_people", limit=MIN_PEOPLE)
 
 
 async def count_people(session: AsyncSession, which: Sequence[Any]) -> int:
-    """How many people's dialogs `which` finds; MIN_PEOPLE stands for more."""
+    """Counts the users whose reviews fit the conditions `which`. Stops at MIN_PEOPLE."""
     people = sa.select(_REVIEWS.c.user_id).where(*which).distinct().limit(MIN_PEOPLE)
     return await session.scalar(sa.select(sa.func.count()).select_from(people.subquery())) or 0
 
 
 async def list_moved(session: AsyncSession) -> set[uuid.UUID]:
-    """Users to whom an administrator gave a department today: it counts from tomorrow on."""
+    """Returns the users whose department an administrator set today. Their new department is used
+    from tomorrow on; otherwise moving a user would show which dialogs are theirs."""
     query = (
         sa.select(col(User.id))
         .join(AuditEvent, col(AuditEvent.target) == col(User.username))
@@ -77,7 +78,7 @@ async def list_moved(session: AsyncSession) -> set[uuid.UUID]:
 
 
 async def list_crowded(session: AsyncSession, departments: Collection[str]) -> set[str]:
-    """Those of the departments in which at least MIN_PEOPLE have asked."""
+    """Returns the departments in which at least MIN_PEOPLE users have dialogs."""
     return {
         name
         for name in departments
@@ -86,7 +87,8 @@ async def list_crowded(session: AsyncSession, departments: Collection[str]) -> s
 
 
 async def blurred(session: AsyncSession, dialogs: Sequence[ReviewedDialog]) -> list[ReviewedDialog]:
-    """The dialogs with days for moments, and without departments that tell who it is."""
+    """Returns the dialogs with days instead of times, and with "" for departments that would
+    identify the user."""
     crowded = await list_crowded(session, {each.department for each in dialogs} - {""})
     ids = [each.id for each in dialogs]
     moved = await session.scalars(
@@ -108,12 +110,12 @@ async def blurred(session: AsyncSession, dialogs: Sequence[ReviewedDialog]) -> l
 
 
 def blur_messages(session: AsyncSession, messages: Sequence[Message]) -> None:
-    """Moves each message to the midnight of its day; how long it took stays."""
-    session.expunge_all()  # what is changed here is shown, never saved
+    """Moves the times of each message to the midnight of its day. Durations stay the same."""
+    session.expunge_all()  # the changed times must not be saved
     for message in messages:
-        back = message.created_at - utc_day(message.created_at)
-        message.created_at -= back
+        time_of_day = message.created_at - utc_day(message.created_at)
+        message.created_at -= time_of_day
         if message.first_token_at is not None:
-            message.first_token_at -= back
+            message.first_token_at -= time_of_day
         if message.finished_at is not None:
-            message.finished_at -= back
+            message.finished_at -= time_of_day

@@ -1,5 +1,5 @@
-"""The list over everybody's dialogs: filters and pages by key. Columns, not objects, and no count:
-it is as fast over a million messages as over ten."""
+"""The list of all users' dialogs: filters, and pages by the key of the last row. The queries read
+columns instead of objects and count nothing, so that a million messages do not slow them."""
 
 import uuid
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from genai_app.models import (
     Verdict,
 )
 from genai_app.services.cursors import ListCursors
-from genai_app.services.review.names import Names, Person
+from genai_app.services.review.names import DialogPerson, Names
 from genai_app.text import clean_text
 
 MAX_FILTER_CHARS = 300
 
 _REVIEWS, _DIALOGS, _USERS = table_of(Review), table_of(Dialog), table_of(User)
 
-# what a column usually holds: an index covers the rows that hold anything else
+# the most frequent value of each column: partial indexes cover the rows with other values
 _USUAL = {
     "state": "new",
     "source": "model",
@@ -52,10 +52,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a list is narrowed to; "" and None are everything.
+    """Filters of the list. "" and None select everything.
 
-    `query`: words in a message. `user`: a name, a part of it or an id; a pseudonym where names are
-    hidden. `since` and `until`: when the last question was asked, the latter left out.
+    `query`: words in a message. `user`: a name, a part of it or an id; a pseudonym while names are
+    hidden. `since` and `until`: the period of the last question, without `until` itself.
     """
 
     query: str = ""
@@ -74,21 +74,25 @@ class Filters:
 
 
 def checked(filters: Filters) -> Filters:
-    """Texts that any database takes. Raises InvalidInput for a value that a column never holds."""
-    given: dict[str, Any] = {each.name: getattr(filters, each.name) for each in fields(filters)}
-    for name, value in given.items():
+    """Returns the filters with cleaned and shortened texts.
+
+    Raises:
+        InvalidInput: a filter of CHOICES has another value.
+    """
+    values: dict[str, Any] = {each.name: getattr(filters, each.name) for each in fields(filters)}
+    for name, value in values.items():
         if isinstance(value, str):
             longest = None if name == "query" else MAX_FILTER_CHARS  # stemming.py cuts a query
-            given[name] = clean_text(value).strip()[:longest]
-    for name, known in CHOICES.items():
-        if given[name] and given[name] not in known:
+            values[name] = clean_text(value).strip()[:longest]
+    for name, choices in CHOICES.items():
+        if values[name] and values[name] not in choices:
             raise InvalidInput(param=name)
-    return Filters(**given)
+    return Filters(**values)
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What stands around a hit. `hits`: beginnings and ends of the words that were looked for."""
+    """The text around a search hit. `hits`: start and end of each matching word in `text`."""
 
     message_id: uuid.UUID
     author: str
@@ -98,11 +102,12 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedDialog:
-    """A dialog as reviewers see it; channel, model, source and status are its last answer's."""
+    """A dialog as reviewers see it. Channel, model, source and status are those of the last
+    answer."""
 
     id: uuid.UUID
     title: str
-    person: Person
+    person: DialogPerson
     department: str
     channel: str
     model: str
@@ -120,7 +125,7 @@ class ReviewedDialog:
 
 @dataclass(frozen=True, slots=True)
 class ReviewPage:
-    """Dialogs, the last asked first, or the newest hits of a search."""
+    """A page of dialogs: by the last question, newest first; in a search by the newest hit."""
 
     items: Sequence[ReviewedDialog]
     next_cursor: str | None
@@ -128,8 +133,8 @@ class ReviewPage:
 
 @dataclass(frozen=True, slots=True)
 class ReviewQuery:
-    """What a page of the list is asked for. `after`: what its cursor holds: a moment and a dialog,
-    of a search the number of a hit."""
+    """The query for one page of the list. `after`: the position in the cursor: the time of the last
+    question and the dialog's id; in a search the number of a hit."""
 
     filters: Filters
     names: Names
@@ -163,39 +168,39 @@ _COLUMNS = tuple(each for each in _REVIEWS.columns if each.name != "changed_at")
 
 
 def conditions(filters: Filters, actor_id: uuid.UUID) -> list[sa.ColumnElement[bool]]:
-    """Of rows of `reviews`, for all filters but `query` and `user`."""
+    """Returns the conditions on `reviews` for all filters but `query` and `user`."""
     columns = _REVIEWS.c
-    found: list[sa.ColumnElement[bool]] = []
+    clauses: list[sa.ColumnElement[bool]] = []
     for name, usual in _USUAL.items():
         value = getattr(filters, name)
         if value:
-            found.append(columns[name] == value)
+            clauses.append(columns[name] == value)
         if value and value != usual:
-            # as the index has it, word by word: a parameter proves nothing to a planner
-            found.append(sa.text(f"reviews.{name} <> '{usual}'"))  # type: ignore[arg-type]
+            # the index's own condition as literal text: the planner does not match a parameter
+            clauses.append(sa.text(f"reviews.{name} <> '{usual}'"))  # type: ignore[arg-type]
     if filters.department:
-        found.append(columns.department == filters.department)
+        clauses.append(columns.department == filters.department)
     if filters.model:
-        found.append(columns.model.icontains(filters.model, autoescape=True))
+        clauses.append(columns.model.icontains(filters.model, autoescape=True))
     if filters.mine:
-        found.append(columns.assignee_id == actor_id)
+        clauses.append(columns.assignee_id == actor_id)
     if filters.since is not None:
-        found.append(columns.updated_at >= filters.since)
+        clauses.append(columns.updated_at >= filters.since)
     if filters.until is not None:
-        found.append(columns.updated_at < filters.until)
-    return found
+        clauses.append(columns.updated_at < filters.until)
+    return clauses
 
 
-async def list_page(session: AsyncSession, asked: ReviewQuery) -> ReviewPage:
-    """Dialogs, the last asked first."""
-    filters, names, limit = asked.filters, asked.names, asked.limit
+async def list_page(session: AsyncSession, query: ReviewQuery) -> ReviewPage:
+    """Returns a page of dialogs by the time of the last question, newest first."""
+    filters, names, limit = query.filters, query.names, query.limit
     order = (_REVIEWS.c.updated_at, _REVIEWS.c.dialog_id)
-    which = conditions(filters, asked.actor_id)
+    which = conditions(filters, query.actor_id)
     if filters.user:
         which.append(_REVIEWS.c.user_id.in_(await names.find(session, filters.user)))
-    if asked.after is not None:
-        which.append(sa.tuple_(*order) < sa.tuple_(*asked.after))
-    # the page first, then what belongs to it: a planner must not begin with the joins
+    if query.after is not None:
+        which.append(sa.tuple_(*order) < sa.tuple_(*query.after))
+    # limits the page in a subquery, so that the planner does not begin with the joins
     page = (
         sa.select(*_COLUMNS)
         .where(*which)
@@ -210,20 +215,21 @@ async def list_page(session: AsyncSession, asked: ReviewQuery) -> ReviewPage:
     ).all()
     items = [dialog_of(row, names) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
-    more = None if last is None else asked.cursors.make(last.updated_at, last.dialog_id)
+    more = None if last is None else query.cursors.make(last.updated_at, last.dialog_id)
     return ReviewPage(items, more)
 
 
 async def dialogs_of(
     session: AsyncSession, ids: Sequence[uuid.UUID], names: Names
 ) -> dict[uuid.UUID, ReviewedDialog]:
-    """These dialogs by id."""
+    """Returns the dialogs with these ids, as {id: dialog}."""
     page = sa.select(*_COLUMNS).where(_REVIEWS.c.dialog_id.in_(ids)).subquery("page")
-    found = [dialog_of(row, names) for row in await session.execute(_with_names(page))]
-    return {each.id: each for each in found}
+    dialogs = [dialog_of(row, names) for row in await session.execute(_with_names(page))]
+    return {each.id: each for each in dialogs}
 
 
 def _with_names(page: sa.Subquery) -> sa.Select[*tuple[Any, ...]]:
+    """Joins a page of reviews with the titles of the dialogs and the names of the users."""
     return (
         sa.select(
             page,

@@ -1,4 +1,4 @@
-"""Whose a dialog is, as far as a reviewer may know it."""
+"""The names of users in the review: shown, or replaced by pseudonyms."""
 
 import uuid
 from collections.abc import Collection
@@ -24,8 +24,9 @@ MAX_DEPARTMENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """`code` is the pseudonym; the rest is empty while nothing else may be known."""
+class DialogPerson:
+    """The user of a dialog as a reviewer sees them. `code`: the pseudonym; the other fields are
+    empty while the name is hidden."""
 
     code: str
     user_id: uuid.UUID | None = None
@@ -34,10 +35,10 @@ class Person:
 
 
 class Names:
-    """Names, or pseudonyms in their place.
+    """Shows and finds users by their names, or by pseudonyms in a mode that hides names.
 
     Args:
-        secret: the key of the pseudonyms.
+        secret: the pseudonyms are derived from it.
     """
 
     def __init__(self, secret: bytes, mode: Mode) -> None:
@@ -46,17 +47,18 @@ class Names:
 
     def shown(
         self, user_id: uuid.UUID, username: str, full_name: str, *, revealed: bool = False
-    ) -> Person:
+    ) -> DialogPerson:
+        """Returns a user as reviewers see them. `revealed`: with the name in any mode."""
         code = pseudonym(self._secret, user_id)
         if not (self.named or revealed):
-            return Person(code)
-        return Person(code, user_id, username, full_name or username)
+            return DialogPerson(code)
+        return DialogPerson(code, user_id, username, full_name or username)
 
     async def find(
         self, session: AsyncSession, text: str
     ) -> Collection[uuid.UUID] | sa.Select[uuid.UUID]:
-        """The users that `text` names: by id or a part of a name; under pseudonyms by the code
-        alone. Very many come as the query that finds them."""
+        """Returns the ids of the users that `text` names: by an id or a part of a name; while names
+        are hidden by the pseudonym alone. More than MAX_LISTED_USERS are returned as a query."""
         if not self.named:
             wanted = text.split()[-1].upper() if text.split() else ""
             ids = await session.scalars(sa.select(col(User.id)))
@@ -71,19 +73,20 @@ class Names:
                 col(User.full_name).icontains(text, autoescape=True),
             )
         )
-        found = list(await session.scalars(query.limit(MAX_LISTED_USERS + 1)))
-        return found if len(found) <= MAX_LISTED_USERS else query
+        user_ids = list(await session.scalars(query.limit(MAX_LISTED_USERS + 1)))
+        return user_ids if len(user_ids) <= MAX_LISTED_USERS else query
 
     async def is_revealed(self, session: AsyncSession, actor: Actor, dialog_id: uuid.UUID) -> bool:
-        """Whether the actor gave a reason for this dialog within the hour, by the audit."""
-        return await did(session, actor, Action.DIALOG_REVEAL, dialog_id, REVEAL_S)
+        """Returns whether the audit has a reveal of this dialog by the actor within REVEAL_S."""
+        return await has_event(session, actor, Action.DIALOG_REVEAL, dialog_id, REVEAL_S)
 
 
-async def did(
+async def has_event(
     session: AsyncSession, actor: Actor, action: Action, dialog_id: uuid.UUID, within_s: float
 ) -> bool:
-    """Whether the audit has this deed of the actor on this dialog, so long ago at most."""
-    found = await session.scalar(
+    """Returns whether the audit has this action of the actor on this dialog, not older than
+    `within_s`."""
+    event_id = await session.scalar(
         sa.select(col(AuditEvent.id))
         .where(
             col(AuditEvent.actor_id) == actor.user_id,
@@ -94,11 +97,11 @@ async def did(
         )
         .limit(1)
     )
-    return found is not None
+    return event_id is not None
 
 
 async def list_departments(session: AsyncSession) -> list[str]:
-    """Of all users, for a filter."""
+    """Returns the departments of all users by name, at most MAX_DEPARTMENTS."""
     query = (
         sa.select(col(User.department))
         .where(col(User.department) != "")

@@ -1,5 +1,5 @@
-"""Codes that stand for people under `GENAI_REVIEW_MODE=pseudonymous`: the same for the same person
-in the list, the dialog and an export, and nobody's without the product's key."""
+"""Codes that replace the names of users under `GENAI_REVIEW_MODE=pseudonymous`. A user has the same
+code in the list, in the dialog and in an export. Without the secret, nobody can compute it."""
 
 import hashlib
 import hmac
@@ -7,10 +7,11 @@ import uuid
 
 from genai_app.services.derived_keys import derive_key
 
-CODE_CHARS = 8  # of 16 each: among 5,000 people two share one in 1 company of 340
+CODE_CHARS = 8  # hex digits: of 340 companies with 5,000 users, one has two users with one code
 
 
 def pseudonym(secret: bytes, user_id: uuid.UUID) -> str:
-    """`7F3A91C2`. `secret`: settings.secret; with another one everybody has another code."""
+    """Returns a code like `7F3A91C2`. `secret`: settings.secret; another secret changes all
+    codes."""
     key = derive_key(secret, "pseudonyms")
     return hmac.digest(key, user_id.bytes, hashlib.sha256).hex()[:CODE_CHARS].upper()

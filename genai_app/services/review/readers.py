@@ -1,9 +1,10 @@
-"""Who read a user's dialogs, when and why: what the audit holds of it, for that user."""
+"""The list for a user of who read their dialogs, when and why. The source is the audit."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -20,7 +21,8 @@ READING = (Action.DIALOG_READ, Action.DIALOG_REVEAL, Action.EXPORT)
 
 @dataclass(frozen=True, slots=True)
 class DialogReader:
-    """One look at a dialog. `title`: "" for one that is gone, and for what was of several."""
+    """An event in which somebody read a dialog of the user. `title`: "" for a removed dialog, and
+    for an event about several dialogs."""
 
     id: uuid.UUID
     at: datetime
@@ -33,14 +35,14 @@ class DialogReader:
 
 @dataclass(frozen=True, slots=True)
 class ReaderPage:
-    """The latest first."""
+    """Events, the newest first."""
 
     items: Sequence[DialogReader]
     next_cursor: str | None
 
 
 class Readers:
-    """Tells every user alike, whether names are hidden from reviewers or not."""
+    """Lists the readers of a user's dialogs, by name also where reviewers see only pseudonyms."""
 
     def __init__(self, db: Database, cursors: Cursors) -> None:
         self._db = db
@@ -49,28 +51,9 @@ class Readers:
     async def list(
         self, actor: Actor, *, limit: int = PAGE, cursor: str | None = None
     ) -> ReaderPage:
-        """Others who read dialogs of the actor. Raises BadCursor."""
+        """Returns events in which others read dialogs of the actor. Raises BadCursor."""
         cursors = self._cursors.of("readers", actor)
-        query = (
-            sa.select(
-                col(AuditEvent.id),
-                col(AuditEvent.at),
-                col(AuditEvent.action),
-                col(AuditEvent.actor_name),
-                col(AuditEvent.target),
-                col(AuditEvent.reason),
-                col(User.full_name),
-            )
-            .join(User, col(User.id) == col(AuditEvent.actor_id), isouter=True)
-            .where(
-                col(AuditEvent.subject_id) == actor.user_id,
-                col(AuditEvent.action).in_(READING),
-                col(AuditEvent.outcome) == Outcome.DONE,
-                col(AuditEvent.actor_id).is_distinct_from(actor.user_id),
-            )
-            .order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc())
-            .limit(limit + 1)
-        )
+        query = _reading_events(actor.user_id).limit(limit + 1)
         if cursor is not None:
             query = query.where(
                 sa.tuple_(col(AuditEvent.at), col(AuditEvent.id))
@@ -78,14 +61,14 @@ class Readers:
             )
         async with self._db.read() as session:
             rows = (await session.execute(query)).all()
-            ids = {each: _id_in(each) for each in {row.target for row in rows}}
-            found = await session.execute(
+            ids = {target: _dialog_id(target) for target in {row.target for row in rows}}
+            dialogs = await session.execute(
                 sa.select(col(Dialog.id), col(Dialog.title)).where(
                     col(Dialog.id).in_([key for key in ids.values() if key]),
                     col(Dialog.user_id) == actor.user_id,
                 )
             )
-            titles = {row.id: row.title for row in found}
+            titles = {dialog.id: dialog.title for dialog in dialogs}
         items = [
             DialogReader(
                 id=row.id,
@@ -102,7 +85,31 @@ class Readers:
         return ReaderPage(items, more)
 
 
-def _id_in(target: str) -> uuid.UUID | None:
+def _reading_events(user_id: uuid.UUID) -> sa.Select[*tuple[Any, ...]]:
+    """Returns the query for events in which somebody else read the user's dialogs, newest first."""
+    return (
+        sa.select(
+            col(AuditEvent.id),
+            col(AuditEvent.at),
+            col(AuditEvent.action),
+            col(AuditEvent.actor_name),
+            col(AuditEvent.target),
+            col(AuditEvent.reason),
+            col(User.full_name),
+        )
+        .join(User, col(User.id) == col(AuditEvent.actor_id), isouter=True)
+        .where(
+            col(AuditEvent.subject_id) == user_id,
+            col(AuditEvent.action).in_(READING),
+            col(AuditEvent.outcome) == Outcome.DONE,
+            col(AuditEvent.actor_id).is_distinct_from(user_id),
+        )
+        .order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc())
+    )
+
+
+def _dialog_id(target: str) -> uuid.UUID | None:
+    """Returns the id in an event's target; None where the target is something else."""
     try:
         return uuid.UUID(target)
     except ValueError:

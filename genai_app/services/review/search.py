@@ -1,4 +1,4 @@
-"""Messages that hold given words, over everybody's dialogs, the newest first."""
+"""The search for words in the messages of all users, newest hits first."""
 
 import json
 import uuid
@@ -19,23 +19,23 @@ from genai_app.services.review.listing import (
     dialogs_of,
 )
 
-HITS = 4  # of one query, for each dialog of a page; a dialog may have many
-MAX_QUERIES = 6
-RARE_ROWS = 20_000  # as PostgreSQL guesses them
-RARE_BEGUN = 2_000  # as a sample of the index has them
-READ_CHARS = 24_000  # of a message, in which its excerpt is looked for
-WINDOW = 4_000
-BEFORE, LONG = 60, 240
+HITS = 4  # hits that one query reads for each dialog of a page; a dialog may have more
+MAX_QUERIES = 6  # for one page
+RARE_ROWS = 20_000  # messages with a word, by PostgreSQL's estimate
+RARE_PREFIX_ROWS = 2_000  # messages with a prefix, in a sample of the index
+READ_CHARS = 24_000  # the part of a message that is searched for its excerpt
+WINDOW = 4_000  # characters that are searched at once
+BEFORE, LONG = 60, 240  # characters of an excerpt before the hit, and in all
 
 _SEARCH, _MESSAGES, _REVIEWS = table_of(MessageSearch), table_of(Message), table_of(Review)
 _WORDS = sa.table("message_words", sa.column("rowid"), sa.column("message_words"))  # FTS5
 
-_GUESS = sa.text(
+_ESTIMATE = sa.text(
     "EXPLAIN (FORMAT JSON) SELECT 1 FROM message_search"
     " WHERE words @@ plainto_tsquery('russian', :asked)"
 )
-# by the index of the words, which gives a sample of a frequent one
-_COUNTING = sa.text(
+# lets the GIN index return a sample of a frequent word's rows
+_SAMPLE_ON = sa.text(
     "SELECT set_config('gin_fuzzy_search_limit', '5000', true),"
     " set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)"
 )
@@ -44,127 +44,134 @@ _COUNT = sa.text(
     " WHERE words @@ to_tsquery('russian', :asked) LIMIT :most) AS sampled"
 )
 _WITHOUT_BITMAPS = sa.text("SELECT set_config('enable_bitmapscan', 'off', true)")
-_COUNTED = sa.text(
+_SAMPLE_OFF = sa.text(
     "SELECT set_config('gin_fuzzy_search_limit', '0', true),"
     " set_config('enable_seqscan', 'on', true), set_config('enable_indexscan', 'on', true)"
 )
 
 
-async def search_page(session: AsyncSession, asked: ReviewQuery, *, sqlite: bool) -> ReviewPage:
-    """Dialogs by their newest hit. One with older hits may come again on a later page."""
-    filters, names, limit = asked.filters, asked.names, asked.limit
-    before: int | None = asked.after[0] if asked.after else None
+async def search_page(session: AsyncSession, query: ReviewQuery, *, sqlite: bool) -> ReviewPage:
+    """Returns a page of dialogs by their newest hit. A dialog with older hits may appear again on a
+    later page."""
+    filters, names, limit = query.filters, query.names, query.limit
+    before: int | None = query.after[0] if query.after else None
     if not words.query_words(filters.query):
-        return ReviewPage([], None)  # what is no word stands in no message
-    of_dialogs, batch = conditions(filters, asked.actor_id), HITS * limit
+        return ReviewPage([], None)  # the query has no word to search for
+    of_dialogs, batch = conditions(filters, query.actor_id), HITS * limit
     of_hits: list[sa.ColumnElement[bool]] = []
-    if filters.user:  # the hits of one user are few: they have an index of their own
+    if filters.user:  # an index covers the messages of one user
         of_hits.append(_SEARCH.c.user_id.in_(await names.find(session, filters.user)))
     newest: dict[uuid.UUID, uuid.UUID] = {}
     more = True
     rare = not sqlite and await _is_rare(session, filters.query)
-    if not sqlite and not rare:  # to read the index for a word of everybody takes longest
+    if not sqlite and not rare:  # reading the whole index entry of a frequent word is slow
         await session.execute(_WITHOUT_BITMAPS)
     for _ in range(MAX_QUERIES):
-        query = _hits(filters.query, of_dialogs, sqlite=sqlite, rare=rare).where(*of_hits)
+        select = _hits(filters.query, of_dialogs, sqlite=sqlite, rare=rare).where(*of_hits)
         if before is not None:
-            query = query.where(_number(sqlite) < before)
-        hits = (await session.execute(query.limit(batch))).all()
+            select = select.where(_number(sqlite) < before)
+        hits = (await session.execute(select.limit(batch))).all()
         for number, dialog_id, message_id in hits:
             if len(newest) == limit and dialog_id not in newest:
-                return await _page(session, asked, newest, before)
+                return await _page(session, query, newest, before)
             newest.setdefault(dialog_id, message_id)
             before = number
         more = len(hits) == batch
         if not more:
             break
-    return await _page(session, asked, newest, before if more else None)
+    return await _page(session, query, newest, before if more else None)
 
 
 def _number(sqlite: bool) -> sa.ColumnElement[int]:
+    """Returns the column that numbers messages in the order in which they were written."""
     return _WORDS.c.rowid if sqlite else _SEARCH.c.id
 
 
 async def _is_rare(session: AsyncSession, query: str) -> bool:
-    """Whether one of the words stands in few messages. PostgreSQL would look for it through all of
-    them, the newest first, for it takes every word that is only begun for a frequent one."""
-    *whole, begun = words.query_words(query)
+    """Returns whether one of the words is in few messages. For a rare word PostgreSQL would scan
+    all messages, newest first, because it estimates every prefix to be frequent. The last word is
+    a prefix."""
+    *whole, prefix = words.query_words(query)
     for word in whole:
-        if await _guessed_rows(session, word) < RARE_ROWS:
+        if await _estimated_rows(session, word) < RARE_ROWS:
             return True
-    if await _guessed_rows(session, begun) >= RARE_ROWS:
+    if await _estimated_rows(session, prefix) >= RARE_ROWS:
         return False
-    await session.execute(_COUNTING)
-    asked = {"asked": words.postgresql_query(begun), "most": RARE_BEGUN}
-    rows = await session.scalar(_COUNT, asked)
-    await session.execute(_COUNTED)
-    return (rows or 0) < RARE_BEGUN
+    await session.execute(_SAMPLE_ON)
+    parameters = {"asked": words.postgresql_query(prefix), "most": RARE_PREFIX_ROWS}
+    rows = await session.scalar(_COUNT, parameters)
+    await session.execute(_SAMPLE_OFF)
+    return (rows or 0) < RARE_PREFIX_ROWS
 
 
-async def _guessed_rows(session: AsyncSession, word: str) -> int:
-    """How many messages have a whole word, by PostgreSQL's statistics."""
-    # inlined: an EXPLAIN sees no value of a parameter
-    asked = sa.bindparam("asked", word, sa.Text, literal_execute=True)
-    told: object = await session.scalar(_GUESS.bindparams(asked))
-    if isinstance(told, str):
-        told = json.loads(told)
-    return cast("list[dict[str, dict[str, int]]]", told)[0]["Plan"]["Plan Rows"]
+async def _estimated_rows(session: AsyncSession, word: str) -> int:
+    """Returns PostgreSQL's estimate of the number of messages that contain a whole word."""
+    # a literal: EXPLAIN does not see the value of a parameter
+    literal = sa.bindparam("asked", word, sa.Text, literal_execute=True)
+    plan: object = await session.scalar(_ESTIMATE.bindparams(literal))
+    if isinstance(plan, str):
+        plan = json.loads(plan)
+    return cast("list[dict[str, dict[str, int]]]", plan)[0]["Plan"]["Plan Rows"]
 
 
 def _hits(
     query: str, which: list[sa.ColumnElement[bool]], *, sqlite: bool, rare: bool
 ) -> sa.Select[int, uuid.UUID, uuid.UUID]:
+    """Returns the query for (number, dialog id, message id) of hits, newest first."""
     number = _number(sqlite)
-    found = sa.select(number, _SEARCH.c.dialog_id, _SEARCH.c.message_id)
+    select = sa.select(number, _SEARCH.c.dialog_id, _SEARCH.c.message_id)
     if sqlite:
-        found = found.select_from(_WORDS).join(_SEARCH, _SEARCH.c.id == _WORDS.c.rowid)
-        found = found.where(_WORDS.c.message_words.op("MATCH")(words.sqlite_query(query)))
+        select = select.select_from(_WORDS).join(_SEARCH, _SEARCH.c.id == _WORDS.c.rowid)
+        select = select.where(_WORDS.c.message_words.op("MATCH")(words.sqlite_query(query)))
     else:
-        asked = sa.func.to_tsquery(sa.text("'russian'"), words.postgresql_query(query))
-        holds = _SEARCH.c.words.op("@@")(asked)
-        if rare:  # all of them by the index of the words, whatever else is asked for
+        tsquery = sa.func.to_tsquery(sa.text("'russian'"), words.postgresql_query(query))
+        matches = _SEARCH.c.words.op("@@")(tsquery)
+        if rare:  # reads all hits by the index of words, before any other condition
             of_words = (
-                sa.select(_SEARCH.c.id).where(holds).cte("of_words").prefix_with("MATERIALIZED")
+                sa.select(_SEARCH.c.id).where(matches).cte("of_words").prefix_with("MATERIALIZED")
             )
-            found = found.where(_SEARCH.c.id.in_(sa.select(of_words.c.id)))
+            select = select.where(_SEARCH.c.id.in_(sa.select(of_words.c.id)))
         else:
-            found = found.where(holds)
+            select = select.where(matches)
     if which:
-        found = found.join(_REVIEWS, _REVIEWS.c.dialog_id == _SEARCH.c.dialog_id).where(*which)
-    return found.order_by(number.desc())
+        select = select.join(_REVIEWS, _REVIEWS.c.dialog_id == _SEARCH.c.dialog_id).where(*which)
+    return select.order_by(number.desc())
 
 
 async def _page(
     session: AsyncSession,
-    asked: ReviewQuery,
+    query: ReviewQuery,
     newest: dict[uuid.UUID, uuid.UUID],
     next_before: int | None,
 ) -> ReviewPage:
+    """Returns the page of these hits. `newest`: a message id by dialog id. `next_before`: the
+    number of the last hit, for the next page; None on the last page."""
     if not newest:
         return ReviewPage([], None)
-    query = asked.filters.query
-    known = await dialogs_of(session, list(newest), asked.names)
+    dialogs = await dialogs_of(session, list(newest), query.names)
     texts = sa.select(
         _MESSAGES.c.id, _MESSAGES.c.author, sa.func.substr(_MESSAGES.c.text, 1, READ_CHARS)
     ).where(_MESSAGES.c.id.in_(newest.values()))
     excerpts = {
-        key: excerpt(key, author, text, query) for key, author, text in await session.execute(texts)
+        key: excerpt(key, author, text, query.filters.query)
+        for key, author, text in await session.execute(texts)
     }
     items = [
-        replace(known[dialog_id], excerpt=excerpts.get(message_id))
+        replace(dialogs[dialog_id], excerpt=excerpts.get(message_id))
         for dialog_id, message_id in newest.items()
-        if dialog_id in known  # one whose first answer is still being written has no review
+        if dialog_id in dialogs  # a dialog has no review before its first answer has ended
     ]
-    return ReviewPage(items, None if next_before is None else asked.cursors.make(next_before))
+    return ReviewPage(items, None if next_before is None else query.cursors.make(next_before))
 
 
 def excerpt(message_id: uuid.UUID, author: str, text: str, query: str) -> Excerpt:
-    """What stands around the first hit; the beginning, where the hit is not found by us."""
+    """Returns the text around the first hit; the beginning of the message where only the database
+    sees a hit."""
     first = 0
     for start in range(0, len(text), WINDOW):
-        found = words.matches(text[start : start + WINDOW], query)
-        if found:
-            first = start + found[0][0]
+        matches = words.matches(text[start : start + WINDOW], query)
+        if matches:
+            first = start + matches[0][0]
             break
     begin = _word_begin(text, max(0, first - BEFORE), first)
     piece = " ".join(text[begin : begin + LONG].split())
@@ -173,7 +180,8 @@ def excerpt(message_id: uuid.UUID, author: str, text: str, query: str) -> Excerp
 
 
 def _word_begin(text: str, begin: int, first: int) -> int:
-    """`begin`, or the word after it: an excerpt does not begin within one."""
+    """Returns the start of the first whole word from `begin` on, so that an excerpt does not begin
+    inside a word."""
     if begin == 0:
         return 0
     space = text.find(" ", begin, first)

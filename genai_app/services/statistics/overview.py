@@ -1,13 +1,11 @@
-"""The figures of `/admin`: from the hours that were counted, and the last few counted now."""
+"""The figures of `/admin`: stored hours, and the last few hours counted now."""
 
 import asyncio
 import uuid
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,104 +22,28 @@ from genai_app.models import (
     Action,
     AuditEvent,
     Role,
-    Source,
-    Status,
     UsageHour,
     UsageLatency,
     UsagePerson,
 )
 from genai_app.services.audit.events import Audit, event
 from genai_app.services.review.crowds import list_crowded, require_crowd
-from genai_app.services.statistics.usage import (
-    FIRST,
-    HOUR,
-    TOTAL,
-    Hour,
-    Sums,
-    UsageCounter,
-    hour_of,
-    of_bucket,
-)
-from genai_app.zones import day_start, local_time
+from genai_app.services.statistics.figures import Overview, Point, overview_of
+from genai_app.services.statistics.periods import Period, begin_of, point_index, points_of
+from genai_app.services.statistics.usage import HOUR, Hour, Sums, UsageCounter
 
-LIVE_S = 5.0
-TOP = 8
-FAILED = (Status.FAILED, Status.INTERRUPTED)
+LIVE_S = 5.0  # how long counts of the live hours are reused
 
 _Query = sa.Select[*tuple[Any, ...]]
 _HOURS, _LATENCY, _PEOPLE = table_of(UsageHour), table_of(UsageLatency), table_of(UsagePerson)
 
 
-class Period(StrEnum):
-    """How far back. The first is told by hours, the others by days."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-
-
-DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.YEAR: 365}
-
-
-@dataclass(slots=True)
-class Point:
-    """One hour or day of the chart. Answers by source, failed ones apart."""
-
-    begin: datetime
-    by_source: Counter[str] = field(default_factory=Counter[str])
-    failed: int = 0
-    users: int = 0
-
-    @property
-    def answers(self) -> int:
-        return self.by_source.total() + self.failed
-
-    def add(self, source: str, status: str, answers: int) -> None:
-        if status in FAILED:
-            self.failed += answers
-        else:
-            self.by_source[source] += answers
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Percentiles in milliseconds; None without an answer."""
-
-    p50: float | None
-    p95: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """Everything the page draws. `model_ms`: models at work; `saved_ms`: what answers that were
-    given again would have taken at that speed."""
-
-    begin: datetime
-    points: list[Point]
-    answers: int
-    failed: int
-    users: int
-    prompt_tokens: int
-    completion_tokens: int
-    by_source: Mapping[str, int]
-    first: Times
-    total: Times
-    limits_hit: int
-    model_ms: int
-    saved_ms: int
-    departments: list[tuple[str, int]]
-    models: list[tuple[str, int]]
-
-    @property
-    def cache_share(self) -> float:
-        """Of all answers, 0 to 1."""
-        given = self.by_source.get(Source.CACHE, 0) + self.by_source.get(Source.VERIFIED, 0)
-        return given / self.answers if self.answers else 0.0
-
-
 class Overviews:
-    """Adds up, for administrators and reviewers."""
+    """Computes overviews for administrators and reviewers.
+
+    Args:
+        names_hidden: reviewers see pseudonyms, so no department of a few users may be shown.
+    """
 
     def __init__(self, db: Database, counter: UsageCounter, *, names_hidden: bool = False) -> None:
         self._db = db
@@ -139,66 +61,72 @@ class Overviews:
         department: str | None = None,
         model: str | None = None,
     ) -> Overview:
-        """The figures up to now. `department`, `model`: of these alone; "" is one too.
+        """Returns the figures of a period until now and audits that. `department`, `model`: only
+        answers of these; "" is a name too.
 
-        Raises Forbidden; InvalidInput: while names are hidden, the department is of too few.
+        Raises:
+            Forbidden: the actor is no reviewer.
+            InvalidInput: names are hidden and the department has too few users.
         """
         await self._audit.let_in(actor, Role.REVIEWER, "overview")
         await self._audit.record_news(event(Action.ADMIN_VIEW, by=actor, target="overview"))
-        begin, step = _begin(period)
+        begin, step = begin_of(period)
         both = (("department", department), ("model", model))
         chosen = {name: text for name, text in both if text is not None}
         live = [hour for hour in await self._open_hours() if hour.hour >= begin]
-        found = await self._add_up(begin, step, chosen, live)
+        overview = await self._add_up(begin, step, chosen, live)
         if not self._names_hidden:
-            return found
+            return overview
         if department is not None:
             whole = await self._add_up(begin, step, {"department": department}, live)
             require_crowd(whole.users)
         crowded = await self.list_departments()
-        return replace(found, departments=[it for it in found.departments if it[0] in crowded])
+        departments = [each for each in overview.departments if each[0] in crowded]
+        return replace(overview, departments=departments)
 
     async def _open_hours(self) -> list[Hour]:
-        """The hours that are not counted for good, counted now; a few seconds old at most."""
+        """Returns the hours that are not stored yet, counted at most LIVE_S ago."""
         async with self._lock:
-            known = self._live.get("")
-            if known is None:
-                known = list[Hour]()
+            hours = self._live.get("")
+            if hours is None:
+                hours = list[Hour]()
                 hour, now = await self._counter.first_open(), clock.now()
                 while hour is not None and hour <= now:
-                    known.append(await self._counter.count(hour))
+                    hours.append(await self._counter.count(hour))
                     hour += HOUR
-                self._live[""] = known
-            return known
+                self._live[""] = hours
+            return hours
 
     async def _add_up(
         self, begin: datetime, step: timedelta, chosen: dict[str, str], live: list[Hour]
     ) -> Overview:
-        points = _points(begin, step)
+        """Adds the stored hours and the live ones. `chosen`: the department and model to count,
+        where only one is."""
+        points = points_of(begin, step)
         begins = [point.begin for point in points]
         sums: dict[tuple[str, ...], Sums] = defaultdict(Sums)
         latency: Counter[tuple[str, int]] = Counter()
         async with self._db.read(planned_anew=True) as session:
-            for place, source, status, answers in await session.execute(
+            for point, source, status, answers in await session.execute(
                 self._points_query(begins, chosen)
             ):
-                points[_index(begins, place)].add(source, status, answers)
+                points[point_index(begins, point)].add(source, status, answers)
             for row in await session.execute(_sums_query(begin, chosen)):
                 sums[row.department, row.model, row.source, row.status].add(row)
-            for kind, place, count in await session.execute(_latency_query(begin, chosen)):
-                latency[kind, place] += count
+            for kind, bucket, count in await session.execute(_latency_query(begin, chosen)):
+                latency[kind, bucket] += count
             users = await self._count_people(session, points, chosen, live)
             limits_hit = await session.scalar(_limits_query(begin))
         for hour in live:
-            point = points[_index(begins, hour.hour)]
+            point = points[point_index(begins, hour.hour)]
             for (department, model, _, source, status), counted in hour.sums.items():
                 if _fits(department, model, chosen):
                     point.add(source, status, counted.answers)
                     sums[department, model, source, status].add(counted)
-            for (department, model, kind, place), count in hour.latency.items():
+            for (department, model, kind, bucket), count in hour.latency.items():
                 if _fits(department, model, chosen):
-                    latency[kind, place] += count
-        return _overview(begin, points, sums, latency, users, limits_hit or 0)
+                    latency[kind, bucket] += count
+        return overview_of(begin, points, sums, latency, users, limits_hit or 0)
 
     async def _count_people(
         self,
@@ -207,8 +135,8 @@ class Overviews:
         chosen: Mapping[str, str],
         live: Sequence[Hour],
     ) -> int:
-        """Who asked, at each point and in all. Whom a model answered is not kept: with one chosen
-        nobody is counted."""
+        """Sets how many users asked at each point. Returns how many asked in all. With a chosen
+        model all are 0, because the tables do not keep whom a model answered."""
         if "model" in chosen:
             return 0
         begins = [point.begin for point in points]
@@ -216,155 +144,62 @@ class Overviews:
         for hour in live:
             for user_id, department in hour.people:
                 if _fits(department, "", chosen):
-                    people[_index(begins, hour.hour)].add(user_id)
-        # of points that go on, everybody is looked at; of those that are over, as many as there are
+                    people[point_index(begins, hour.hour)].add(user_id)
+        # points with live hours need the ids of their users; for the others the database counts
         first = 0 if self._db.is_sqlite else min(people, default=len(points))
         if first < len(points):
-            still = _narrowed(
+            stored = _narrowed(
                 sa.select(_PEOPLE.c.hour, _PEOPLE.c.user_id), _PEOPLE, begins[first], chosen
             )
-            for hour, user_id in await session.execute(still):
-                people[_index(begins, hour)].add(user_id)
+            for hour, user_id in await session.execute(stored):
+                people[point_index(begins, hour)].add(user_id)
         if first > 0:
-            place = self._place(_PEOPLE, begins).label("place")
-            each = _narrowed(sa.select(place, _PEOPLE.c.user_id), _PEOPLE, begins[0], chosen)
+            point = self._point_of(_PEOPLE, begins).label("point")
+            rows = _narrowed(sa.select(point, _PEOPLE.c.user_id), _PEOPLE, begins[0], chosen)
             if first < len(points):
-                each = each.where(_PEOPLE.c.hour < begins[first])
-            once = each.distinct().subquery()
-            counted = sa.select(once.c.place, sa.func.count()).group_by(once.c.place)
-            for number, count in await session.execute(counted):
-                points[_index(begins, number)].users = count
-        for number, users in people.items():
-            points[number].users = len(users)
+                rows = rows.where(_PEOPLE.c.hour < begins[first])
+            distinct = rows.distinct().subquery()
+            counts = sa.select(distinct.c.point, sa.func.count()).group_by(distinct.c.point)
+            for number, count in await session.execute(counts):
+                points[point_index(begins, number)].users = count
+        for index, users in people.items():
+            points[index].users = len(users)
         everybody = _narrowed(sa.select(_PEOPLE.c.user_id), _PEOPLE, begins[0], chosen)
-        known = set(await session.scalars(everybody.distinct()))
-        return len(known.union(*people.values()))
+        user_ids = set(await session.scalars(everybody.distinct()))
+        return len(user_ids.union(*people.values()))
 
-    def _place(self, table: sa.Table, begins: Sequence[datetime]) -> sa.ColumnElement[Any]:
-        """Where an hour belongs, as `_index` takes it: the number of its point, from 1."""
+    def _point_of(self, table: sa.Table, begins: Sequence[datetime]) -> sa.ColumnElement[Any]:
+        """Returns the point of a row as `point_index` takes it: the number, or with SQLite the
+        hour."""
         if self._db.is_sqlite:
             return table.c.hour
         return sa.func.width_bucket(table.c.hour, postgresql.array(begins))
 
     def _points_query(self, begins: Sequence[datetime], chosen: Mapping[str, str]) -> _Query:
-        place = self._place(_HOURS, begins).label("place")
-        keys = (place, _HOURS.c.source, _HOURS.c.status)
+        point = self._point_of(_HOURS, begins).label("point")
+        keys = (point, _HOURS.c.source, _HOURS.c.status)
         answers = sa.cast(sa.func.sum(_HOURS.c.answers), sa.BigInteger)
         query = sa.select(*keys, answers).group_by(*(sa.text(str(n)) for n in (1, 2, 3)))
         return _narrowed(query, _HOURS, begins[0], chosen)
 
     async def list_departments(self) -> list[str]:
-        """All that were ever counted, and those of this moment; while names are hidden, of many."""
-        known = await self._list_known(_HOURS.c.department, 0)
+        """Returns all departments with answers; while names are hidden, those with enough users."""
+        departments = await self._list_values(_HOURS.c.department, 0)
         if not self._names_hidden:
-            return sorted(known)
+            return sorted(departments)
         async with self._db.read() as session:
-            return sorted(await list_crowded(session, known))
+            return sorted(await list_crowded(session, departments))
 
     async def list_models(self) -> list[str]:
-        """All that were ever counted, and those of this moment."""
-        return sorted(await self._list_known(_HOURS.c.model, 1))
+        """Returns all models with answers."""
+        return sorted(await self._list_values(_HOURS.c.model, 1))
 
-    async def _list_known(self, column: sa.Column[Any], at: int) -> set[str]:
+    async def _list_values(self, column: sa.Column[Any], index: int) -> set[str]:
+        """Returns the values of a column of all hours, stored and live. `index`: the column's index
+        in the keys of Hour.sums."""
         async with self._db.read() as session:
-            kept = set(await session.scalars(sa.select(column).distinct()))
-        return kept | {key[at] for hour in await self._open_hours() for key in hour.sums}
-
-
-def _index(begins: Sequence[datetime], place: int | datetime) -> int:
-    """The number of the point; of what a faster clock put behind now, the last one."""
-    if isinstance(place, int):
-        return place - 1
-    return max(bisect_right(begins, place) - 1, 0)
-
-
-def _overview(
-    begin: datetime,
-    points: list[Point],
-    sums: Mapping[tuple[str, ...], Sums],
-    latency: Counter[tuple[str, int]],
-    users: int,
-    limits_hit: int,
-) -> Overview:
-    by_source: Counter[str] = Counter()
-    departments: Counter[str] = Counter()
-    models: Counter[str] = Counter()
-    failed = model_ms = given_tokens = prompt_tokens = completion_tokens = 0
-    for (department, model, source, status), each in sums.items():
-        by_source[source] += each.answers
-        departments[department] += each.answers
-        models[model] += each.answers
-        failed += each.answers if status in FAILED else 0
-        if source == Source.MODEL:
-            model_ms += each.total_ms
-            prompt_tokens += each.prompt_tokens
-            completion_tokens += each.completion_tokens
-        elif source == Source.CACHE:
-            given_tokens += each.completion_tokens
-    saved = model_ms * given_tokens / completion_tokens if completion_tokens else 0
-    return Overview(
-        begin=begin,
-        points=points,
-        answers=by_source.total(),
-        failed=failed,
-        users=users,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        by_source=by_source,
-        first=_times(latency, FIRST),
-        total=_times(latency, TOTAL),
-        limits_hit=limits_hit,
-        model_ms=model_ms,
-        saved_ms=round(saved),
-        departments=departments.most_common(TOP),
-        models=models.most_common(TOP),
-    )
-
-
-def _times(latency: Counter[tuple[str, int]], kind: str) -> Times:
-    counts = sorted((place, count) for (each, place), count in latency.items() if each == kind)
-    return Times(percentile(counts, 0.5), percentile(counts, 0.95))
-
-
-def percentile(counts: Iterable[tuple[int, int]], share: float) -> float | None:
-    """The time that `share` of the answers stay below. `counts`: by bucket, in order."""
-    listed = list(counts)
-    left = share * sum(count for _, count in listed)
-    for place, count in listed:
-        left -= count
-        if left <= 0:
-            return of_bucket(place)
-    return None
-
-
-def _begin(period: Period) -> tuple[datetime, timedelta]:
-    """The first moment, and how long a point of the chart is; days are the viewer's."""
-    now = clock.now()
-    if period is Period.DAY:
-        return hour_of(now) - 23 * HOUR, HOUR
-    first = local_time(now).date() - timedelta(days=DAYS[period] - 1)
-    return day_start(first), timedelta(days=1)
-
-
-def _points(begin: datetime, step: timedelta) -> list[Point]:
-    """By the wall clock, so that days of 23 and 25 hours are days."""
-    points: dict[datetime, Point] = {}
-    now = clock.now()
-    if step == HOUR:
-        moment = begin
-        while moment <= now:
-            points.setdefault(_naive(local_time(moment)), Point(moment))
-            moment += HOUR
-        return list(points.values())
-    day = _naive(local_time(begin))
-    while (moment := day_start(day.date())) <= now:
-        points[day] = Point(moment)
-        day += timedelta(days=1)
-    return list(points.values())
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None)
+            stored = set(await session.scalars(sa.select(column).distinct()))
+        return stored | {key[index] for hour in await self._open_hours() for key in hour.sums}
 
 
 def _fits(department: str, model: str, chosen: Mapping[str, str]) -> bool:

@@ -1,8 +1,8 @@
-"""What the assistant was used for, counted once an hour is over, so that a year is read in
-milliseconds and the figures outlive the messages.
+"""Counts the use of the assistant by the hour, so that a year is read in milliseconds and the
+figures stay when messages are removed.
 
-An hour holds the answers that were asked for in it. It is counted for good when none of them can
-change any more; until then it is counted anew each time somebody looks.
+An hour has the answers to the questions of that hour. It is stored when none of them can change any
+more. Until then, each overview counts it again.
 """
 
 import math
@@ -36,18 +36,18 @@ from genai_app.services.background import every
 log = structlog.stdlib.get_logger(__name__)
 
 HOUR = timedelta(hours=1)
-FINAL_AFTER = timedelta(hours=2)  # no answer runs so long after its hour
+FINAL_AFTER = timedelta(hours=2)  # then no answer of the hour is running
 COUNT_S = 60.0
-BATCH = 2000
-HOURS_AT_ONCE = 500  # of a round, so that a first start over old messages shares the database
-STEP = math.log(1.1)  # of the scale of times: a bucket is a tenth wider than the one before
+BATCH = 2000  # messages of a query
+HOURS_AT_ONCE = 500  # few, so that a first start with many old messages does not block others
+STEP = math.log(1.1)  # of the logarithmic scale: each bucket is a tenth wider than the one before
 FIRST, TOTAL = "first", "total"
 
 _MESSAGES, _USERS = table_of(Message), table_of(User)
 _ANSWERS = (
     _MESSAGES.c.author == Author.ASSISTANT,
     _MESSAGES.c.status != Status.RUNNING,
-    _MESSAGES.c.source.is_not(None),  # those that a client sent as its own history have none
+    _MESSAGES.c.source.is_not(None),  # answers that a client sent as its own history have no source
 )
 _COLUMNS = (
     *(_MESSAGES.c[name] for name in ("id", "user_id", "model", "channel", "source", "status")),
@@ -61,7 +61,7 @@ Key = tuple[str, str, str, str, str]
 
 @dataclass(slots=True)
 class Sums:
-    """Of some answers. Times in milliseconds."""
+    """Sums over answers. Times in milliseconds."""
 
     answers: int = 0
     prompt_tokens: int = 0
@@ -69,7 +69,7 @@ class Sums:
     total_ms: int = 0
 
     def add(self, other: Any) -> None:
-        """Add other sums, or a row that has them."""
+        """Adds other sums, or a row with the same columns."""
         self.answers += other.answers
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
@@ -78,8 +78,12 @@ class Sums:
 
 @dataclass(slots=True)
 class Hour:
-    """One hour: sums by department, model, channel, source and status; how long answers of the
-    model took by department, model, kind and bucket; answers by user and department."""
+    """The figures of an hour.
+
+    `sums`: by department, model, channel, source and status. `latency`: answers of the model by
+    department, model, kind (FIRST or TOTAL) and bucket of the time. `people`: answers by user and
+    department.
+    """
 
     hour: datetime
     sums: dict[Key, Sums] = field(default_factory=dict[Key, Sums])
@@ -89,7 +93,7 @@ class Hour:
     people: Counter[tuple[uuid.UUID, str]] = field(default_factory=Counter[tuple[uuid.UUID, str]])
 
     def add(self, row: Any) -> None:
-        """Count one answer."""
+        """Counts one answer."""
         model = row.model or ""
         key = (row.department, model, row.channel, row.source, row.status)
         sums = self.sums.setdefault(key, Sums())
@@ -112,13 +116,13 @@ def milliseconds(passed: timedelta) -> int:
 
 
 def bucket(ms: float) -> int:
-    """The place of a time on the scale."""
+    """Returns the bucket of a time on the logarithmic scale."""
     return 0 if ms < 1 else 1 + int(math.log(ms) / STEP)
 
 
-def of_bucket(place: int) -> float:
-    """The middle of a place on the scale, in milliseconds: within 5 % of each time in it."""
-    return 0.5 if place <= 0 else math.exp((place - 0.5) * STEP)
+def of_bucket(number: int) -> float:
+    """Returns the middle of a bucket in milliseconds, within 5 % of each time in the bucket."""
+    return 0.5 if number <= 0 else math.exp((number - 0.5) * STEP)
 
 
 def hour_of(moment: datetime) -> datetime:
@@ -126,13 +130,13 @@ def hour_of(moment: datetime) -> datetime:
 
 
 class UsageCounter:
-    """Counts hours. Any number of processes may: the first one to finish an hour has it."""
+    """Counts and stores hours. Several processes may do so: the first one stores an hour."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def run(self) -> None:
-        """Count what is over, until cancelled."""
+        """Stores hours that are over, until cancelled."""
         await every(COUNT_S, self._catch_up)
 
     async def _catch_up(self) -> None:
@@ -140,18 +144,18 @@ class UsageCounter:
             pass
 
     async def count_some(self) -> int:
-        """Count hours that are over and were not counted, the oldest first. Returns how many."""
+        """Stores up to HOURS_AT_ONCE hours that are over, oldest first. Returns how many."""
         counted = 0
         async for hour in self._due():
-            await self._keep(await self.count(hour))
+            await self._store(await self.count(hour))
             counted += 1
             if counted == HOURS_AT_ONCE:
                 break
         return counted
 
     async def count(self, hour: datetime, until: datetime | None = None) -> Hour:
-        """The figures of an hour from its messages; those before `until` only, if given."""
-        found = Hour(hour)
+        """Counts the messages of an hour; only those before `until`, if it is set."""
+        counted = Hour(hour)
         end = min(hour + HOUR, until) if until else hour + HOUR
         after: tuple[datetime, uuid.UUID] | None = None
         order = (_MESSAGES.c.created_at, _MESSAGES.c.id)
@@ -168,18 +172,18 @@ class UsageCounter:
             async with self._db.read() as session:
                 rows = (await session.execute(query)).all()
             for row in rows:
-                found.add(row)
+                counted.add(row)
             if len(rows) < BATCH:
-                return found
+                return counted
             after = rows[-1].created_at, rows[-1].id
 
     async def first_open(self) -> datetime | None:
-        """The first hour that is not counted for good; None where there is no message at all."""
+        """Returns the first hour that is not stored; None where there are no messages."""
         async with self._db.read() as session:
             marked = await session.scalar(sa.select(sa.func.max(col(UsageMark.hour))))
             if marked is not None:
                 return marked + HOUR
-            # reads all where the index cannot tell: of a database that was never counted
+            # a slow query, but only for a database without stored hours
             first = await session.scalar(sa.select(sa.func.min(_MESSAGES.c.created_at)))
         return hour_of(first) if first else None
 
@@ -190,12 +194,13 @@ class UsageCounter:
             yield hour
             hour += HOUR
 
-    async def _keep(self, found: Hour) -> None:
+    async def _store(self, counted: Hour) -> None:
+        """Commits the rows of an hour, unless another process has."""
         rows: list[tuple[type, list[dict[str, Any]]]] = [
-            (UsageMark, [{"hour": found.hour, "counted_at": clock.now()}]),
-            (UsageHour, hour_rows(found)),
-            (UsageLatency, latency_rows(found)),
-            (UsagePerson, person_rows(found)),
+            (UsageMark, [{"hour": counted.hour, "counted_at": clock.now()}]),
+            (UsageHour, hour_rows(counted)),
+            (UsageLatency, latency_rows(counted)),
+            (UsagePerson, person_rows(counted)),
         ]
         try:
             async with self._db.write() as session:
@@ -203,37 +208,37 @@ class UsageCounter:
                     if values:
                         await session.execute(sa.insert(table_of(kind)), values)
         except IntegrityError:
-            log.debug("usage.counted_by_another", hour=found.hour.isoformat())
+            log.debug("usage.counted_by_another", hour=counted.hour.isoformat())
 
 
-def hour_rows(found: Hour) -> list[dict[str, Any]]:
-    """As the table has them."""
+def hour_rows(counted: Hour) -> list[dict[str, Any]]:
+    """Returns the rows of UsageHour."""
     names = ("department", "model", "channel", "source", "status")
     return [
         {
-            "hour": found.hour,
+            "hour": counted.hour,
             **dict(zip(names, key, strict=True)),
             "answers": sums.answers,
             "prompt_tokens": sums.prompt_tokens,
             "completion_tokens": sums.completion_tokens,
             "total_ms": sums.total_ms,
         }
-        for key, sums in found.sums.items()
+        for key, sums in counted.sums.items()
     ]
 
 
-def latency_rows(found: Hour) -> list[dict[str, Any]]:
-    """As the table has them."""
+def latency_rows(counted: Hour) -> list[dict[str, Any]]:
+    """Returns the rows of UsageLatency."""
     names = ("department", "model", "kind", "bucket")
     return [
-        {"hour": found.hour, **dict(zip(names, key, strict=True)), "answers": count}
-        for key, count in found.latency.items()
+        {"hour": counted.hour, **dict(zip(names, key, strict=True)), "answers": count}
+        for key, count in counted.latency.items()
     ]
 
 
-def person_rows(found: Hour) -> list[dict[str, Any]]:
-    """As the table has them."""
+def person_rows(counted: Hour) -> list[dict[str, Any]]:
+    """Returns the rows of UsagePerson."""
     return [
-        {"hour": found.hour, "user_id": user_id, "department": department, "answers": count}
-        for (user_id, department), count in found.people.items()
+        {"hour": counted.hour, "user_id": user_id, "department": department, "answers": count}
+        for (user_id, department), count in counted.people.items()
     ]

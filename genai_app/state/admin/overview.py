@@ -16,7 +16,8 @@ from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.backup.store import BackupState, backup_state
 from genai_app.services.doctor.health import Health, check_dependencies
-from genai_app.services.statistics.overview import Overview, Period, Point
+from genai_app.services.statistics.figures import Overview, Point
+from genai_app.services.statistics.periods import Period
 from genai_app.site_map import OVERVIEW
 from genai_app.state.dates import clock_text, day_text
 from genai_app.state.page import address

@@ -1,9 +1,10 @@
-"""Display rows: what a page needs of a dialog or a message, and nothing else."""
+"""Display rows of the chat: what the page shows of a dialog or a message, and nothing else."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Self
 
 from genai_app import clock
 from genai_app.markdown.guard import GuardedText
@@ -16,8 +17,8 @@ from genai_app.zones import local_time
 
 
 @dataclass
-class MessageRow:
-    """A message on the page. Times are strings in the browser's time zone."""
+class ShownMessage:
+    """The fields of a message that the chat and the review show alike."""
 
     id: str
     author: str
@@ -27,11 +28,39 @@ class MessageRow:
     status: str = Status.COMPLETE
     error_code: str = ""
     error_reason: str = ""  # the model server's own words
+    source: str = ""
+    model: str = ""
+    sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
+    siblings: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def of(
+        cls, message: Message, siblings: Sequence[uuid.UUID] = (), shown: GuardedText | None = None
+    ) -> Self:
+        """Returns a row in which the fields of the page's own row have their defaults."""
+        return cls(
+            id=str(message.id),
+            author=message.author,
+            text=message.text,
+            shown=shown.text if shown and shown.text != message.text else "",
+            left_plain=shown is not None and shown.left_plain,
+            status=message.status,
+            error_code=message.error_code or "",
+            error_reason=str(details_of(message).get("reason", "")),
+            source=message.source or "",
+            model=message.model or "",
+            sibling=siblings.index(message.id) + 1 if siblings else 0,
+            siblings=[str(each) for each in siblings],
+        )
+
+
+@dataclass
+class MessageRow(ShownMessage):
+    """A message in the chat. Times are strings in the browser's time zone."""
+
     error_what: str = ""  # what did not fit into the model, and by how much
     error_over_chars: int = 0
     is_blank: bool = False  # an answer of white space
-    source: str = ""
-    model: str = ""
     seconds: str = ""  # from the question to the end of the answer
     time: str = ""
     made: int = 0  # an answer from the cache: how old its text is, and in what
@@ -39,8 +68,6 @@ class MessageRow:
     verified_by: str = ""  # of a verified answer: whose it is, and until when
     verified_until: dict[str, str] = field(default_factory=dict[str, str])
     trimmed: int = 0
-    sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
-    siblings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -53,7 +80,7 @@ class DialogRow:
 
 @dataclass
 class KeyFolderRow:
-    """The folder of an API key in the sidebar. `count`: as a text, `1000+` for more than that."""
+    """The folder of an API key in the sidebar. `count`: a text; `1000+` for more."""
 
     key_id: str
     name: str
@@ -74,41 +101,28 @@ def message_row(
     verified: VerifiedAnswer | None = None,
     shown: GuardedText | None = None,
 ) -> MessageRow:
-    seconds, details = "", details_of(message)
-    made, made_unit = 0, ""
+    row, details = MessageRow.of(message, siblings, shown), details_of(message)
+    row.error_what = str(details.get("what", ""))
+    row.error_over_chars = int(details.get("over_chars", 0))
+    row.is_blank = not message.text.strip()
+    if message.author == Author.ASSISTANT:
+        row.seconds = seconds_text(message.created_at, message.finished_at)
+    row.time = clock_text(message.created_at)
     if message.source == Source.CACHE and message.made_at is not None:
-        made, made_unit = age(clock.now() - message.made_at)
-    if message.author == Author.ASSISTANT and message.finished_at is not None:
-        passed = message.finished_at - message.created_at
-        seconds = f"{max(passed.total_seconds(), 0):.1f}"
-    return MessageRow(
-        id=str(message.id),
-        author=message.author,
-        text=message.text,
-        shown=shown.text if shown and shown.text != message.text else "",
-        left_plain=shown is not None and shown.left_plain,
-        status=message.status,
-        error_code=message.error_code or "",
-        error_reason=str(details.get("reason", "")),
-        error_what=str(details.get("what", "")),
-        error_over_chars=int(details.get("over_chars", 0)),
-        is_blank=not message.text.strip(),
-        source=message.source or "",
-        model=message.model or "",
-        seconds=seconds,
-        time=clock_text(message.created_at),
-        made=made,
-        made_unit=made_unit,
-        verified_by=verified.owner_name if verified else "",
-        verified_until=day_text(verified.review_by if verified else None),
-        trimmed=message.trimmed,
-        sibling=siblings.index(message.id) + 1 if siblings else 0,
-        siblings=[str(i) for i in siblings],
-    )
+        row.made, row.made_unit = age(clock.now() - message.made_at)
+    row.verified_by = verified.owner_name if verified else ""
+    row.verified_until = day_text(verified.review_by if verified else None)
+    row.trimmed = message.trimmed
+    return row
+
+
+def seconds_text(start: datetime, end: datetime | None) -> str:
+    """Returns the seconds between two times with one decimal; "" without an end."""
+    return "" if end is None else f"{max((end - start).total_seconds(), 0):.1f}"
 
 
 def message_rows(branch: Branch) -> list[MessageRow]:
-    """A client's own instructions to the model are no part of what was said."""
+    """Returns the rows of a branch, without the instructions that a client of the API sent."""
     shown = shown_answers(branch.messages)
     return [
         message_row(m, branch.siblings.get(m.id, ()), branch.verified.get(m.id), shown.get(m.id))
@@ -118,7 +132,8 @@ def message_rows(branch: Branch) -> list[MessageRow]:
 
 
 def group_by_day(dialogs: Sequence[Dialog], today: date) -> list[DialogGroup]:
-    """Groups in the order of `dialogs` (newest first). `today` is the date where the browser is."""
+    """Groups dialogs by period in their order, newest first. `today`: the date in the browser's
+    time zone."""
     groups: list[DialogGroup] = []
     for dialog in dialogs:
         period = _period(dialog.updated_at, today)

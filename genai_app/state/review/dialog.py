@@ -1,11 +1,9 @@
-"""A dialog in review: its messages, and what the reviewer does with it."""
-
-from dataclasses import replace
+"""The dialog that is open in review: which one, its messages and the state of its review."""
 
 import reflex as rx
 
 from genai_app.errors import AppError
-from genai_app.models import Author, Role
+from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
@@ -22,14 +20,11 @@ from genai_app.state.review.rows import (
     review_row,
 )
 
-MAX_TEXT_CHARS = 10_000  # what is read of a note; how long it may be is for the service to say
 MAX_ID_CHARS = 40
-NOTE_ID = "review-note"
-REASON_ID = "review-reason"
 
 
 class ReviewDialogState(rx.State):
-    """The dialog that is open; `dialog_id` is "" while none is. The address names it."""
+    """The dialog that is open, by the page's address. `dialog_id`: "" while none is open."""
 
     loaded: bool = False  # the page
     dialog_id: str = ""
@@ -44,7 +39,7 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def open(self):
-        """Build the page from cookie, address and database. Runs at every load and reconnect."""
+        """Builds the page from cookie, address and database. Runs at every load and reconnect."""
         listed = await self.get_state(ReviewListState)
         fields: list[rx.event.EventSpec] = []
         if not await stays(self):
@@ -63,19 +58,22 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def show(self, dialog_id: str):
-        """Open a dialog. The audit knows before anything of it is here."""
+        """Opens a dialog. The service audits that first."""
         await self._open_row(dialog_id)
         return await self._go()
 
     async def _go(self):
-        """Leads to the address of the dialog that is open, or of the list."""
+        """Returns the redirect to the address of the open dialog, or of the list."""
         return (await self.get_state(ReviewListState))._go(self.dialog_id)
 
     async def _open_row(self, dialog_id: str) -> None:
+        """Shows a dialog and moves the focus of the list to its row."""
         self._show_nothing()
         listed = await self.get_state(ReviewListState)
         listed.at = next((n for n, row in enumerate(listed.rows) if row.id == dialog_id), listed.at)
-        await self._read(dialog_id)
+        reading = await self._reading(dialog_id)
+        if reading is not None:
+            self._show(reading)
 
     @rx.event
     @allowed(Role.REVIEWER)
@@ -97,88 +95,17 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def choose_answer(self, answer_id: str):
-        """Another branch, here only: the user's own choice stays."""
+        """Shows another branch here. The user's choice of a branch stays as it is."""
         if not self.dialog_id:
             return
         reading = await self._reading(answer=answer_id)
         if reading is not None:
             self._show(reading)
 
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def take(self):
-        await self._do(services().reviews.take)
-
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def close(self):
-        await self._do(services().reviews.close)
-
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def reopen(self):
-        await self._do(services().reviews.reopen)
-
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def judge(self, message_id: str, verdict: str):
-        """A verdict on one answer."""
-        await self._judge(message_id, verdict)
-
-    async def _judge(self, message_id: str, verdict: str) -> None:
-        if not self.dialog_id:
-            return
-        actor = acting()
-
-        async def judged(*_: object) -> None:
-            await services().reviews.verdict(actor, message_id, verdict)
-
-        if await self._do(judged):
-            name = actor.full_name or actor.username
-            self.messages = [
-                replace(row, verdict=verdict, judge=name) if row.id == message_id else row
-                for row in self.messages
-            ]
-
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def add_note(self, form: dict[str, str]):
-        text = form.get("note") if isinstance(form, dict) else None
-        if not isinstance(text, str) or not self.dialog_id:
-            return None
-        self.error_code = ""
-        try:
-            note = await services().reviews.note(acting(), self.dialog_id, text[:MAX_TEXT_CHARS])
-        except AppError as error:
-            self.error_code = error.code
-            return None
-        self.notes = [*self.notes, note_row(note)]
-        return rx.set_value(NOTE_ID, "")
-
-    @rx.event
-    @allowed(Role.REVIEWER)
-    async def reveal(self, form: dict[str, str]):
-        """Shows whose dialog this is, for a reason that its user will see."""
-        reason = form.get("reason") if isinstance(form, dict) else None
-        if not isinstance(reason, str) or not self.dialog_id:
-            return
-        self.error_code = ""
-        try:
-            await services().reviews.reveal(acting(), self.dialog_id, reason[:MAX_TEXT_CHARS])
-        except AppError as error:
-            self.error_code = error.code
-            return
-        await self._refresh()
-
     def _show_nothing(self) -> None:
         self.dialog_id, self.head, self.error_code = "", ReviewRow(), ""
         self.own = self.revealed = self.has_older = False
         self.messages, self.notes = [], []
-
-    async def _read(self, dialog_id: object) -> None:
-        reading = await self._reading(dialog_id)
-        if reading is not None:
-            self._show(reading)
 
     async def _reading(self, dialog_id: object = None, **which: object) -> Reading | None:
         """Reads a dialog for review. Returns None after an error, which the page shows."""
@@ -198,20 +125,9 @@ class ReviewDialogState(rx.State):
         self.notes = [note_row(each) for each in reading.notes]
         self.has_older = reading.has_older
 
-    async def _do(self, change) -> bool:
-        """Do something with the dialog that is open, and show how it stands then."""
-        if not self.dialog_id:
-            return False
-        self.error_code = ""
-        done = True
-        try:
-            await change(acting(), self.dialog_id)
-        except AppError as error:
-            self.error_code, done = error.code, False
-        await self._refresh()  # after a refusal too: somebody else may have been here
-        return done
-
     async def _refresh(self) -> None:
+        """Reads the state of the review again, for the head of the dialog and its row in the list.
+        An earlier error stays."""
         try:
             dialog, self.revealed = await services().reviews.summary(acting(), self.dialog_id)
         except AppError as error:
@@ -219,6 +135,3 @@ class ReviewDialogState(rx.State):
             return
         self.head = review_row(dialog, acting().user_id)
         (await self.get_state(ReviewListState))._changed(dialog)
-
-    def _last_answer(self) -> str:
-        return next((m.id for m in reversed(self.messages) if m.author == Author.ASSISTANT), "")

@@ -2,15 +2,16 @@
 
 import reflex as rx
 
-from genai_app.models import Role, Verdict
+from genai_app.models import Author, Role, Verdict
 from genai_app.rights import allowed
 from genai_app.services import services
-from genai_app.state.review.dialog import NOTE_ID, ReviewDialogState
+from genai_app.state.review.dialog import ReviewDialogState
 from genai_app.state.review.list import ReviewListState
+from genai_app.state.review.work import NOTE_ID, ReviewWorkState
 
 VERDICTS = dict(zip("1234", Verdict, strict=True))
-# by key, on a Russian keyboard too
-DEEDS = {
+# by key, also on a Russian keyboard
+ACTIONS = {
     **dict.fromkeys(("j", "о", "ArrowDown"), "next"),
     **dict.fromkeys(("k", "л", "ArrowUp"), "previous"),
     "Enter": "show",
@@ -21,11 +22,11 @@ DEEDS = {
     "?": "help",
     **dict.fromkeys(VERDICTS, "judge"),
 }
-KEYS = tuple(DEEDS)
+KEYS = tuple(ACTIONS)
 
 
 class ReviewKeysState(rx.State):
-    """The help for the keys: open or not."""
+    """The keys of the page. `shown`: the help for them is open."""
 
     shown: bool = False
 
@@ -37,12 +38,12 @@ class ReviewKeysState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def press(self, key: str):
-        """Does what a key stands for, where no field has the focus; one after the other, however
-        fast."""
-        action = DEEDS.get(key) if isinstance(key, str) else None
+        """Runs the action of a key. The page sends keys only while no field has the focus. Fast
+        keys run one after the other."""
+        action = ACTIONS.get(key) if isinstance(key, str) else None
         listed = await self.get_state(ReviewListState)
         dialog = await self.get_state(ReviewDialogState)
-        reviews = services().reviews
+        work = await self.get_state(ReviewWorkState)
         if action == "help":
             self.shown = not self.shown
         elif action == "back" and self.shown:
@@ -56,11 +57,12 @@ class ReviewKeysState(rx.State):
             await dialog._open_row(listed.rows[listed.at].id)
             return await dialog._go()
         elif action == "take":
-            await dialog._do(reviews.take)
+            await work._change(services().review_work.take)
         elif action == "close":
-            await dialog._do(reviews.close)
+            await work._change(services().review_work.close)
         elif action == "judge":
-            await dialog._judge(dialog._last_answer(), VERDICTS[key])
+            answers = [row.id for row in dialog.messages if row.author == Author.ASSISTANT]
+            await work._judge(answers[-1] if answers else "", VERDICTS[key])
         elif action == "note" and dialog.dialog_id:
             return rx.set_focus(NOTE_ID)
         return None

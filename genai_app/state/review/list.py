@@ -1,4 +1,4 @@
-"""The list of everybody's dialogs: what it is narrowed to, and where in it the reviewer is."""
+"""The list of all users' dialogs: its filters, its rows, and the row that has the focus."""
 
 import reflex as rx
 
@@ -13,19 +13,19 @@ from genai_app.state.page import address, part_of, query_of, refilled
 from genai_app.state.review.rows import FILTER_NAMES, ReviewRow, filters_of, review_row
 
 MAX_VALUE_CHARS = 300
-# fields that hold what was typed, by the filter
+# the ids of text fields, by filter
 FIELDS = {"query": "review-query", "user": "review-user", "model": "review-model"}
 
 
 class ReviewListState(rx.State):
-    """Dialogs, the last asked first. `chosen`: a value for each filter, "" for all."""
+    """Dialogs by the last question, newest first. `chosen`: a value for each filter, "" for all."""
 
     rows: list[ReviewRow] = []
     chosen: dict[str, str] = dict.fromkeys(FILTER_NAMES, "")
     narrowed: bool = False
     departments: list[str] = []
     mode: str = ""
-    at: int = -1  # the row that the keys have come to
+    at: int = -1  # the index of the row that has the focus; -1: none
     has_more: bool = False
     loading: bool = False
     error_code: str = ""
@@ -33,7 +33,7 @@ class ReviewListState(rx.State):
     _cursor: str = ""
 
     async def _open(self) -> list[rx.event.EventSpec]:
-        """Load the list by the page's address. Returns the events that fill its fields."""
+        """Loads the list by the page's address. Returns the events that fill its text fields."""
         before = self.chosen
         self.mode = services().settings.review_mode
         self._choose(query_of(self, FILTER_NAMES, MAX_VALUE_CHARS))
@@ -43,17 +43,19 @@ class ReviewListState(rx.State):
         return refilled(FIELDS, before, self.chosen)
 
     def _choose(self, values: dict[str, str]) -> None:
+        """Sets these filters and keeps the others."""
         cut = {name: value[:MAX_VALUE_CHARS] for name, value in values.items()}
         self.chosen = {**self.chosen, **cut}
         self.narrowed = any(self.chosen.values())
         self.query = address("", self.chosen)
 
     def _is_of_address(self) -> bool:
+        """Returns whether the filters are those in the page's address."""
         return self.chosen == query_of(self, FILTER_NAMES, MAX_VALUE_CHARS)
 
     def _go(self, dialog_id: str | None = None):
-        """Leads to the address of a dialog. `dialog_id`: "" for the list; None: the one that is
-        open."""
+        """Returns the redirect to the address of a dialog. `dialog_id`: "" for the list; None: the
+        dialog in the present address."""
         opened = part_of(self, REVIEW.address) if dialog_id is None else dialog_id
         path = f"{REVIEW.address}/{opened}" if opened else REVIEW.address
         return rx.redirect(path + self.query)
@@ -67,9 +69,10 @@ class ReviewListState(rx.State):
             self.error_code = error.code
 
     async def _add_page(self, cursor: str | None) -> None:
+        """Appends a page of dialogs. Raises AppError."""
         actor = acting()
         page = await services().reviews.list_dialogs(actor, filters_of(self.chosen), cursor)
-        shown_ids = {row.id for row in self.rows}  # a search may come to a dialog again
+        shown_ids = {row.id for row in self.rows}  # a search may return a dialog again
         new = [
             review_row(each, actor.user_id) for each in page.items if str(each.id) not in shown_ids
         ]
@@ -77,7 +80,8 @@ class ReviewListState(rx.State):
         self._cursor, self.has_more = page.next_cursor or "", page.next_cursor is not None
 
     def _changed(self, dialog: ReviewedDialog) -> None:
-        """Draw a dialog's row anew, where it is in the list; never with more of its user."""
+        """Updates the row of a dialog if it is in the list. Keeps the user's name as it was: a
+        reveal is shown in the dialog only."""
         changed = review_row(dialog, acting().user_id)
         for index, row in enumerate(self.rows):
             if row.id == changed.id:
@@ -99,7 +103,7 @@ class ReviewListState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def apply(self, form: dict[str, str]):
-        """The fields that are typed into."""
+        """Sets the filters of the text fields."""
         if not isinstance(form, dict):
             return
         values = {name: form.get(name, "") for name in FIELDS}
@@ -114,7 +118,7 @@ class ReviewListState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def clear(self):
-        """All dialogs again."""
+        """Removes all filters."""
         self._choose(dict.fromkeys(FILTER_NAMES, ""))
         await self._load()
         return [*[rx.set_value(key, "") for key in FIELDS.values()], self._go()]
@@ -129,12 +133,7 @@ class ReviewListState(rx.State):
         except AppError as error:
             self.error_code = error.code
 
-    @rx.event
-    @allowed(Role.REVIEWER)
-    def move(self, step: int):
-        """Moves the focus to the next row, or to the one before."""
-        self._move(step)
-
     def _move(self, step: int) -> None:
+        """Moves the focus to the next row (1) or to the one before (-1)."""
         if step in (1, -1) and self.rows:
             self.at = min(max(self.at + step, 0), len(self.rows) - 1)
