@@ -32,7 +32,7 @@ from genai_app.services.exports import exports
 from genai_app.services.exports import jobs as export_jobs
 from genai_app.services.exports import pdf_file as export_pdf
 from genai_app.services.exports import writer as export_run
-from genai_app.services.exports.choice import Choice, Format, choose, day_begins
+from genai_app.services.exports.choice import ExportChoice, Format, choose, day_begins
 from genai_app.services.review.pseudonyms import pseudonym
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
@@ -402,7 +402,7 @@ def test_days_and_kept_choices() -> None:
     assert ends is not None
     assert ends - begins == timedelta(days=1)
     assert begins.astimezone().hour == 0
-    assert Choice.of_json('{"user": "a", "of_a_later_version": 1}') == Choice(user="a")
+    assert ExportChoice.of_json('{"user": "a", "of_a_later_version": 1}') == ExportChoice(user="a")
 
 
 async def test_at_most_two_at_once_and_progress(
@@ -532,7 +532,7 @@ async def test_a_stop_gives_the_job_back(
     await _runs(at, rita, row)
     await at.exports.jobs.close()
     kept = await at.exports.get(rita, row.id)
-    assert (kept.state, kept.done, Choice.of_json(kept.chosen).tries) == ("queued", 0, 0)
+    assert (kept.state, kept.done, ExportChoice.of_json(kept.chosen).tries) == ("queued", 0, 0)
     assert list(at.directory.iterdir()) == []
     stuck.set()
     next_one = desk(at.db, at.settings)
@@ -556,7 +556,7 @@ async def test_a_lost_lease_is_taken_up_again(
         )
 
     async def begun_again() -> bool:
-        return Choice.of_json((await at.exports.get(rita, row.id)).chosen).tries == 2
+        return ExportChoice.of_json((await at.exports.get(rita, row.id)).chosen).tries == 2
 
     await eventually(begun_again)
     stuck.set()
@@ -573,7 +573,9 @@ async def test_a_job_that_kills_its_process_is_given_up(at: Desk, rita: Actor, t
         await session.execute(
             sa.update(Export)
             .where(col(Export.id) == row.id)
-            .values(state=JobState.RUNNING, lease_until=BEGAN, chosen=Choice(tries=3).to_json())
+            .values(
+                state=JobState.RUNNING, lease_until=BEGAN, chosen=ExportChoice(tries=3).to_json()
+            )
         )
     await at.exports.jobs.open()
     ended = await at.ends(rita, row.id)

@@ -23,9 +23,9 @@ from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, Audit, Outcome, event
 from genai_app.services.exports.choice import (
     FOR_REVIEWERS,
-    Choice,
+    ExportChoice,
+    ExportKind,
     Format,
-    Kind,
     choose,
     day_begins,
 )
@@ -43,7 +43,7 @@ class ExportFile:
     """A file to be sent. `title` makes its name."""
 
     path: Path
-    kind: Kind
+    kind: ExportKind
     format: Format
     title: str
     size: int
@@ -80,7 +80,7 @@ class Exports:
         what, how, choice = choose(kind, format, chosen or {})
         await self._check_role(actor, what)
         subject = await find_people(self._db, self._settings, choice)
-        if what is Kind.DIALOGS and self._settings.review_mode == "pseudonymous":
+        if what is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous":
             await _check_choice(self._db, choice)
         row = Export(
             owner_id=actor.user_id,
@@ -89,7 +89,7 @@ class Exports:
             locale=locale if locale in LOCALES else DEFAULT_LOCALE,
         )
         async with self._db.write() as session:
-            if what is Kind.DIALOG:
+            if what is ExportKind.DIALOG:
                 dialog = await get_dialog(session, actor, choice.dialog_id)
                 choice.dialog_id, choice.title = str(dialog.id), dialog.title
             await self._make_room(session, actor)
@@ -154,15 +154,15 @@ class Exports:
                 may not see them any more. `export_elsewhere`: it lies on another host.
         """
         row = await self.get(actor, export_id)
-        kind = Kind(row.kind)
+        kind = ExportKind(row.kind)
         if row.state != JobState.DONE or (kind in FOR_REVIEWERS and not actor.has(Role.REVIEWER)):
             raise NotFound
-        if kind is Kind.DIALOGS and self._settings.review_mode == "off":
+        if kind is ExportKind.DIALOGS and self._settings.review_mode == "off":
             raise NotFound
         path = self.jobs.directory / row.file_name
         if not await asyncio.to_thread(path.is_file):
             raise NotFound(code="export_elsewhere")
-        choice = Choice.of_json(row.chosen)
+        choice = ExportChoice.of_json(row.chosen)
         async with self._db.write() as session:
             session.add(
                 event(
@@ -178,14 +178,14 @@ class Exports:
         made_at = row.finished_at or row.created_at
         return ExportFile(path, kind, Format(row.format), choice.title, row.size, made_at)
 
-    async def _check_role(self, actor: Actor, kind: Kind) -> None:
+    async def _check_role(self, actor: Actor, kind: ExportKind) -> None:
         if kind not in FOR_REVIEWERS:
             return
         if not actor.has(Role.REVIEWER):
             refused = event(Action.ACCESS, Outcome.REFUSED, by=actor, target=f"export {kind}")
             await self._audit.record_news(refused)
             raise Forbidden
-        if kind is Kind.DIALOGS:
+        if kind is ExportKind.DIALOGS:
             check_mode(self._settings)
 
     async def _make_room(self, session: AsyncSession, actor: Actor) -> None:
@@ -212,7 +212,7 @@ class Exports:
         await session.execute(sa.delete(Export).where(col(Export.id).in_(old.all())))
 
 
-async def _check_choice(db: Database, choice: Choice) -> None:
+async def _check_choice(db: Database, choice: ExportChoice) -> None:
     """Raises InvalidInput: while names are hidden, the choice finds too few people."""
     chosen = {name: getattr(choice, name) for name in ("department", "model", "source", "state")}
     which = [col(getattr(Review, name)) == value for name, value in chosen.items() if value]
@@ -234,7 +234,7 @@ def check_mode(settings: Settings) -> None:
         raise Forbidden(code="review_off")
 
 
-async def find_people(db: Database, settings: Settings, choice: Choice) -> uuid.UUID | None:
+async def find_people(db: Database, settings: Settings, choice: ExportChoice) -> uuid.UUID | None:
     """Turn the name in a choice into ids. Returns the one user whom the export is about.
 
     Raises:
@@ -269,7 +269,7 @@ async def export_to_file(
     Returns how many rows it holds. Raises as `Exports.start` and `ExportRun.write` do.
     """
     what, how, choice = choose(kind, format, chosen)
-    if what is Kind.DIALOGS:
+    if what is ExportKind.DIALOGS:
         check_mode(settings)
     subject = await find_people(db, settings, choice)
     async with db.write() as session:
@@ -282,21 +282,25 @@ async def export_to_file(
 
 
 def start_event(
-    by: Actor | str, kind: Kind, format: Format, choice: Choice, subject: uuid.UUID | None
+    by: Actor | str,
+    kind: ExportKind,
+    format: Format,
+    choice: ExportChoice,
+    subject: uuid.UUID | None,
 ) -> AuditEvent:
     """The event of an export that begins."""
-    facts: dict[str, Any] = {"kind": kind, "format": format, **choice.told()}
+    facts: dict[str, Any] = {"kind": kind, "format": format, **choice.audit_details()}
     return event(Action.EXPORT, by=by, target=target_of(kind, choice), subject=subject, **facts)
 
 
-def target_of(kind: Kind, choice: Choice) -> str:
+def target_of(kind: ExportKind, choice: ExportChoice) -> str:
     """What an export is of, as the audit names it."""
-    if kind is Kind.DIALOGS:
+    if kind is ExportKind.DIALOGS:
         return choice.user or "everybody"
-    return choice.dialog_id if kind is Kind.DIALOG else str(kind)
+    return choice.dialog_id if kind is ExportKind.DIALOG else str(kind)
 
 
-def _subject(choice: Choice) -> uuid.UUID | None:
+def _subject(choice: ExportChoice) -> uuid.UUID | None:
     return choice.people[0] if len(choice.user_ids) == 1 else None
 
 

@@ -23,7 +23,7 @@ from genai_app.db.database import Database
 from genai_app.errors import AppError, StorageUnavailable
 from genai_app.models import Export, JobState, User
 from genai_app.models.database_time import database_now
-from genai_app.services.exports.choice import Choice, Format, Kind
+from genai_app.services.exports.choice import ExportChoice, ExportKind, Format
 from genai_app.services.exports.writer import ExportRun, Job
 from genai_app.settings.settings import Settings
 
@@ -117,7 +117,7 @@ class ExportJobs:
             row = await session.scalar(oldest.with_for_update(skip_locked=True))
             if row is None:
                 return None
-            choice = Choice.of_json(row.chosen)
+            choice = ExportChoice.of_json(row.chosen)
             choice.tries += 1
             row.chosen = choice.to_json()
             row.state = JobState.RUNNING
@@ -163,9 +163,9 @@ class ExportJobs:
         async with self._db.read() as session:
             owner = await session.get(User, row.owner_id)
         return Job(
-            kind=Kind(row.kind),
+            kind=ExportKind(row.kind),
             format=Format(row.format),
-            choice=Choice.of_json(row.chosen),
+            choice=ExportChoice.of_json(row.chosen),
             owner_id=row.owner_id,
             username=owner.username if owner else "",
             locale=row.locale,
@@ -193,7 +193,7 @@ class ExportJobs:
             await asyncio.to_thread(self.unlink, row.file_name)
 
     async def _give_back(self, lease: "_Lease") -> None:
-        choice = Choice.of_json(lease.row.chosen)
+        choice = ExportChoice.of_json(lease.row.chosen)
         choice.tries -= 1  # it was no fault of the job
         with suppress(StorageUnavailable):  # then its lease runs out
             await lease.change(

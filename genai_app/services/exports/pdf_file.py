@@ -13,7 +13,7 @@ import structlog
 from genai_app.errors import AppError, TooLarge, Unavailable
 from genai_app.i18n import catalogue
 from genai_app.markdown.guard import displayed
-from genai_app.services.exports.rows import Head, Line
+from genai_app.services.exports.rows import ExportedMessage, Head
 from genai_app.services.exports.text_files import (
     Facts,
     end_note,
@@ -62,7 +62,7 @@ class PdfFile:
         foot = self._facts.title if self._facts.one_dialog else self._facts.username
         await self._tell("document", self._facts.title, foot, self._facts.locale)
 
-    async def add(self, rows: Sequence[Line]) -> None:
+    async def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             if row.head is not self._head:
                 self._head = row.head

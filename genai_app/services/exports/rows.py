@@ -22,7 +22,7 @@ from genai_app.models import (
     VerifiedAnswer,
 )
 from genai_app.services.dialogs.history import branch
-from genai_app.services.exports.choice import Choice, Format, Kind, day_begins
+from genai_app.services.exports.choice import ExportChoice, ExportKind, Format, day_begins
 from genai_app.services.review.crowds import list_crowded
 from genai_app.zones import DEFAULT_ZONE, utc_day
 
@@ -49,7 +49,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExportedMessage:
     """A message in its dialog."""
 
     head: Head
@@ -71,7 +71,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ExportedAnswer:
     """A question and the answer that a colleague wrote."""
 
     id: uuid.UUID
@@ -106,9 +106,9 @@ class Rows:
     def __init__(
         self,
         db: Database,
-        kind: Kind,
+        kind: ExportKind,
         format: Format,
-        choice: Choice,
+        choice: ExportChoice,
         owner_id: uuid.UUID,
         named: Callable[[uuid.UUID], str] | None = None,
     ) -> None:
@@ -119,13 +119,13 @@ class Rows:
         self._named = named
         self._crowded: set[str] = set()  # departments of the present page that tell nobody
         # as it was read: the branch on the screen. Data has all branches
-        self._one_branch = kind is Kind.DIALOG and format in (Format.MD, Format.PDF)
+        self._one_branch = kind is ExportKind.DIALOG and format in (Format.MD, Format.PDF)
 
     async def count(self) -> int:
         """About how many rows there are: people go on meanwhile."""
         if self._one_branch:
             return sum([len(ids) async for _, ids in self._branches()])
-        if self._kind is Kind.VERIFIED:
+        if self._kind is ExportKind.VERIFIED:
             query = sa.select(sa.func.count()).select_from(VerifiedAnswer).where(_LIVE)
         else:
             dialogs = self._dialogs(col(Dialog.id)).subquery()
@@ -137,7 +137,7 @@ class Rows:
         async with self._db.read() as session:
             return await session.scalar(query) or 0
 
-    async def pairs(self) -> AsyncGenerator[list[Pair]]:
+    async def pairs(self) -> AsyncGenerator[list[ExportedAnswer]]:
         """Verified answers that are not retired, oldest first."""
         answers = VerifiedAnswer
         query = sa.select(
@@ -151,13 +151,13 @@ class Rows:
             if last is not None:
                 page = page.where(col(answers.id) > last)
             async with self._db.read() as session:
-                found = [Pair(*row) for row in await session.execute(page)]
+                found = [ExportedAnswer(*row) for row in await session.execute(page)]
             if not found:
                 return
             last = found[-1].id
             yield found
 
-    async def lines(self) -> AsyncGenerator[list[Line]]:
+    async def lines(self) -> AsyncGenerator[list[ExportedMessage]]:
         """Messages, dialog after dialog in the order in which they began."""
         if self._one_branch:
             async for head, ids in self._branches():
@@ -218,7 +218,7 @@ class Rows:
 
     def _columns(self) -> Sequence[Any]:
         own = (*_OWN, col(Dialog.leaf_id))
-        if self._kind is not Kind.DIALOGS:
+        if self._kind is not ExportKind.DIALOGS:
             return own
         return (
             *own,
@@ -228,11 +228,11 @@ class Rows:
 
     def _dialogs(self, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         choice = self._choice
-        if self._kind is not Kind.DIALOGS:
+        if self._kind is not ExportKind.DIALOGS:
             query = sa.select(*columns).where(
                 col(Dialog.user_id) == self._owner_id, col(Dialog.deleted_at).is_(None)
             )
-            if self._kind is Kind.DIALOG:
+            if self._kind is ExportKind.DIALOG:
                 query = query.where(col(Dialog.id) == uuid.UUID(choice.dialog_id))
             return query
         query = (
@@ -255,7 +255,7 @@ class Rows:
 
     def _messages(self) -> sa.Select[*tuple[Any, ...]]:
         query = sa.select(*_MESSAGE)
-        if self._kind is Kind.DIALOGS:  # what reviewers say of an answer is not for its user
+        if self._kind is ExportKind.DIALOGS:  # what reviewers say of an answer is not for its user
             query = query.add_columns(sa.func.coalesce(col(MessageVerdict.verdict), ""))
             query = query.outerjoin(
                 MessageVerdict, col(MessageVerdict.message_id) == col(Message.id)
@@ -275,7 +275,7 @@ class Rows:
                     found = await session.scalars(sa.select(path.c.id).order_by(path.c.n.desc()))
                     yield head, list(found)
 
-    async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[Line]:
+    async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[ExportedMessage]:
         query = self._messages().where(col(Message.id).in_(ids)).order_by(col(Message.id))
         async with self._db.read() as session:
             return [_line({head.id: head}, row) for row in await session.execute(query)]
@@ -284,7 +284,7 @@ class Rows:
 _LIVE = col(VerifiedAnswer.retired_at).is_(None)
 
 
-def _line(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> Line:
+def _line(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> ExportedMessage:
     dialog_id, details, *rest = row
     reason = json.loads(details).get("reason", "") if details else ""
-    return replace(Line(heads[dialog_id], *rest), error_reason=reason)
+    return replace(ExportedMessage(heads[dialog_id], *rest), error_reason=reason)

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from genai_app import clock
 from genai_app.i18n import catalogue, translate
-from genai_app.services.exports.rows import Head, Line, Pair
+from genai_app.services.exports.rows import ExportedAnswer, ExportedMessage, Head
 from genai_app.services.exports.xlsx import Sheet
 from genai_app.zones import DEFAULT_ZONE, is_whole_day, local_time
 
@@ -34,9 +34,9 @@ class Facts:
     zone: str = DEFAULT_ZONE
 
 
-def record_of(row: Line | Pair) -> Record:
+def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
     """A row of a table, by column."""
-    if isinstance(row, Pair):
+    if isinstance(row, ExportedAnswer):
         return {
             "question": row.question,
             "answer": row.answer,
@@ -60,7 +60,7 @@ def record_of(row: Line | Pair) -> Record:
     }
 
 
-def message_of(row: Line) -> Record:
+def message_of(row: ExportedMessage) -> Record:
     """A message without its dialog."""
     return {
         "message_id": str(row.id),
@@ -80,13 +80,21 @@ def message_of(row: Line) -> Record:
 
 
 COLUMNS: dict[type, tuple[str, ...]] = {
-    Line: (
+    ExportedMessage: (
         *("dialog_id", "title", "user", "full_name", "department", "review_state", "deleted_at"),
         *("message_id", "parent_id", "created_at", "role", "channel", "status", "source", "model"),
         *("prompt_tokens", "completion_tokens", "text", "rating", "error_code"),
         "verdict",
     ),
-    Pair: ("question", "answer", "owner", "created_at", "updated_at", "review_by", "hits"),
+    ExportedAnswer: (
+        "question",
+        "answer",
+        "owner",
+        "created_at",
+        "updated_at",
+        "review_by",
+        "hits",
+    ),
 }
 
 
@@ -129,7 +137,7 @@ class CsvFile(TextFile):
         )
         self._out.writerow(COLUMNS[kind])
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
             self._out.writerow([safe_cell(value) for value in record_of(row).values()])
 
@@ -144,14 +152,14 @@ class XlsxFile:
         self._sheet = Sheet(os.fdopen(new_private(path), "wb"), columns, widths, cut)
         self.close, self.drop = self._sheet.close, self._sheet.drop
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         self._sheet.add(record_of(row).values() for row in rows)
 
 
 class JsonLinesFile(TextFile):
     """One object a line."""
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
             self._file.write(to_json(record_of(row)) + "\n")
 
@@ -167,7 +175,7 @@ class JsonFile(TextFile):
             about = {"user": facts.username, "exported_at": clock.now()}
             self._file.write(to_json(about)[:-1] + ', "dialogs": [')
 
-    def add(self, rows: Sequence[Line]) -> None:
+    def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             if row.head is not self._head:
                 if self._head is not None:
@@ -203,7 +211,7 @@ class MarkdownFile(TextFile):
         self._locale, self._zone = facts.locale, facts.zone
         self._file.write(f"# {facts.title}\n\n*{zone_note(facts)}*\n")
 
-    def add(self, rows: Sequence[Line]) -> None:
+    def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             who, about = speaker(row, self._locale, self._zone)
             self._file.write(f"\n## {who}\n\n*{about}*\n\n{row.text.strip()}\n")
@@ -228,7 +236,7 @@ def _moment(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def speaker(row: Line, locale: str, zone: str) -> tuple[str, str]:
+def speaker(row: ExportedMessage, locale: str, zone: str) -> tuple[str, str]:
     """Who says it, and when; of an answer also what made it."""
     moment = moment_text(row.created_at, locale, zone)
     if row.author == "user":
@@ -241,7 +249,7 @@ def speaker(row: Line, locale: str, zone: str) -> tuple[str, str]:
     return translate(locale, "export.assistant"), " · ".join(filter(None, about))
 
 
-def end_note(row: Line, locale: str) -> str:
+def end_note(row: ExportedMessage, locale: str) -> str:
     """What became of an answer that is not whole."""
     notes = {
         "truncated": translate(locale, "export.truncated"),

@@ -11,9 +11,9 @@ from typing import Any
 from genai_app.db.database import Database
 from genai_app.errors import TooLarge
 from genai_app.i18n import translate
-from genai_app.services.exports.choice import Choice, Format, Kind
+from genai_app.services.exports.choice import ExportChoice, ExportKind, Format
 from genai_app.services.exports.pdf_file import MAX_MESSAGES, PdfFile
-from genai_app.services.exports.rows import Line, Pair, Rows
+from genai_app.services.exports.rows import ExportedAnswer, ExportedMessage, Rows
 from genai_app.services.exports.text_files import (
     CsvFile,
     Facts,
@@ -33,9 +33,9 @@ MOST = {Format.PDF: MAX_MESSAGES, Format.XLSX: MAX_ROWS}
 class Job:
     """What is to be written, for whom."""
 
-    kind: Kind
+    kind: ExportKind
     format: Format
-    choice: Choice
+    choice: ExportChoice
     owner_id: uuid.UUID
     username: str
     locale: str
@@ -60,7 +60,7 @@ class ExportRun:
             TooLarge: export_too_long, export_too_slow.
             Unavailable: export_failed, storage_unavailable.
         """
-        hidden = job.kind is Kind.DIALOGS and self._settings.review_mode == "pseudonymous"
+        hidden = job.kind is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous"
         named = self._name if hidden else None
         rows = Rows(self._db, job.kind, job.format, job.choice, job.owner_id, named)
         total = await rows.count()
@@ -95,7 +95,7 @@ class ExportRun:
     async def _write(self, job: Job, path: Path, rows: Rows, told: Callable[[int], None]) -> int:
         file, done = await asyncio.to_thread(_open, job, path), 0
         try:
-            async for batch in rows.pairs() if job.kind is Kind.VERIFIED else rows.lines():
+            async for batch in rows.pairs() if job.kind is ExportKind.VERIFIED else rows.lines():
                 await asyncio.to_thread(file.add, batch)
                 done += len(batch)
                 told(done)
@@ -111,7 +111,7 @@ class ExportRun:
 
 
 def _open(job: Job, path: Path) -> Any:
-    kind = Pair if job.kind is Kind.VERIFIED else Line
+    kind = ExportedAnswer if job.kind is ExportKind.VERIFIED else ExportedMessage
     if job.format is Format.CSV:
         return CsvFile(path, kind)
     if job.format is Format.XLSX:
@@ -125,15 +125,15 @@ def _open(job: Job, path: Path) -> Any:
 
 def _facts(job: Job) -> Facts:
     titles = {
-        Kind.DIALOGS: translate(job.locale, "export.kind_dialogs"),
-        Kind.VERIFIED: translate(job.locale, "export.kind_verified"),
-        Kind.MINE: translate(job.locale, "export.kind_mine"),
-        Kind.DIALOG: job.choice.title or translate(job.locale, "nav.untitled"),
+        ExportKind.DIALOGS: translate(job.locale, "export.kind_dialogs"),
+        ExportKind.VERIFIED: translate(job.locale, "export.kind_verified"),
+        ExportKind.MINE: translate(job.locale, "export.kind_mine"),
+        ExportKind.DIALOG: job.choice.title or translate(job.locale, "nav.untitled"),
     }
     return Facts(
         job.locale,
         titles[job.kind],
         job.username,
-        one_dialog=job.kind is Kind.DIALOG,
+        one_dialog=job.kind is ExportKind.DIALOG,
         zone=job.choice.zone,
     )

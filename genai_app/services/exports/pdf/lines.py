@@ -13,18 +13,18 @@ TAB = "    "
 
 
 @dataclass(slots=True)
-class Line:
+class TextLine:
     spans: list[Span] = field(default_factory=list[Span])
     width: float = 0.0
 
 
-def broken(spans: list[Span], most: float, size: float) -> list[Line]:
+def broken(spans: list[Span], most: float, size: float) -> list[TextLine]:
     """Lines no wider than `most` points. A word that is wider is broken within."""
-    lines = [Line()]
+    lines = [TextLine()]
     for span in spans:
         for number, part in enumerate(span.text.replace("\t", TAB).split("\n")):
             if number:
-                lines.append(Line())
+                lines.append(TextLine())
             for word in filter(None, _WORD.findall(part)):
                 for piece in _breakable(word):
                     _put(lines, replace(span, text=piece), most, size)
@@ -43,7 +43,7 @@ def _breakable(word: str) -> list[str]:
     return pieces
 
 
-def _put(lines: list[Line], span: Span, most: float, size: float) -> None:
+def _put(lines: list[TextLine], span: Span, most: float, size: float) -> None:
     line = lines[-1]
     whole = width(span.text, span.face, size)
     seen = width(span.text.rstrip(" "), span.face, size)  # blanks at the end need no room
@@ -51,7 +51,7 @@ def _put(lines: list[Line], span: Span, most: float, size: float) -> None:
         _add(line, span, whole)
         return
     if line.width and seen <= most:
-        lines.append(Line())
+        lines.append(TextLine())
         _add(lines[-1], span, whole)
         return
     piece = ""
@@ -60,7 +60,7 @@ def _put(lines: list[Line], span: Span, most: float, size: float) -> None:
             have = lines[-1].width + width(piece, span.face, size)
             if have + width(each, span.face, size) > most:
                 _add(lines[-1], replace(span, text=piece), width(piece, span.face, size))
-                lines.append(Line())
+                lines.append(TextLine())
                 piece = ""
         piece += each
     _add(lines[-1], replace(span, text=piece), width(piece, span.face, size))
@@ -77,7 +77,7 @@ def _clusters(text: str) -> list[str]:
     return found
 
 
-def _add(line: Line, span: Span, wide: float) -> None:
+def _add(line: TextLine, span: Span, wide: float) -> None:
     line.width += wide
     if not span.text:
         return

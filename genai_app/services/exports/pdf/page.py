@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from genai_app.services.exports.pdf.blocks import Block, Span
 from genai_app.services.exports.pdf.fonts import Face, font, runs, width
-from genai_app.services.exports.pdf.lines import Line, broken
+from genai_app.services.exports.pdf.lines import TextLine, broken
 from genai_app.services.exports.pdf.writing import drawn_order, is_right
 
 WIDE, HIGH = A4
@@ -117,7 +117,7 @@ class Document:
             self._room(size * LEADING)
             mark = Span(block.marker)
             room = width(block.marker, Face.TEXT, size) + 5
-            self._put(Line([mark]), MARGIN + left - room, self._y - size * 1.1, size, MUTED)
+            self._put(TextLine([mark]), MARGIN + left - room, self._y - size * 1.1, size, MUTED)
         color = MUTED if block.quoted else INK
         self._lines(lines, left, size, LEADING, color, quoted=block.quoted)
 
@@ -180,7 +180,7 @@ class Document:
 
     def _lines(
         self,
-        lines: list[Line],
+        lines: list[TextLine],
         left: float,
         size: float,
         leading: float,
@@ -205,7 +205,7 @@ class Document:
             self._y -= high
             self._fresh = False
 
-    def _put(self, line: Line, x: float, y: float, size: float, color: Color) -> None:
+    def _put(self, line: TextLine, x: float, y: float, size: float, color: Color) -> None:
         # one object of text a line: readers take the next one for another line
         words = self._canvas.beginText(x, y)
         slanted = False
@@ -250,7 +250,9 @@ class Document:
         number = str(self._canvas.getPageNumber())
         foot = broken([Span(self._foot)], WIDE - 2 * MARGIN - 40, 8)[0]
         self._put(foot, MARGIN, 34, 8, MUTED)
-        self._put(Line([Span(number)]), WIDE - MARGIN - width(number, Face.TEXT, 8), 34, 8, MUTED)
+        self._put(
+            TextLine([Span(number)]), WIDE - MARGIN - width(number, Face.TEXT, 8), 34, 8, MUTED
+        )
         self._canvas.showPage()
 
 
