@@ -30,6 +30,7 @@ from genai_app.models import (
 )
 from genai_app.services.exports import exports
 from genai_app.services.exports import jobs as export_jobs
+from genai_app.services.exports import lease as export_lease
 from genai_app.services.exports import pdf_file as export_pdf
 from genai_app.services.exports import writer as export_run
 from genai_app.services.exports.choice import ExportChoice, Format, choose, day_begins
@@ -52,7 +53,7 @@ from tests.unit.exporting import (
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background loops go round at once."""
     monkeypatch.setattr(export_jobs, "LOOK_S", 0.03)
-    monkeypatch.setattr(export_jobs, "RENEW_S", 0.03)
+    monkeypatch.setattr(export_lease, "RENEW_S", 0.03)
 
 
 @pytest.fixture
@@ -628,7 +629,7 @@ async def test_files_expire_and_leftovers_go(at: Desk, alice: Actor, rita: Actor
         await at.exports.open_file(alice, old.id)
     assert [row.id for row in await at.exports.list(alice)] == [kept.id]
     (at.directory / "dead.part").write_text("x")
-    assert await at.exports.jobs.sweep() == 2
+    assert await at.exports.jobs.files.sweep() == 2
     assert [each.name for each in at.directory.iterdir()] == [kept.file_name]
     async with at.db.read() as session:
         assert await session.get(Export, old.id) is None
@@ -648,7 +649,7 @@ async def test_one_user_fills_neither_queue_nor_disk(
     for _ in range(5):
         await at.made(alice, "mine", "json")
     assert len(await at.exports.list(alice)) == 3
-    await at.exports.jobs.sweep()
+    await at.exports.jobs.files.sweep()
     assert len(list(at.directory.iterdir())) == 3
     await at.exports.jobs.close()
 
@@ -668,6 +669,6 @@ async def test_an_account_that_is_gone_takes_its_exports(at: Desk, alice: Actor)
     row = await at.made(alice, "mine", "json")
     async with at.db.write() as session:
         await session.execute(sa.delete(User).where(col(User.id) == alice.user_id))
-    assert await at.exports.jobs.sweep() == 1
+    assert await at.exports.jobs.files.sweep() == 1
     with pytest.raises(NotFound):
         await at.exports.get(alice, row.id)

@@ -1,5 +1,5 @@
-"""Exports: files that are made in the background (services/exports/jobs.py), for one user, for some
-days."""
+"""Exports: files that are written in the background (jobs.py). Each belongs to one user and is
+removed after `GENAI_EXPORT_DAYS`."""
 
 import asyncio
 import uuid
@@ -29,7 +29,8 @@ from genai_app.services.exports.choice import (
     choose,
     day_begins,
 )
-from genai_app.services.exports.jobs import ENDED, UNDER_WAY, ExportJobs, expiry
+from genai_app.services.exports.jobs import ENDED, UNDER_WAY, ExportJobs
+from genai_app.services.exports.lease import expiry
 from genai_app.services.exports.writer import ExportRun, Job
 from genai_app.services.review.crowds import count_people, list_moved, require_crowd
 from genai_app.settings.settings import Settings
@@ -40,7 +41,7 @@ MAX_KEPT = 30  # of one user; the oldest go when there are more
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A file to be sent. `title` makes its name."""
+    """A file to be downloaded. The name of the download is made of `title`."""
 
     path: Path
     kind: ExportKind
@@ -51,7 +52,7 @@ class ExportFile:
 
 
 class Exports:
-    """Takes orders for exports, and gives them to their owner alone."""
+    """Starts exports, and shows each of them to its owner only."""
 
     def __init__(
         self, db: Database, settings: Settings, audit: Audit, jobs: ExportJobs | None = None
@@ -69,38 +70,38 @@ class Exports:
         chosen: dict[str, object] | None = None,
         locale: str = DEFAULT_LOCALE,
     ) -> Export:
-        """Order an export. It is audited before anything of anybody is read.
+        """Queues an export. The audit event is committed before any data is read.
 
         Raises:
-            InvalidInput: bad_export, names_hidden.
-            Forbidden: a role is missing, or GENAI_REVIEW_MODE is off.
-            NotFound: no such dialog of the actor's, no such user.
+            InvalidInput: bad_export.
+            Forbidden: the actor lacks the role; names_hidden, review_off.
+            NotFound: the actor has no such dialog, or there is no such user.
             Conflict: too_many_exports.
         """
-        what, how, choice = choose(kind, format, chosen or {})
-        await self._check_role(actor, what)
+        export_kind, file_format, choice = choose(kind, format, chosen or {})
+        await self._check_role(actor, export_kind)
         subject = await find_people(self._db, self._settings, choice)
-        if what is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous":
+        if export_kind is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous":
             await _check_choice(self._db, choice)
         row = Export(
             owner_id=actor.user_id,
-            kind=what,
-            format=how,
+            kind=export_kind,
+            format=file_format,
             locale=locale if locale in LOCALES else DEFAULT_LOCALE,
         )
         async with self._db.write() as session:
-            if what is ExportKind.DIALOG:
+            if export_kind is ExportKind.DIALOG:
                 dialog = await get_dialog(session, actor, choice.dialog_id)
                 choice.dialog_id, choice.title = str(dialog.id), dialog.title
             await self._make_room(session, actor)
             row.chosen = choice.to_json()
             session.add(row)
-            session.add(start_event(actor, what, how, choice, subject))
-        self.jobs.hurry()
+            session.add(start_event(actor, export_kind, file_format, choice, subject))
+        self.jobs.wake()
         return row
 
     async def list(self, actor: Actor) -> Sequence[Export]:
-        """The actor's own exports that are not expired, newest first."""
+        """Returns the actor's exports that have not expired, newest first."""
         query = sa.select(Export).where(_own(actor)).order_by(col(Export.id).desc())
         async with self._db.read() as session:
             return (await session.scalars(query)).all()
@@ -109,17 +110,17 @@ class Exports:
         """Raises NotFound."""
         query = sa.select(Export).where(_own(actor), col(Export.id) == parse_id(export_id))
         async with self._db.read() as session:
-            found = await session.scalar(query)
-        if found is None:
+            row = await session.scalar(query)
+        if row is None:
             raise NotFound
-        return found
+        return row
 
     async def cancel(self, actor: Actor, export_id: object) -> bool:
-        """Cancel one that is not made yet; one that is stays. Returns whether it was cancelled.
+        """Cancels an export that is queued or running. Returns False when it already ended.
 
         Raises NotFound.
         """
-        found = await self.get(actor, export_id)
+        row = await self.get(actor, export_id)
         cancelled = {
             "state": JobState.CANCELLED,
             "finished_at": clock.now(),
@@ -129,29 +130,32 @@ class Exports:
         async with self._db.write() as session:
             stopped = await session.scalar(
                 sa.update(Export)
-                .where(col(Export.id) == found.id, col(Export.state).in_(UNDER_WAY))
+                .where(col(Export.id) == row.id, col(Export.state).in_(UNDER_WAY))
                 .values(**cancelled)
                 .returning(col(Export.id))
             )
         if stopped is not None:
-            self.jobs.cancel(found.id)
+            self.jobs.cancel(row.id)
         return stopped is not None
 
     async def remove(self, actor: Actor, export_id: object) -> None:
-        """Cancel one that is not made yet; forget one that is, with its file. Raises NotFound."""
+        """Cancels an export that is queued or running; deletes an ended one with its file.
+
+        Raises NotFound.
+        """
         if await self.cancel(actor, export_id):
             return
-        found = await self.get(actor, export_id)
+        row = await self.get(actor, export_id)
         async with self._db.write() as session:
-            await session.execute(sa.delete(Export).where(col(Export.id) == found.id))
-        await asyncio.to_thread(self.jobs.unlink, found.file_name)
+            await session.execute(sa.delete(Export).where(col(Export.id) == row.id))
+        await asyncio.to_thread(self.jobs.files.remove, row.file_name)
 
     async def open_file(self, actor: Actor, export_id: object) -> ExportFile:
-        """The file, once the download is audited.
+        """Returns the file, after the download is audited.
 
         Raises:
-            NotFound: not the actor's, not made, expired; of everybody's dialogs also when the actor
-                may not see them any more. `export_elsewhere`: it lies on another host.
+            NotFound: not the actor's, not finished, expired; or the actor is no reviewer any more
+                and the export is for reviewers. `export_elsewhere`: the file is on another host.
         """
         row = await self.get(actor, export_id)
         kind = ExportKind(row.kind)
@@ -159,7 +163,7 @@ class Exports:
             raise NotFound
         if kind is ExportKind.DIALOGS and self._settings.review_mode == "off":
             raise NotFound
-        path = self.jobs.directory / row.file_name
+        path = self.jobs.files.directory / row.file_name
         if not await asyncio.to_thread(path.is_file):
             raise NotFound(code="export_elsewhere")
         choice = ExportChoice.of_json(row.chosen)
@@ -189,9 +193,14 @@ class Exports:
             check_mode(self._settings)
 
     async def _make_room(self, session: AsyncSession, actor: Actor) -> None:
-        """One user fills neither the queue nor the disk."""
+        """Limits the exports of one user: refuses a new one while too many are queued or running,
+        and deletes the oldest ended ones.
+
+        Raises:
+            Conflict: too_many_exports.
+        """
         mine = col(Export.owner_id) == actor.user_id
-        # one at a time for each user: two at once would both find room for the last one
+        # the user's row is locked: two orders at the same time would both pass the check
         await session.execute(
             sa.select(col(User.id)).where(col(User.id) == actor.user_id).with_for_update()
         )
@@ -208,12 +217,15 @@ class Exports:
             .order_by(col(Export.id).desc())
             .offset(MAX_KEPT - 1)
         )
-        # their files are no row's any more: the sweep of their host takes them
+        # their files have no row any more: the sweep of their host removes them
         await session.execute(sa.delete(Export).where(col(Export.id).in_(old.all())))
 
 
 async def _check_choice(db: Database, choice: ExportChoice) -> None:
-    """Raises InvalidInput: while names are hidden, the choice finds too few people."""
+    """Checks that filters match enough people while names are hidden.
+
+    Raises InvalidInput when they match too few.
+    """
     chosen = {name: getattr(choice, name) for name in ("department", "model", "source", "state")}
     which = [col(getattr(Review, name)) == value for name, value in chosen.items() if value]
     if since := day_begins(choice.since):
@@ -229,17 +241,18 @@ async def _check_choice(db: Database, choice: ExportChoice) -> None:
 
 
 def check_mode(settings: Settings) -> None:
-    """Raises Forbidden: nobody looks at the dialogs of others here."""
+    """Raises Forbidden: review_off, where GENAI_REVIEW_MODE is off."""
     if settings.review_mode == "off":
         raise Forbidden(code="review_off")
 
 
 async def find_people(db: Database, settings: Settings, choice: ExportChoice) -> uuid.UUID | None:
-    """Turn the name in a choice into ids. Returns the one user whom the export is about.
+    """Looks up the user name of a choice and sets its `user_ids`. Returns the one user whom the
+    export is about, None for several or all.
 
     Raises:
         NotFound: user_not_found.
-        InvalidInput: names_hidden: to ask for a name would tell whose the pseudonym is.
+        Forbidden: names_hidden: a search by name would reveal the pseudonym.
     """
     if not choice.user:
         return None
@@ -264,18 +277,19 @@ async def export_to_file(
     *,
     by: str,
 ) -> int:
-    """Write an export into a new file, for the operator. Audited before anything is read.
+    """Writes an export into a new file, for the operator. The audit event is committed before any
+    data is read.
 
-    Returns how many rows it holds. Raises as `Exports.start` and `ExportRun.write` do.
+    Returns the number of rows. Raises as `Exports.start` and `ExportRun.write` do.
     """
-    what, how, choice = choose(kind, format, chosen)
-    if what is ExportKind.DIALOGS:
+    export_kind, file_format, choice = choose(kind, format, chosen)
+    if export_kind is ExportKind.DIALOGS:
         check_mode(settings)
     subject = await find_people(db, settings, choice)
     async with db.write() as session:
-        session.add(start_event(by, what, how, choice, subject))
+        session.add(start_event(by, export_kind, file_format, choice, subject))
     part = path.with_name(path.name + ".part")
-    job = Job(what, how, choice, uuid.uuid4(), by, settings.locale)
+    job = Job(export_kind, file_format, choice, uuid.uuid4(), by, settings.locale)
     count = await ExportRun(db, settings).write(job, part, lambda _done, _total: None)
     await asyncio.to_thread(part.rename, path)
     return count
@@ -288,13 +302,13 @@ def start_event(
     choice: ExportChoice,
     subject: uuid.UUID | None,
 ) -> AuditEvent:
-    """The event of an export that begins."""
+    """Returns the audit event of an export that starts."""
     facts: dict[str, Any] = {"kind": kind, "format": format, **choice.audit_details()}
     return event(Action.EXPORT, by=by, target=target_of(kind, choice), subject=subject, **facts)
 
 
 def target_of(kind: ExportKind, choice: ExportChoice) -> str:
-    """What an export is of, as the audit names it."""
+    """Returns the target of an export's audit events: a user name, a dialog's id or the kind."""
     if kind is ExportKind.DIALOGS:
         return choice.user or "everybody"
     return choice.dialog_id if kind is ExportKind.DIALOG else str(kind)
