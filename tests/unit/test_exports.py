@@ -445,14 +445,14 @@ async def test_at_most_two_at_once_and_progress(
 def stuck(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Every job writes the first rows of its file and goes on when this is set."""
     gate = asyncio.Event()
-    real = export_run.Rows.lines
+    real = export_run.Rows.messages
 
     async def lines(self: object) -> AsyncGenerator[object]:
         async for batch in real(self):  # type: ignore[arg-type]
             yield batch
             await gate.wait()
 
-    monkeypatch.setattr(export_run.Rows, "lines", lines)
+    monkeypatch.setattr(export_run.Rows, "messages", lines)
     return gate
 
 

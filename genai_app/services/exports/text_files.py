@@ -1,4 +1,4 @@
-"""The files of exports but PDF, row after row: CSV, XLSX, JSON Lines, JSON, Markdown."""
+"""Writes the files of exports row by row: CSV, XLSX, JSON Lines, JSON and Markdown."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ from genai_app.zones import DEFAULT_ZONE, is_whole_day, local_time
 
 Record = dict[str, Any]
 
-# a spreadsheet takes such a cell for a formula: after blanks too, and full-width signs as well. One
-# that has an apostrophe before that gets another, so that taking one away always gives the text
+# cells that a spreadsheet takes for a formula: after blanks too, and with full-width signs. A cell
+# that begins with an apostrophe gets another one: removing one always restores the text
 FORMULA = re.compile("'*[ \u00a0\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself. `title`: of the one dialog, or of the whole."""
+    """Facts that a file shows about itself. `title`: of the only dialog, or of the export."""
 
     locale: str
     title: str
@@ -35,7 +35,7 @@ class Facts:
 
 
 def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
-    """A row of a table, by column."""
+    """Returns a row of a table as {column: value}."""
     if isinstance(row, ExportedAnswer):
         return {
             "question": row.question,
@@ -61,7 +61,7 @@ def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
 
 
 def message_of(row: ExportedMessage) -> Record:
-    """A message without its dialog."""
+    """Returns a message without its dialog."""
     return {
         "message_id": str(row.id),
         "parent_id": str(row.parent_id) if row.parent_id else None,
@@ -96,38 +96,36 @@ COLUMNS: dict[type, tuple[str, ...]] = {
         "hits",
     ),
 }
-
-
 LONG = ("text", "question", "answer")
 
 
 def new_private(path: Path) -> int:
-    """The descriptor of a new file that nobody else on the machine reads."""
+    """Creates a file that only its owner may read, and returns the descriptor."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def open_private(path: Path) -> TextIO:
-    """Such a file for text."""
+    """Creates such a file for UTF-8 text."""
     return os.fdopen(new_private(path), "w", encoding="utf-8", newline="")
 
 
 class TextFile:
-    """A file that is written in one go."""
+    """A file of text. Subclasses add rows."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_private(path)
 
     def close(self) -> None:
-        """All rows are in it."""
+        """Ends the file after the last row."""
         self._file.close()
 
     def drop(self) -> None:
-        """Nobody wants it any more."""
+        """Closes the incomplete file of an export that failed or was cancelled."""
         self._file.close()
 
 
 class CsvFile(TextFile):
-    """For Excel of a Russian office: byte order mark, semicolons, everything quoted."""
+    """CSV for Excel with Russian settings: byte order mark, semicolons, all cells quoted."""
 
     def __init__(self, path: Path, kind: type) -> None:
         super().__init__(path)
@@ -143,7 +141,7 @@ class CsvFile(TextFile):
 
 
 class XlsxFile:
-    """A workbook of one sheet; every text is text, none a formula."""
+    """A workbook of one sheet without formulas."""
 
     def __init__(self, path: Path, kind: type, locale: str) -> None:
         columns = COLUMNS[kind]
@@ -157,7 +155,7 @@ class XlsxFile:
 
 
 class JsonLinesFile(TextFile):
-    """One object a line."""
+    """JSON Lines: one object in each line."""
 
     def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
@@ -165,7 +163,7 @@ class JsonLinesFile(TextFile):
 
 
 class JsonFile(TextFile):
-    """A user's own dialogs, each with all its messages; `parent_id` tells the branches."""
+    """A user's own dialogs, each with all its messages; `parent_id` shows the branches."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
         super().__init__(path)
@@ -181,13 +179,13 @@ class JsonFile(TextFile):
                 if self._head is not None:
                     self._file.write("\n]},")
                 head = row.head
-                told = {
+                about = {
                     "id": str(head.id),
                     "title": head.title,
                     "created_at": head.created_at,
                     "updated_at": head.updated_at,
                 }
-                self._file.write(("" if self._one else "\n") + to_json(told)[:-1])
+                self._file.write(("" if self._one else "\n") + to_json(about)[:-1])
                 self._file.write(', "messages": [\n')
                 self._head = head
             else:
@@ -204,7 +202,7 @@ class JsonFile(TextFile):
 
 
 class MarkdownFile(TextFile):
-    """One dialog, to be read and kept among notes."""
+    """Markdown of one dialog."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
         super().__init__(path)
@@ -220,7 +218,7 @@ class MarkdownFile(TextFile):
 
 
 def safe_cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
+    """Returns a cell that no spreadsheet takes for a formula."""
     if isinstance(value, datetime):
         return value.isoformat()
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
@@ -237,7 +235,8 @@ def _moment(value: object) -> str:
 
 
 def speaker(row: ExportedMessage, locale: str, zone: str) -> tuple[str, str]:
-    """Who says it, and when; of an answer also what made it."""
+    """Returns the author of a message and a line about it: the time, for answers also model and
+    source."""
     moment = moment_text(row.created_at, locale, zone)
     if row.author == "user":
         return translate(locale, "export.you"), moment
@@ -250,7 +249,7 @@ def speaker(row: ExportedMessage, locale: str, zone: str) -> tuple[str, str]:
 
 
 def end_note(row: ExportedMessage, locale: str) -> str:
-    """What became of an answer that is not whole."""
+    """Returns the note about an answer that is not complete, "" for a complete one."""
     notes = {
         "truncated": translate(locale, "export.truncated"),
         "stopped": translate(locale, "export.stopped"),
@@ -258,7 +257,7 @@ def end_note(row: ExportedMessage, locale: str) -> str:
         "failed": translate(locale, "export.failed"),
         "filtered": translate(locale, "export.filtered"),
         "running": translate(locale, "export.running"),
-        # by the code of the error, where that says more
+        # by error code, where that is more precise than the status
         "events_lost": translate(locale, "export.events_lost"),
         "empty_answer": translate(locale, "export.empty_answer"),
     }

@@ -31,7 +31,7 @@ MOST = {Format.PDF: MAX_MESSAGES, Format.XLSX: MAX_ROWS}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be written, for whom."""
+    """An export to be written, and the user who gets it."""
 
     kind: ExportKind
     format: Format
@@ -41,64 +41,66 @@ class Job:
     locale: str
 
 
-Told = Callable[[int, int], None]  # rows that are done, rows in all
+Progress = Callable[[int, int], None]  # rows written, all rows
 
 
 class ExportRun:
-    """Makes files. Drawing a PDF takes a core, so that is done one at a time."""
+    """Writes the files of exports. Only one PDF is drawn at a time, as that takes a whole core."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
         self._drawing = asyncio.Semaphore(1)
 
-    async def write(self, job: Job, path: Path, told: Told) -> int:
-        """Write the file at `path`, where none is yet. Returns how many rows it holds; nothing is
-        left at `path` when it fails or is cancelled.
+    async def write(self, job: Job, path: Path, progress: Progress) -> int:
+        """Writes a new file at `path` and returns the number of its rows. The file is removed when
+        the export fails or is cancelled.
 
         Raises:
             TooLarge: export_too_long, export_too_slow.
             Unavailable: export_failed, storage_unavailable.
         """
         hidden = job.kind is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous"
-        named = self._name if hidden else None
-        rows = Rows(self._db, job.kind, job.format, job.choice, job.owner_id, named)
+        pseudonym_of = self._pseudonym_of if hidden else None
+        rows = Rows(self._db, job.kind, job.format, job.choice, job.owner_id, pseudonym_of)
         total = await rows.count()
         if total > MOST.get(job.format, total):
             raise TooLarge(code="export_too_long")
-        told(0, total)
+        progress(0, total)
         done = 0
         try:
             if job.format is Format.PDF:
                 async with self._drawing:
-                    done = await self._draw(job, path, rows, lambda n: told(n, total))
+                    done = await self._draw(job, path, rows, lambda n: progress(n, total))
             else:
-                done = await self._write(job, path, rows, lambda n: told(n, total))
+                done = await self._write(job, path, rows, lambda n: progress(n, total))
         except BaseException:
             await asyncio.shield(asyncio.to_thread(path.unlink, missing_ok=True))
             raise
         return done
 
-    async def _draw(self, job: Job, path: Path, rows: Rows, told: Callable[[int], None]) -> int:
+    async def _draw(self, job: Job, path: Path, rows: Rows, on_rows: Callable[[int], None]) -> int:
         file, done = PdfFile(path, _facts(job)), 0
         try:
             await file.open()
-            async for lines in rows.lines():
-                await file.add(lines)
-                done += len(lines)
-                told(done)
+            async for batch in rows.messages():
+                await file.add(batch)
+                done += len(batch)
+                on_rows(done)
             await file.close()
         finally:
             await file.abort()
         return done
 
-    async def _write(self, job: Job, path: Path, rows: Rows, told: Callable[[int], None]) -> int:
+    async def _write(self, job: Job, path: Path, rows: Rows, on_rows: Callable[[int], None]) -> int:
         file, done = await asyncio.to_thread(_open, job, path), 0
         try:
-            async for batch in rows.pairs() if job.kind is ExportKind.VERIFIED else rows.lines():
+            async for batch in (
+                rows.answers() if job.kind is ExportKind.VERIFIED else rows.messages()
+            ):
                 await asyncio.to_thread(file.add, batch)
                 done += len(batch)
-                told(done)
+                on_rows(done)
             await asyncio.to_thread(file.close)
         except BaseException:
             with suppress(OSError):
@@ -106,7 +108,7 @@ class ExportRun:
             raise
         return done
 
-    def _name(self, user_id: uuid.UUID) -> str:
+    def _pseudonym_of(self, user_id: uuid.UUID) -> str:
         return pseudonym(self._settings.secret, user_id)
 
 

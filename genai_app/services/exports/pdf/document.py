@@ -28,7 +28,7 @@ PAD = 8.0
 
 
 class Document:
-    """One PDF file. Arguments: see PdfPages."""
+    """A PDF file of dialogs. Arguments: see PdfPages."""
 
     def __init__(self, path: Path, title: str, foot: str, locale: str) -> None:
         self._pages = PdfPages(path, title, foot, locale)
