@@ -117,9 +117,8 @@ class Rows:
         self._choice = choice
         self._owner_id = owner_id
         self._pseudonym_of = pseudonym_of
-        self._crowded: set[str] = (
-            set()
-        )  # departments of this page that are large enough to be shown
+        # departments of this page that are large enough to be shown
+        self._crowded: set[str] = set()
         # documents hold the branch that the page shows; data holds all branches
         self._one_branch = kind is ExportKind.DIALOG and format in (Format.MD, Format.PDF)
 

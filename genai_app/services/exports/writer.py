@@ -95,9 +95,8 @@ class ExportRun:
     async def _write(self, job: Job, path: Path, rows: Rows, on_rows: Callable[[int], None]) -> int:
         file, done = await asyncio.to_thread(_open, job, path), 0
         try:
-            async for batch in (
-                rows.answers() if job.kind is ExportKind.VERIFIED else rows.messages()
-            ):
+            verified = job.kind is ExportKind.VERIFIED
+            async for batch in rows.answers() if verified else rows.messages():
                 await asyncio.to_thread(file.add, batch)
                 done += len(batch)
                 on_rows(done)
