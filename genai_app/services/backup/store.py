@@ -132,10 +132,13 @@ def backup_state(settings: Settings) -> BackupState:
     backups = list_backups(directory)
     age_s = (now - _made_at(backups[0])).total_seconds() if backups else None
     drill = last_drill(directory)
+    # an old or missing backup is no alarm with SQLite in the default directory, such as on a laptop
+    own_directory = settings.backup_dir is not None
+    watched = settings.backup_max_age_h > 0 and (own_directory or not settings.embedded)
     most_s = timedelta(hours=settings.backup_max_age_h).total_seconds()
     return BackupState(
-        watched=settings.backups_watched,
-        overdue=settings.backups_watched and (age_s is None or age_s > most_s),
+        watched=watched,
+        overdue=watched and (age_s is None or age_s > most_s),
         age_s=age_s,
         drill=drill,
         drill_age_s=(now - drill.at).total_seconds() if drill else None,
