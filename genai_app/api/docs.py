@@ -14,12 +14,15 @@ from starlette.exceptions import HTTPException
 from genai_app.api.holder import current_holder
 from genai_app.errors import NotFound
 from genai_app.services import services
+from genai_app.settings.urls import is_loopback_url
 
 
 async def _admit(request: Request) -> None:
     """Admits everybody, users with a login, or nobody, by GENAI_API_DOCS. Raises NotFound,
     NotAuthenticated."""
-    access = services().settings.api_docs_access
+    settings = services().settings
+    # by default only an installation on localhost is open to everybody
+    access = settings.api_docs or ("open" if is_loopback_url(settings.url) else "login")
     if access == "off":
         raise NotFound
     if access == "login":

@@ -15,7 +15,7 @@ from genai_app.api.roles import Reviewer
 from genai_app.i18n import translate
 from genai_app.models import Export
 from genai_app.services import services
-from genai_app.services.exports.choice import MAX_FILTER_CHARS, Kind
+from genai_app.services.exports.choice import MAX_FILTER_CHARS, ExportKind
 from genai_app.services.exports.exports import ExportFile
 from genai_app.web.attachments import disposition, file_name
 from genai_app.zones import local_time
@@ -167,10 +167,10 @@ async def _started(actor: Actor, body: dict[str, Any]) -> ExportItem:
 def _name(file: ExportFile) -> str:
     locale = services().settings.locale
     titles = {
-        Kind.DIALOGS: translate(locale, "export.kind_dialogs"),
-        Kind.VERIFIED: translate(locale, "export.kind_verified"),
-        Kind.MINE: translate(locale, "export.kind_mine"),
-        Kind.DIALOG: file.title or translate(locale, "nav.untitled"),
+        ExportKind.DIALOGS: translate(locale, "export.kind_dialogs"),
+        ExportKind.VERIFIED: translate(locale, "export.kind_verified"),
+        ExportKind.MINE: translate(locale, "export.kind_mine"),
+        ExportKind.DIALOG: file.title or translate(locale, "nav.untitled"),
     }
-    day = "" if file.kind is Kind.DIALOG else f" {local_time(file.made_at):%Y-%m-%d}"
+    day = "" if file.kind is ExportKind.DIALOG else f" {local_time(file.made_at):%Y-%m-%d}"
     return file_name(titles[file.kind] + day, file.format)

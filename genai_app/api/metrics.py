@@ -27,7 +27,7 @@ async def read_metrics(request: Request) -> Response:
     if settings.metrics_token is not None:
         if not _bears(request, settings.metrics_token.get_secret_value()):
             raise NotAuthenticated
-    elif not (settings.metrics_open and _is_local(request)):
+    elif not (is_loopback(settings.host) and _is_local(request)):
         raise NotFound
     return Response(await metrics.render_all(), media_type=metrics.CONTENT_TYPE)
 

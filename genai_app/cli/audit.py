@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from genai_app.errors import Conflict
 
 if TYPE_CHECKING:
-    from genai_app.services.audit.chain import AuditChain, Verdict
+    from genai_app.services.audit.chain import AuditChain, ChainCheck
     from genai_app.settings.settings import Settings
 
 DONE, FAILED = 0, 1
@@ -39,7 +39,7 @@ def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"\r{count} / {head}")
             sys.stderr.flush()
 
-    async def work(chain: AuditChain) -> Verdict:
+    async def work(chain: AuditChain) -> ChainCheck:
         await chain.seal()
         return await chain.verify(progress)
 
@@ -50,7 +50,7 @@ def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
 
 
 def _accept(settings: Settings, arguments: argparse.Namespace) -> int:
-    async def work(chain: AuditChain) -> Verdict:
+    async def work(chain: AuditChain) -> ChainCheck:
         await chain.accept("command line", arguments.reason)
         return await chain.verify()
 
@@ -58,14 +58,16 @@ def _accept(settings: Settings, arguments: argparse.Namespace) -> int:
     return _print_verdict(verdict, settings.locale)
 
 
-def _print_verdict(verdict: Verdict, locale: str) -> int:
+def _print_verdict(verdict: ChainCheck, locale: str) -> int:
     from genai_app.services.audit.chain import sentence_of
 
     sys.stdout.write(f"{sentence_of(verdict, locale)}\n")
     return DONE if verdict.broken is None else FAILED
 
 
-def _with_chain(settings: Settings, work: Callable[[AuditChain], Awaitable[Verdict]]) -> Verdict:
+def _with_chain(
+    settings: Settings, work: Callable[[AuditChain], Awaitable[ChainCheck]]
+) -> ChainCheck:
     from genai_app import migrations
     from genai_app.db.database import Database
     from genai_app.services.audit.chain import AuditChain
@@ -73,7 +75,7 @@ def _with_chain(settings: Settings, work: Callable[[AuditChain], Awaitable[Verdi
     if not migrations.is_current(settings.sqlalchemy_url):
         raise Conflict(code="database_not_migrated")
 
-    async def run() -> Verdict:
+    async def run() -> ChainCheck:
         db = Database(settings.sqlalchemy_url)
         try:
             return await work(AuditChain(db, settings.anchor_path, settings.secret))

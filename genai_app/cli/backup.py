@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genai_app.db.database import Database
-    from genai_app.services.backup.restore import Settled
+    from genai_app.services.backup.restore import RestoreResult
     from genai_app.settings.settings import Settings
 
 DONE, FAILED = 0, 1
@@ -91,40 +91,46 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app import migrations
     from genai_app.db.database import Database
     from genai_app.i18n import translate
-    from genai_app.services.backup.restore import bring_back, settle
+    from genai_app.services.backup.restore import finish_restore, load_backup
 
     path = arguments.file
     with _alone(settings):
         with _progress(settings.locale) as report:
-            brought = bring_back(
-                settings, path, report, replace=arguments.replace, knows=migrations.can_migrate_from
+            loaded = load_backup(
+                settings,
+                path,
+                report,
+                replace=arguments.replace,
+                can_migrate=migrations.can_migrate_from,
             )
         migrations.upgrade(settings.sqlalchemy_url)
 
-        async def rest() -> Settled:
+        async def finish() -> RestoreResult:
             db = Database(settings.sqlalchemy_url)
             try:
-                return await settle(db, settings, path, brought, revoke_keys=arguments.revoke_keys)
+                return await finish_restore(
+                    db, settings, path, loaded, revoke_keys=arguments.revoke_keys
+                )
             finally:
                 await db.close()
 
-        settled = asyncio.run(rest())
-    moment = f"{brought.manifest.made_at:%Y-%m-%d %H:%M:%S %Z}"
+        result = asyncio.run(finish())
+    moment = f"{loaded.manifest.made_at:%Y-%m-%d %H:%M:%S %Z}"
     facts: dict[str, object] = {
         "file": path.name,
         "moment": moment,
-        "rows": brought.manifest.rows,
-        "sessions": settled.sessions,
-        "keys": settled.keys,
-        "revoked": settled.revoked,
+        "rows": loaded.manifest.rows,
+        "sessions": result.sessions,
+        "keys": result.keys,
+        "revoked": result.revoked,
     }
     names = ["restore.done", "restore.sessions", "restore.accounts"]
     names.append("restore.keys_revoked" if arguments.revoke_keys else "restore.keys")
-    if not settled.same_secret:
+    if not result.same_secret:
         names.append("restore.other_secret")
     for name in names:
         _say(translate(settings.locale, name, **facts))
-    return _print_audit(settled, settings.locale)
+    return _print_audit(result, settings.locale)
 
 
 @contextlib.contextmanager
@@ -144,11 +150,11 @@ def _alone(settings: Settings) -> Generator[None]:
         yield
 
 
-def _print_audit(settled: Settled, locale: str) -> int:
+def _print_audit(result: RestoreResult, locale: str) -> int:
     from genai_app.services.audit.chain import sentence_of
 
-    _say(sentence_of(settled.verdict, locale))
-    return DONE if settled.verdict.broken is None else FAILED
+    _say(sentence_of(result.audit, locale))
+    return DONE if result.audit.broken is None else FAILED
 
 
 def _on_current(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:

@@ -1,4 +1,5 @@
-"""Exports: what is ordered, how far it is, and the file. Each list follows its jobs by itself."""
+"""Exports: the order form, the progress and the files. The lists update while exports are
+written."""
 
 import reflex as rx
 
@@ -68,6 +69,38 @@ def _facts(row: rx.Var[ExportRow]) -> rx.Component:
     )
 
 
+def _download(row: rx.Var[ExportRow]) -> rx.Component:
+    return native_link(
+        rx.icon("download", size=15, aria_hidden=True),
+        t("export.download"),
+        href=f"/exports/{row.id}/file",
+        download=True,
+        class_name="quiet-button with-icon",
+        aria_label=t("export.download_named", name=_kind(row), format=_format(row.format)),
+        custom_attrs={"data-testid": "export-download"},
+    )
+
+
+def _cancel(row: rx.Var[ExportRow]) -> rx.Component:
+    return rx.el.button(
+        t("nav.cancel"),
+        type="button",
+        class_name="text-button",
+        aria_label=t("export.cancel_named", name=_kind(row)),
+        on_click=ExportsState.cancel(row.id),
+        custom_attrs={"data-testid": "export-cancel"},
+    )
+
+
+def _remove(row: rx.Var[ExportRow]) -> rx.Component:
+    return icon_button(
+        "trash-2",
+        t("export.remove_named", name=_kind(row)),
+        on_click=ExportsState.remove(row.id),
+        testid="export-remove",
+    )
+
+
 def _row(row: rx.Var[ExportRow]) -> rx.Component:
     under_way = (row.state == "queued") | (row.state == "running")
     return rx.el.li(
@@ -90,35 +123,8 @@ def _row(row: rx.Var[ExportRow]) -> rx.Component:
             ),
             class_name="row-text",
         ),
-        rx.cond(
-            row.state == "done",
-            native_link(
-                rx.icon("download", size=15, aria_hidden=True),
-                t("export.download"),
-                href=f"/exports/{row.id}/file",
-                download=True,
-                class_name="quiet-button with-icon",
-                aria_label=t("export.download_named", name=_kind(row), format=_format(row.format)),
-                custom_attrs={"data-testid": "export-download"},
-            ),
-        ),
-        rx.cond(
-            under_way,
-            rx.el.button(
-                t("nav.cancel"),
-                type="button",
-                class_name="text-button",
-                aria_label=t("export.cancel_named", name=_kind(row)),
-                on_click=ExportsState.cancel(row.id),
-                custom_attrs={"data-testid": "export-cancel"},
-            ),
-            icon_button(
-                "trash-2",
-                t("export.remove_named", name=_kind(row)),
-                on_click=ExportsState.remove(row.id),
-                testid="export-remove",
-            ),
-        ),
+        rx.cond(row.state == "done", _download(row)),
+        rx.cond(under_way, _cancel(row), _remove(row)),
         key=row.id,
         class_name="row",
         custom_attrs={"data-testid": "export-row", "data-state": row.state},
@@ -201,38 +207,40 @@ def _filters() -> rx.Component:
     )
 
 
+def _format_choice(*formats: tuple[str, str]) -> rx.Component:
+    return filter_choice(
+        t("export.format"),
+        ExportsState.format,
+        *formats,
+        on_change=ExportsState.choose_format,
+        testid="export-format",
+    )
+
+
+def _kind_and_format(dialogs: rx.Var[bool]) -> rx.Component:
+    all_formats = [(name, value) for value, name in FORMAT_NAMES[:4]]
+    return rx.el.div(
+        filter_choice(
+            t("export.kind"),
+            ExportsState.kind,
+            (t("export.kind_dialogs"), "dialogs"),
+            (t("export.kind_verified"), "verified"),
+            on_change=ExportsState.choose_kind,
+            testid="export-kind",
+        ),
+        rx.cond(
+            dialogs,
+            _format_choice(*all_formats),
+            _format_choice(("JSONL", "jsonl"), ("CSV", "csv"), ("XLSX", "xlsx")),
+        ),
+        class_name="filters",
+    )
+
+
 def _order() -> rx.Component:
     dialogs = ExportsState.kind == "dialogs"
-    all_formats = [(name, value) for value, name in FORMAT_NAMES[:4]]
     return rx.el.form(
-        rx.el.div(
-            filter_choice(
-                t("export.kind"),
-                ExportsState.kind,
-                (t("export.kind_dialogs"), "dialogs"),
-                (t("export.kind_verified"), "verified"),
-                on_change=ExportsState.choose_kind,
-                testid="export-kind",
-            ),
-            rx.cond(
-                dialogs,
-                filter_choice(
-                    t("export.format"),
-                    ExportsState.format,
-                    *all_formats,
-                    on_change=ExportsState.choose_format,
-                    testid="export-format",
-                ),
-                filter_choice(
-                    t("export.format"),
-                    ExportsState.format,
-                    *(("JSONL", "jsonl"), ("CSV", "csv"), ("XLSX", "xlsx")),
-                    on_change=ExportsState.choose_format,
-                    testid="export-format",
-                ),
-            ),
-            class_name="filters",
-        ),
+        _kind_and_format(dialogs),
         rx.cond(dialogs, _filters()),
         rx.cond(
             ExportsState.names_hidden & dialogs,
@@ -258,7 +266,7 @@ def _order() -> rx.Component:
 
 
 def exports_card() -> rx.Component:
-    """For reviewers: everybody's dialogs and verified answers."""
+    """The page for reviewers: exports of all users' dialogs and of verified answers."""
     return rx.fragment(
         section(
             t("export.new"), section_error(ExportsState.error_code), _order(), hint=t("export.hint")
@@ -268,7 +276,7 @@ def exports_card() -> rx.Component:
 
 
 def my_exports() -> rx.Component:
-    """The section of the settings page: all of one's own dialogs."""
+    """The section of the settings page: an export of all of the user's own dialogs."""
     return section(
         t("export.own"),
         section_error(ExportsState.error_code),
@@ -301,7 +309,7 @@ def _dialog_format(value: str, name: str, about: rx.Var[str], icon: str) -> rx.C
 
 
 def dialog_export() -> rx.Component:
-    """In the corner of the chat: the dialog on the screen as a file."""
+    """The menu in the corner of the chat that saves the open dialog as a file."""
     return rx.cond(
         (ChatState.dialog_id != "") & (ChatState.messages.length() > 0),
         rx.el.details(

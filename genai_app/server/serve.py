@@ -19,7 +19,7 @@ from genai_app.server import build
 from genai_app.server.graceful import GracefulServer
 from genai_app.server.listening import listening_sockets
 from genai_app.server.workers import ParentLink, Workers
-from genai_app.settings.settings import Settings
+from genai_app.settings.settings import Settings, allowed_origins
 from genai_app.settings.urls import LOOPBACK
 
 logger = structlog.get_logger()
@@ -142,7 +142,7 @@ def _prepare_reflex(settings: Settings) -> None:
             "REFLEX_STATES_WORKDIR": str(settings.data_dir / "states"),
             "REFLEX_TELEMETRY_ENABLED": "false",
             "REFLEX_CHECK_LATEST_VERSION": "false",
-            "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(sorted(settings.origins)),
+            "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(sorted(allowed_origins(settings))),
             "__REFLEX_SKIP_COMPILE": "true",
         }
     )

@@ -1,6 +1,6 @@
-"""The one translation of a PostgreSQL address: for asyncpg (the product), for psycopg2 (migrations,
-backups) and for pg_dump and its kin, which are libpq's. What one of them does not know is refused
-here, so that none of them does something else than the others.
+"""Parses the address of PostgreSQL for all three clients: asyncpg (the product), psycopg2
+(migrations, backups) and libpq (pg_dump, pg_restore). Parameters that one of them does not support
+are refused, so that all three connect in the same way.
 """
 
 import ssl
@@ -44,10 +44,10 @@ _FILES = {
     "sslcrl": file_fault,
     "passfile": key_file_fault,
 }
-_PLACES = ("host", "port", "user", "password", "dbname")
+_TARGET = ("host", "port", "user", "password", "dbname")
 _PLAIN = ("sslpassword", "application_name", "fallback_application_name", "options", "ssl")
-PARAMETERS = (*_PLACES, *_PLAIN, *_NUMBERS, *_FILES, *_CHOICES)
-# that one of the three does not know
+PARAMETERS = (*_TARGET, *_PLAIN, *_NUMBERS, *_FILES, *_CHOICES)
+# parameters that one of the three clients does not support
 REFUSED = {
     "service": "write the address itself",
     "servicefile": "write the address itself",
@@ -62,14 +62,14 @@ REFUSED = {
     "gssdelegation": "Kerberos is not supported",
     "replication": "leave it out",
 }
-# what only libpq needs to hear of: the other two behave so anyway
+# parameters whose only allowed value is the default of asyncpg and psycopg2
 _DEFAULTS_ONLY = ("sslcompression", "sslsni", "load_balance_hosts", "client_encoding", "ssl")
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """A PostgreSQL address in parts. `hosts` is empty for the usual socket of this machine; a name
-    that begins with a slash is the folder of a socket. `parameters` have libpq's names."""
+    """The parts of a PostgreSQL address. `hosts` is empty for the default socket of this machine; a
+    name that begins with a slash is the folder of a socket. `parameters` have libpq's names."""
 
     hosts: tuple[Host, ...]
     user: str | None
@@ -78,7 +78,7 @@ class DatabaseUrl:
     parameters: dict[str, str] = field(repr=False)
 
     def keywords(self, *, application: str = APPLICATION) -> dict[str, str]:
-        """The same in libpq's words, as psycopg2.connect takes them."""
+        """Returns libpq's keywords for psycopg2.connect."""
         words = {"application_name": application} | self.parameters
         words |= {"user": self.user or "", "password": self.password or ""}
         words["dbname"] = self.database or ""
@@ -89,7 +89,8 @@ class DatabaseUrl:
 
     @property
     def connect_timeout_s(self) -> float | None:
-        """For each host; None where nothing is said. 0 is libpq's word for a very long time."""
+        """The timeout for each host, None where none is set. libpq's 0 means no limit: an hour
+        here."""
         text = self.parameters.get("connect_timeout")
         if text is None:
             return None
@@ -97,7 +98,7 @@ class DatabaseUrl:
 
 
 def is_postgresql(text: str) -> bool:
-    """Whether an address is one of PostgreSQL, right or wrong."""
+    """Returns whether an address has a scheme of PostgreSQL; it may still be wrong."""
     return text.partition(":")[0].lower() in SCHEMES
 
 
@@ -105,34 +106,34 @@ def parse_database_url(text: str) -> DatabaseUrl:
     """Returns the parts of `postgresql://user:password@host:port/database?name=value`.
 
     Raises:
-        ValueError: it is none, or has a parameter that cannot be kept for all who connect; the
-            message holds no part of it.
+        ValueError: the address is wrong, or has a parameter that not all three clients support;
+            the message holds no part of the address.
     """
     url = parse_url(text, SCHEMES, parameters=(*PARAMETERS, *REFUSED), several_hosts=True)
-    given = dict(url.parameters)
-    for name, value in given.items():
+    parameters = dict(url.parameters)
+    for name, value in parameters.items():
         if name in REFUSED:
             raise ValueError(f"has the parameter {name}: {REFUSED[name]}")
         _check(name, value)
     hosts = url.hosts if any(host.name or host.port for host in url.hosts) else ()
-    if names := given.pop("host", ""):
+    if names := parameters.pop("host", ""):
         hosts = tuple(Host(name) for name in names.split(","))
-    if ports := given.pop("port", ""):
+    if ports := parameters.pop("port", ""):
         hosts = _with_ports(hosts, ports)
-    found = DatabaseUrl(
+    parsed = DatabaseUrl(
         hosts=tuple(replace(host, name=host.name or "localhost") for host in hosts),
-        user=given.pop("user", url.username),
-        password=given.pop("password", url.password),
-        database=given.pop("dbname", "") or url.decoded_path.strip("/") or None,
-        parameters=_with_tls(given),
+        user=parameters.pop("user", url.username),
+        password=parameters.pop("password", url.password),
+        database=parameters.pop("dbname", "") or url.decoded_path.strip("/") or None,
+        parameters=_with_tls(parameters),
     )
-    if any(not part.isprintable() for part in (found.user or "", found.database or "")):
+    if any(not part.isprintable() for part in (parsed.user or "", parsed.database or "")):
         raise ValueError("holds a control character")
-    return found
+    return parsed
 
 
 def replace_database(text: str, name: str) -> str:
-    """The same address with another database."""
+    """Returns the address with another database."""
     parts = urlsplit(text)
     query = [part for part in parts.query.split("&") if part and not part.startswith("dbname=")]
     return parts._replace(path=f"/{name}", query="&".join(query)).geturl()
@@ -165,34 +166,36 @@ def _with_ports(hosts: tuple[Host, ...], text: str) -> tuple[Host, ...]:
     return tuple(replace(host, port=int(port)) for host, port in zip(hosts, ports, strict=True))
 
 
-def _with_tls(given: dict[str, str]) -> dict[str, str]:
-    """The parameters as all three take them."""
-    if (short := given.get("ssl")) and "sslmode" not in given:
-        given["sslmode"] = "require" if short == "true" else short
-    if (name := given.pop("fallback_application_name", "")) and "application_name" not in given:
-        given["application_name"] = name
-    if given.get("sslrootcert") == "system":
-        if given.setdefault("sslmode", "verify-full") != "verify-full":
+def _with_tls(parameters: dict[str, str]) -> dict[str, str]:
+    """Returns the parameters in the form that all three clients accept."""
+    if (short := parameters.get("ssl")) and "sslmode" not in parameters:
+        parameters["sslmode"] = "require" if short == "true" else short
+    if (
+        name := parameters.pop("fallback_application_name", "")
+    ) and "application_name" not in parameters:
+        parameters["application_name"] = name
+    if parameters.get("sslrootcert") == "system":
+        if parameters.setdefault("sslmode", "verify-full") != "verify-full":
             raise ValueError("has sslrootcert=system, which needs sslmode=verify-full")
-        # by its path: libpq has known the word since 16 only, and ours is not the system's
-        given["sslrootcert"] = system_authorities()
-    mode = given.get("sslmode")
-    if mode in VERIFIED and "sslrootcert" not in given:
+        # as a path: libpq supports "system" since version 16 only, and ours is bundled
+        parameters["sslrootcert"] = system_authorities()
+    mode = parameters.get("sslmode")
+    if mode in VERIFIED and "sslrootcert" not in parameters:
         raise ValueError(f"has sslmode={mode}, which needs sslrootcert: a PEM file, or system")
-    if mode not in ("require", *VERIFIED) and given.get("sslnegotiation") == "direct":
+    if mode not in ("require", *VERIFIED) and parameters.get("sslnegotiation") == "direct":
         raise ValueError("has sslnegotiation=direct, which needs sslmode=require or more")
-    if ("sslcert" in given) != ("sslkey" in given):
+    if ("sslcert" in parameters) != ("sslkey" in parameters):
         raise ValueError("has one of sslcert and sslkey, which need each other")
-    if "sslcert" in given:
-        _check_pair(given["sslcert"], given["sslkey"], given.get("sslpassword", ""))
-    return {name: value for name, value in given.items() if name not in _DEFAULTS_ONLY}
+    if "sslcert" in parameters:
+        _check_pair(parameters["sslcert"], parameters["sslkey"], parameters.get("sslpassword", ""))
+    return {name: value for name, value in parameters.items() if name not in _DEFAULTS_ONLY}
 
 
 def system_authorities() -> str:
-    """The file of this system with the authorities it trusts."""
-    places = ssl.get_default_verify_paths()
+    """Returns the path of the system's trusted certificate authorities."""
+    paths = ssl.get_default_verify_paths()
     usual = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-    for path in (places.cafile, *usual):
+    for path in (paths.cafile, *usual):
         if path and Path(path).is_file():
             return path
     raise ValueError("has sslrootcert=system, but this system has no file of authorities")

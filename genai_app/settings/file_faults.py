@@ -1,5 +1,5 @@
-"""Files and folders that settings name: what is wrong with them, as the end of a sentence without
-the path; "" where all is well."""
+"""Checks files and folders that settings name. Each function returns the fault as the end of a
+sentence, without the path; "" for none."""
 
 import os
 import ssl
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def ca_file_fault(path: Path) -> str:
-    """A file with the certificates of authorities, in PEM."""
+    """Checks a file of certificate authorities in PEM."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -27,22 +27,22 @@ def ca_file_fault(path: Path) -> str:
 
 
 def folder_fault(path: Path) -> str:
-    """A folder that is there, or can be made, and that this process may write."""
-    place = path.absolute()
+    """Checks that this process can write to a folder, or create it."""
+    existing = path.absolute()
     try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
     except OSError as error:
         return f"cannot be reached: {error.strerror}"
-    if not place.is_dir():
+    if not existing.is_dir():
         return "is no folder, or is below something that is none"
-    if not os.access(place, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         return "cannot be written by this user"
     return ""
 
 
 def file_fault(path: Path) -> str:
-    """A file that can be read."""
+    """Checks that a file can be read."""
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -52,10 +52,10 @@ def file_fault(path: Path) -> str:
 
 
 def key_file_fault(path: Path) -> str:
-    """A private key or a password, for its owner alone: PostgreSQL's own programs refuse others."""
+    """Checks that only its owner may read a private key or password file, as libpq requires."""
     if fault := file_fault(path):
         return fault
-    found = path.stat()
-    # of root's, whoever serves may read it as one of its group
-    allowed = 0o640 if found.st_uid == 0 else 0o600
-    return "may be read by others: chmod 600" if found.st_mode & 0o777 & ~allowed else ""
+    status = path.stat()
+    # a file of root may be readable for the group of the product's user
+    allowed = 0o640 if status.st_uid == 0 else 0o600
+    return "may be read by others: chmod 600" if status.st_mode & 0o777 & ~allowed else ""

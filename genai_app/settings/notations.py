@@ -1,4 +1,4 @@
-"""How limits, rules of retention, groups and filters of a directory are written."""
+"""Parses limits, retention rules, and groups and filters of a directory."""
 
 import re
 
@@ -11,27 +11,27 @@ MAX_RULE_DAYS = 36500
 ROLES = ("user", "reviewer", "admin")
 DEPARTMENT = "department:"
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-# how other products write the place of the name in a filter
-FILTER_PLACES = ("{username}", "{user}", "{login}", "{0}", "%(user)s", "%s", "%u")
+# the placeholders of the user name in filters of other products
+PLACEHOLDERS = ("{username}", "{user}", "{login}", "{0}", "%(user)s", "%s", "%u")
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
-    """Groups by name or DN, between semicolons or line ends: both have commas of their own. Where
-    neither stands, and no `=` of a DN, commas part names. A separator after a backslash, or within
-    the quotation marks of a DN, belongs to the name: `cn=a\\;b,dc=corp`, `sales\\, north`.
+    """Returns names or DNs of groups, which semicolons or line ends separate, as both may hold
+    commas. A text without these separators and without the `=` of a DN is split at commas. A
+    separator after a backslash, or within quotation marks of a DN, belongs to the name:
+    `cn=a\\;b,dc=corp`, `sales\\, north`.
     """
     parts = [part.strip() for part in _split(text, ";\r\n")]
     if len(parts) == 1 and "=" not in text:
         parts = [part.strip() for part in _split(text, ",")]
-    # of a DN the backslashes are its own
+    # backslashes are part of a DN
     return tuple(
         part if "=" in part else re.sub(r"\\([,;])", r"\1", part) for part in parts if part
     )
 
 
 def _split(text: str, separators: str) -> list[str]:
-    """Parts of `text` between those separators that stand neither after a backslash nor within
-    quotation marks."""
+    """Splits a text at separators that are neither after a backslash nor in quotation marks."""
     parts, quoted, position = [""], False, 0
     while position < len(text):
         character = text[position]
@@ -48,10 +48,10 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def parse_limit(text: str) -> RateLimitItem:
-    """A limit in the notation of `limits`: `30/minute`, `1000 per 8 hours`.
+    """Parses a limit in the notation of `limits`: `30/minute`, `1000 per 8 hours`.
 
     Raises:
-        ValueError: not of that notation, nothing at all, or a window of more than 31 days.
+        ValueError: another notation, an amount of 0, or a window of more than 31 days.
     """
     try:
         item = parse(text)
@@ -63,22 +63,22 @@ def parse_limit(text: str) -> RateLimitItem:
 
 
 def limit_text(item: RateLimitItem) -> str:
-    """`30/minute`, `1000/8 hours`: what parse_limit reads again."""
+    """Returns a text that parse_limit reads: `30/minute`, `1000/8 hours`."""
     unit = item.GRANULARITY.name
     return f"{item.amount}/{unit if item.multiples == 1 else f'{item.multiples} {unit}s'}"
 
 
 def parse_rules(text: str) -> dict[str, int]:
-    """Days by role or department: `reviewer=365; department:Legal=1825`.
+    """Returns days by role or department of a text such as `reviewer=365; department:Legal=1825`.
 
     Raises:
-        ValueError: not of that form.
+        ValueError: the text has another form.
     """
     rules: dict[str, int] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
         name, _, days = (piece.strip() for piece in part.rpartition("="))
-        known = name in ROLES or name.removeprefix(DEPARTMENT) not in ("", name)
-        if not known or not days.isdecimal() or int(days) > MAX_RULE_DAYS:
+        valid = name in ROLES or name.removeprefix(DEPARTMENT) not in ("", name)
+        if not valid or not days.isdecimal() or int(days) > MAX_RULE_DAYS:
             raise ValueError("must look like reviewer=365; department:Legal=1825")
         rules[name] = int(days)
     return rules
@@ -87,7 +87,7 @@ def parse_rules(text: str) -> dict[str, int]:
 def limit_words(text: str, locale: str) -> str:
     """Returns `30/minute` as `30 вопросов в минуту`, `100/60s` as well.
 
-    What is no limit is told as "by role": so an account is without a limit of its own.
+    Any other text becomes "by role", for an account without a limit of its own.
     """
     seconds = re.fullmatch(r"(\d+)/(\d+)s", text)
     try:
@@ -99,19 +99,19 @@ def limit_words(text: str, locale: str) -> str:
     questions = plural(locale, amount, "limit.questions")
     count = window_s // size
     key = f"limit.per_{unit}" if count == 1 else f"limit.per_{unit}s"
-    spoken = catalogue(locale)[key]
-    return f"{amount} {questions} {plural_of(locale, count, spoken).format(count=count)}"
+    period = catalogue(locale)[key]
+    return f"{amount} {questions} {plural_of(locale, count, period).format(count=count)}"
 
 
 def parse_filter(text: str) -> str:
-    """A filter that finds a person, in parentheses and with `{username}` in its place.
+    """Returns the filter of a user in parentheses, with the placeholder `{username}`.
 
     Raises:
-        ValueError: it has no such place, or an odd parenthesis.
+        ValueError: the filter has no placeholder, or an unmatched parenthesis.
     """
-    for place in FILTER_PLACES:
-        text = text.replace(place, FILTER_PLACES[0])
-    if FILTER_PLACES[0] not in text:
+    for placeholder in PLACEHOLDERS:
+        text = text.replace(placeholder, PLACEHOLDERS[0])
+    if PLACEHOLDERS[0] not in text:
         raise ValueError("must hold {username}, as in (uid={username})")
     if text.count("(") != text.count(")"):
         raise ValueError("has an odd parenthesis")

@@ -1,5 +1,5 @@
-"""Addresses of Redis: the parameters that redis-py takes behind the question mark, and no others,
-for it hands each to its connection unseen."""
+"""Parses addresses of Redis. Only parameters that redis-py supports are accepted: it passes all of
+them to its connection unchecked."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def parse_redis_url(text: str) -> Url:
     """Returns `redis://`, `rediss://` (TLS) or `unix://` in parts.
 
     Raises:
-        ValueError: it is no such address; the message holds no part of it.
+        ValueError: the address is wrong; the message holds no part of it.
     """
     url = parse_url(text, SCHEMES, parameters=PARAMETERS)
     if url.scheme == "unix":

@@ -1,5 +1,5 @@
-"""Secrets that stand in files, as containers give them: `GENAI_NAME_FILE` names a file that holds
-the value of `GENAI_NAME`."""
+"""Reads secrets from files, as containers provide them: `GENAI_NAME_FILE` is the path of a file
+with the value of `GENAI_NAME`."""
 
 import os
 import secrets
@@ -14,21 +14,21 @@ SECRET_FIELDS = frozenset(
         *("ldap_bind_password", "admin_password", "metrics_token"),
     }
 )
-# an empty file is none of these: containers are given one for what is not used
+# an empty file counts as unset: containers mount one for secrets that are not used
 OPTIONAL_SECRETS = frozenset(
     {"llm_api_key", "ldap_bind_password", "admin_password", "metrics_token"}
 )
 
 
 def read_secret(path: Path, *, optional: bool = False) -> str:
-    """Returns what the file holds, without white space around it.
+    """Returns the content of the file, without white space around it.
 
     Args:
-        optional: it may hold nothing.
+        optional: the file may be empty.
 
     Raises:
-        ValueError: it cannot be read, or is empty. The message has no path: some give the
-            secret itself in its place.
+        ValueError: the file cannot be read, or is empty. The message has no path: it may be the
+            secret itself, set by mistake.
     """
     try:
         with path.open("rb") as file:
@@ -48,19 +48,19 @@ def read_secret(path: Path, *, optional: bool = False) -> str:
 
 
 def read_or_make_secret(path: Path) -> str:
-    """Returns the secret at `path`; makes one, for its owner alone, where there is none.
+    """Returns the secret in the file at `path`, which is created with mode 0600 if it is missing.
 
     Raises:
-        OSError: it can be neither read nor made.
+        OSError: the file can be neither read nor created.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = secrets.token_hex(32)
+        secret = secrets.token_hex(32)
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # another start was first; its key is as good
+        except FileExistsError:  # another process was first: its key is used
             pass
         else:
             with os.fdopen(fd, "w") as file:
-                file.write(made)
+                file.write(secret)
     return path.read_text(encoding="utf-8", errors="replace").strip()

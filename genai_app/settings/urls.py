@@ -1,5 +1,5 @@
-"""The one reader of addresses in settings. What it refuses it says without any part of the address:
-a mistyped one may hold a piece of a password anywhere."""
+"""Parses the addresses in settings. Error messages hold no part of an address: a mistyped one may
+hold a part of the password anywhere."""
 
 import re
 from collections.abc import Collection
@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Name or IP address without brackets, "" where none is written; None: the usual port."""
+    """Name or IP address without brackets, "" for none; `port` None: the default port."""
 
     name: str
     port: int | None = None
@@ -31,9 +31,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An address in parts, all percent-decoded but `path`.
+    """The parts of an address, percent-decoded except `path`.
 
-    `username` and `password` are None where none is written. `hosts` has at least one entry.
+    `username` and `password` are None where they are missing. `hosts` has at least one entry.
     """
 
     scheme: str
@@ -49,7 +49,7 @@ class Url:
 
     @property
     def decoded_path(self) -> str:
-        """Raises ValueError where it is not UTF-8."""
+        """Raises ValueError when the path is not UTF-8."""
         return _decoded(self.path)
 
 
@@ -63,12 +63,12 @@ def parse_url(
     """Returns `scheme://[user[:password]@]host[:port][/path][?name=value&...]` in parts.
 
     Args:
-        schemes: those that are taken, in lower case.
-        parameters: names that may stand behind the question mark.
-        several_hosts: `host1:port1,host2` is taken.
+        schemes: accepted schemes, in lower case.
+        parameters: accepted names after the question mark.
+        several_hosts: `host1:port1,host2` is accepted.
 
     Raises:
-        ValueError: it is no such address; the message holds no part of it.
+        ValueError: the address is wrong; the message holds no part of it.
     """
     scheme, mark, rest = text.partition("://")
     scheme = scheme.lower()
@@ -77,18 +77,18 @@ def parse_url(
     if any(each.isspace() or not each.isprintable() for each in text):
         raise ValueError(f"holds a space or a control character, or {ENCODE}")
     authority = _AUTHORITY.match(rest)
-    assert authority is not None  # it matches an empty text as well
+    assert authority is not None  # the pattern matches an empty text as well
     tail = rest[authority.end() :]
-    username, at, place = authority[0].rpartition("@")
+    username, at, hosts = authority[0].rpartition("@")
     path, _, query = tail.partition("?")
-    # a password with a raw / ? # or @ has its own @ behind the place where the host seems to end
+    # after a raw / ? # or @ in a password, its @ comes after the seeming end of the host
     ambiguous = "@" in username or "#" in tail or "@" in path or ("@" in tail and not at)
     if ambiguous or _HALF_ENCODED.search(text):
         raise ValueError(ENCODE)
     username, colon, password = username.partition(":")
     return Url(
         scheme=scheme,
-        hosts=_parse_hosts(place, several=several_hosts),
+        hosts=_parse_hosts(hosts, several=several_hosts),
         path=path,
         username=_decoded(username) if at and username else None,
         password=_decoded(password) if colon else None,
@@ -97,10 +97,10 @@ def parse_url(
 
 
 def parse_origin(text: str) -> str:
-    """Returns an origin as browsers write it: lower case, without the scheme's usual port.
+    """Returns an origin as browsers write it: lower case, without the default port of the scheme.
 
     Raises:
-        ValueError: it is no `http(s)://host[:port]`; the message holds no part of it.
+        ValueError: the text is no `http(s)://host[:port]`; the message holds no part of it.
     """
     url = parse_url(text, ("http", "https"))
     if not url.host.name or url.path not in ("", "/") or url.username or url.password:
@@ -109,10 +109,10 @@ def parse_origin(text: str) -> str:
 
 
 def parse_service(text: str, schemes: Collection[str], example: str) -> str:
-    """Returns `text`, the address of a server of one name, without a slash at its end.
+    """Returns `text`, the address of one server, without a slash at its end.
 
     Raises:
-        ValueError: it is none; the message shows `example` and no part of the address.
+        ValueError: the address is wrong; the message shows `example` and no part of it.
     """
     try:
         url = parse_url(text, schemes)
@@ -135,7 +135,8 @@ def authority_of(url: Url) -> str:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address is this machine itself, and nothing else reaches it."""
+    """Returns whether a host name or IP address is a loopback address, reachable from this machine
+    only."""
     if host in LOOPBACK:
         return True
     try:
@@ -145,7 +146,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_loopback_url(text: str) -> bool:
-    """The same of the host of an address that was checked."""
+    """Returns the same for the host of a valid address."""
     return is_loopback(parse_url(text, (text.partition(":")[0],)).host.name.lower())
 
 
@@ -155,14 +156,14 @@ def _parse_hosts(text: str, *, several: bool) -> tuple[Host, ...]:
 
 
 def _parse_host(text: str) -> Host:
-    found = _HOST.fullmatch(text)
-    if found is None:
+    match = _HOST.fullmatch(text)
+    if match is None:
         raise ValueError(f"has no host as it should be, or {ENCODE}")
-    port = found["port"]
+    port = match["port"]
     if port and not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65535):
         raise ValueError(f"has a port that is no number from 1 to 65535, or {ENCODE}")
-    name = found["six"] or _decoded(found["name"] or "")
-    if not name.startswith("/"):  # a folder of sockets
+    name = match["six"] or _decoded(match["name"] or "")
+    if not name.startswith("/"):  # the folder of a socket
         try:
             name.encode("idna")
         except UnicodeError:
@@ -173,18 +174,18 @@ def _parse_host(text: str) -> Host:
 
 
 def _parse_parameters(query: str, names: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
         if not equals or not _PARAMETER.fullmatch(name):
             raise ValueError(f"has a ? that no name=value follows, or {ENCODE}")
         if name not in names:
-            if "@" in query:  # then it may be a piece of a password
+            if "@" in query:  # the name may be a part of a password
                 raise ValueError(ENCODE)
-            known = f"; known are {', '.join(sorted(names))}" if names else ""
-            raise ValueError(f"has a parameter behind the ? that means nothing here{known}")
-        found[name] = _decoded(value)
-    return found
+            valid = f"; known are {', '.join(sorted(names))}" if names else ""
+            raise ValueError(f"has a parameter behind the ? that means nothing here{valid}")
+        parameters[name] = _decoded(value)
+    return parameters
 
 
 def _decoded(text: str) -> str:

@@ -12,7 +12,7 @@ from genai_app.models import Export, JobState, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.exports.choice import FORMATS, Choice, Kind
+from genai_app.services.exports.choice import FORMATS, ExportChoice, ExportKind
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.dates import moment_text
 from genai_app.state.page import open_page
@@ -81,12 +81,12 @@ class ExportsState(rx.State):
     @allowed(Role.REVIEWER)
     def choose_kind(self, kind: str):
         if kind in ("dialogs", "verified"):
-            self.kind, self.format = kind, FORMATS[Kind(kind)][0]
+            self.kind, self.format = kind, FORMATS[ExportKind(kind)][0]
 
     @rx.event
     @allowed(Role.REVIEWER)
     def choose_format(self, format: str):
-        if format in FORMATS[Kind(self.kind)]:
+        if format in FORMATS[ExportKind(self.kind)]:
             self.format = format
 
     @rx.event
@@ -194,7 +194,7 @@ def export_row(row: Export) -> ExportRow:
         kind=row.kind,
         format=row.format,
         state=row.state,
-        title=Choice.of_json(row.chosen).title,
+        title=ExportChoice.of_json(row.chosen).title,
         percent=100 * row.done // row.total if row.total else 0,
         done=row.done,
         total=row.total,

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
+from genai_app.settings.settings import allowed_origins
 from genai_app.web.cookies import cookie_header, session_token
 from genai_app.web.frames import CONNECT, admit
 from genai_app.web.hosts import names_own_host
@@ -47,7 +48,7 @@ class EventDoor:
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"origin"), None)
-        if origin not in services().settings.origins or not names_own_host(scope):
+        if origin not in allowed_origins(services().settings) or not names_own_host(scope):
             log.warning(
                 "socket.refused",
                 reason="the origin is not GENAI_PUBLIC_URL",

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from genai_app.services import services
+from genai_app.settings.settings import allowed_origins
 
 
 def is_foreign(request: Request) -> bool:
@@ -14,4 +15,4 @@ def is_foreign(request: Request) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("origin")
-    return origin is not None and origin not in services().settings.origins
+    return origin is not None and origin not in allowed_origins(services().settings)

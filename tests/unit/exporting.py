@@ -43,7 +43,7 @@ class Desk:
 
     @property
     def directory(self) -> Path:
-        return self.exports.jobs.directory
+        return self.exports.jobs.files.directory
 
     async def made(self, actor: Actor, kind: str, format_: str, **chosen: object) -> Export:
         """Order an export and wait for its end."""

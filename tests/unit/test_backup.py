@@ -32,7 +32,7 @@ from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.sessions import Sessions
 from genai_app.services.accounts.users import Users
 from genai_app.services.backup import store as backup_files
-from genai_app.services.backup.archive import DATABASE, MANIFEST, read_manifest, written
+from genai_app.services.backup.archive import DATABASE, MANIFEST, new_archive, read_manifest
 from genai_app.services.backup.postgres import prepare
 from genai_app.services.backup.store import Drill, backup_state, last_drill, list_backups
 from genai_app.settings.settings import Settings, load_settings
@@ -108,7 +108,7 @@ def names_of(url: str) -> set[str]:
 def copy_with(backup: Path, **members: bytes) -> Path:
     """A whole backup, newer than `backup`, of which these members are others."""
     to = backup.with_name("genai-20990101T000000.000Z.zip")
-    with zipfile.ZipFile(backup) as old, written(to) as new:
+    with zipfile.ZipFile(backup) as old, new_archive(to) as new:
         for name in old.namelist():
             new.writestr(name, members.get(name.partition(".")[0], old.read(name)))
     return to
@@ -372,7 +372,7 @@ def test_rotation(genai: Genai, backups: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @ON_SQLITE
 def test_one_at_a_time(genai: Genai, backups: Path) -> None:
-    with backup_files.alone(backups):
+    with backup_files.locked(backups):
         for command in ("backup", "drill"):
             done = genai(command)
             assert done.returncode == 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genai_app.services.exports.rows import Head, Line, Pair
+from genai_app.services.exports.rows import ExportedAnswer, ExportedMessage, Head
 from genai_app.services.exports.text_files import (
     COLUMNS,
     CsvFile,
@@ -36,11 +36,13 @@ DANGEROUS = [
 HARMLESS = ["", "x", "a=b", "1-2", "'quoted'", '"', ";", "Привет", "5", "a\r\nb", "'"]
 
 
-def line(text: str, *, asks: bool = True, head: Head = HEAD) -> Line:
+def line(text: str, *, asks: bool = True, head: Head = HEAD) -> ExportedMessage:
     author = "user" if asks else "assistant"
     made = None if asks else "qwen3"
     rest = (None, None, text, "", "")
-    return Line(head, uuid.uuid4(), None, AT, author, "web", "complete", None, None, made, *rest)
+    return ExportedMessage(
+        head, uuid.uuid4(), None, AT, author, "web", "complete", None, None, made, *rest
+    )
 
 
 def restored(cell: str) -> str:
@@ -79,14 +81,14 @@ def test_csv_round_trip(tmp_path: Path) -> None:
     """Byte order mark, semicolons, all quoted, CRLF; the corpus as it was."""
     samples = [clean_text(each) for each in load("unicode")] + DANGEROUS + HARMLESS
     samples.append('a "quoted"; line\r\nand another')
-    file = CsvFile(tmp_path / "x.csv", Line)
+    file = CsvFile(tmp_path / "x.csv", ExportedMessage)
     file.add([line(text) for text in samples])
     file.close()
     raw = (tmp_path / "x.csv").read_bytes()
     assert raw.endswith(b'"\r\n')
     assert raw[3:].startswith(b'"dialog_id";"title"')
     head, *rows = read_csv(tmp_path / "x.csv")
-    assert tuple(head) == COLUMNS[Line]
+    assert tuple(head) == COLUMNS[ExportedMessage]
     place = head.index("text")
     assert [restored(row[place]) for row in rows] == samples
     for name in ("title", "user", "department"):
@@ -97,7 +99,7 @@ def test_csv_round_trip(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "x.csv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
-        CsvFile(tmp_path / "x.csv", Line)
+        CsvFile(tmp_path / "x.csv", ExportedMessage)
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -105,13 +107,13 @@ def test_xlsx_holds_texts_and_no_formula(tmp_path: Path) -> None:
     """`=1+1` is a text; nothing is written but the workbook."""
     samples = [clean_text(each) for each in load("unicode")] + DANGEROUS + HARMLESS
     path = tmp_path / "x.xlsx"
-    file = XlsxFile(path, Line, "en")
+    file = XlsxFile(path, ExportedMessage, "en")
     file.add([line(text) for text in samples])
     file.close()
     assert list(tmp_path.iterdir()) == [path]
     sheet = openpyxl.load_workbook(path).worksheets[0]
     rows = list(sheet.iter_rows())
-    place = COLUMNS[Line].index("text")
+    place = COLUMNS[ExportedMessage].index("text")
     for row, text in zip(rows[1:], samples, strict=True):
         assert row[place].data_type != "f"
         assert (row[place].value or "") == fitting_cell(text, "")
@@ -171,6 +173,6 @@ def test_markdown(tmp_path: Path) -> None:
 
 
 def test_columns_are_those_of_the_records() -> None:
-    pair = Pair(uuid.uuid4(), "q", "a", "carol", AT, AT, AT, 0)
-    assert tuple(record_of(pair)) == COLUMNS[Pair]
-    assert tuple(record_of(line("x"))) == COLUMNS[Line]
+    pair = ExportedAnswer(uuid.uuid4(), "q", "a", "carol", AT, AT, AT, 0)
+    assert tuple(record_of(pair)) == COLUMNS[ExportedAnswer]
+    assert tuple(record_of(line("x"))) == COLUMNS[ExportedMessage]

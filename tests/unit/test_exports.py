@@ -30,9 +30,10 @@ from genai_app.models import (
 )
 from genai_app.services.exports import exports
 from genai_app.services.exports import jobs as export_jobs
+from genai_app.services.exports import lease as export_lease
 from genai_app.services.exports import pdf_file as export_pdf
 from genai_app.services.exports import writer as export_run
-from genai_app.services.exports.choice import Choice, Format, choose, day_begins
+from genai_app.services.exports.choice import ExportChoice, Format, choose, day_begins
 from genai_app.services.review.pseudonyms import pseudonym
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
@@ -52,7 +53,7 @@ from tests.unit.exporting import (
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background loops go round at once."""
     monkeypatch.setattr(export_jobs, "LOOK_S", 0.03)
-    monkeypatch.setattr(export_jobs, "RENEW_S", 0.03)
+    monkeypatch.setattr(export_lease, "RENEW_S", 0.03)
 
 
 @pytest.fixture
@@ -402,7 +403,7 @@ def test_days_and_kept_choices() -> None:
     assert ends is not None
     assert ends - begins == timedelta(days=1)
     assert begins.astimezone().hour == 0
-    assert Choice.of_json('{"user": "a", "of_a_later_version": 1}') == Choice(user="a")
+    assert ExportChoice.of_json('{"user": "a", "of_a_later_version": 1}') == ExportChoice(user="a")
 
 
 async def test_at_most_two_at_once_and_progress(
@@ -444,14 +445,14 @@ async def test_at_most_two_at_once_and_progress(
 def stuck(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Every job writes the first rows of its file and goes on when this is set."""
     gate = asyncio.Event()
-    real = export_run.Rows.lines
+    real = export_run.Rows.messages
 
     async def lines(self: object) -> AsyncGenerator[object]:
         async for batch in real(self):  # type: ignore[arg-type]
             yield batch
             await gate.wait()
 
-    monkeypatch.setattr(export_run.Rows, "lines", lines)
+    monkeypatch.setattr(export_run.Rows, "messages", lines)
     return gate
 
 
@@ -532,7 +533,7 @@ async def test_a_stop_gives_the_job_back(
     await _runs(at, rita, row)
     await at.exports.jobs.close()
     kept = await at.exports.get(rita, row.id)
-    assert (kept.state, kept.done, Choice.of_json(kept.chosen).tries) == ("queued", 0, 0)
+    assert (kept.state, kept.done, ExportChoice.of_json(kept.chosen).tries) == ("queued", 0, 0)
     assert list(at.directory.iterdir()) == []
     stuck.set()
     next_one = desk(at.db, at.settings)
@@ -556,7 +557,7 @@ async def test_a_lost_lease_is_taken_up_again(
         )
 
     async def begun_again() -> bool:
-        return Choice.of_json((await at.exports.get(rita, row.id)).chosen).tries == 2
+        return ExportChoice.of_json((await at.exports.get(rita, row.id)).chosen).tries == 2
 
     await eventually(begun_again)
     stuck.set()
@@ -573,7 +574,9 @@ async def test_a_job_that_kills_its_process_is_given_up(at: Desk, rita: Actor, t
         await session.execute(
             sa.update(Export)
             .where(col(Export.id) == row.id)
-            .values(state=JobState.RUNNING, lease_until=BEGAN, chosen=Choice(tries=3).to_json())
+            .values(
+                state=JobState.RUNNING, lease_until=BEGAN, chosen=ExportChoice(tries=3).to_json()
+            )
         )
     await at.exports.jobs.open()
     ended = await at.ends(rita, row.id)
@@ -626,7 +629,7 @@ async def test_files_expire_and_leftovers_go(at: Desk, alice: Actor, rita: Actor
         await at.exports.open_file(alice, old.id)
     assert [row.id for row in await at.exports.list(alice)] == [kept.id]
     (at.directory / "dead.part").write_text("x")
-    assert await at.exports.jobs.sweep() == 2
+    assert await at.exports.jobs.files.sweep() == 2
     assert [each.name for each in at.directory.iterdir()] == [kept.file_name]
     async with at.db.read() as session:
         assert await session.get(Export, old.id) is None
@@ -646,7 +649,7 @@ async def test_one_user_fills_neither_queue_nor_disk(
     for _ in range(5):
         await at.made(alice, "mine", "json")
     assert len(await at.exports.list(alice)) == 3
-    await at.exports.jobs.sweep()
+    await at.exports.jobs.files.sweep()
     assert len(list(at.directory.iterdir())) == 3
     await at.exports.jobs.close()
 
@@ -666,6 +669,6 @@ async def test_an_account_that_is_gone_takes_its_exports(at: Desk, alice: Actor)
     row = await at.made(alice, "mine", "json")
     async with at.db.write() as session:
         await session.execute(sa.delete(User).where(col(User.id) == alice.user_id))
-    assert await at.exports.jobs.sweep() == 1
+    assert await at.exports.jobs.files.sweep() == 1
     with pytest.raises(NotFound):
         await at.exports.get(alice, row.id)

@@ -15,7 +15,7 @@ from genai_app.errors import TooLarge, Unavailable
 from genai_app.services.exports import pdf_file as export_pdf
 from genai_app.services.exports.pdf.blocks import Block, markdown, plain
 from genai_app.services.exports.pdf_file import PdfFile
-from genai_app.services.exports.rows import Head, Line
+from genai_app.services.exports.rows import ExportedMessage, Head
 from genai_app.services.exports.text_files import Facts
 from genai_app.text import clean_text
 from tests.corpora import load
@@ -25,15 +25,15 @@ HEAD = Head(uuid.uuid4(), "Отпуск: сколько дней", AT, AT)
 SAMPLES = [clean_text(each) for each in load("unicode")]
 
 
-def line(text: str, *, asks: bool = False) -> Line:
+def line(text: str, *, asks: bool = False) -> ExportedMessage:
     author = "user" if asks else "assistant"
     rest = (None, None, text, "", "")
-    return Line(
+    return ExportedMessage(
         HEAD, uuid.uuid4(), None, AT, author, "web", "complete", None, "model", "qwen3", *rest
     )
 
 
-async def drawn(path: Path, *rows: Line, title: str = "Отпуск") -> str:
+async def drawn(path: Path, *rows: ExportedMessage, title: str = "Отпуск") -> str:
     """The text of the PDF's pages."""
     file = PdfFile(path, Facts("ru", title, "alice", one_dialog=True))
     try:

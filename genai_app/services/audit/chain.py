@@ -1,9 +1,9 @@
-"""What makes the audit hold: each row is sealed by a hash over itself and the hash before it, and
-the end of the chain is signed into a file outside the database.
+"""The hash chain of the audit: each row is sealed by a hash over itself and the previous hash, and
+the end of the chain is signed in a file outside the database (the anchor).
 
-A changed, removed or slipped-in row breaks the chain at its place; a tail that was cut off, or a
-chain that was reckoned anew from some row on, no longer has the end that the file names. Rows are
-sealed within seconds, in the order of their ids; until then a row can be lost unseen.
+A changed, removed or inserted row breaks the chain there. A chain whose last rows were removed, or
+which was computed anew, does not end as the anchor says. Rows are sealed within seconds, in the
+order of their ids; until then the loss of a row is not detected.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ from genai_app.zones import local_time
 
 log = structlog.stdlib.get_logger(__name__)
 
-FIRST = bytes(32)  # stands before the first row
+FIRST = bytes(32)  # the hash before the first row
 BATCH = 2000
 SEAL_S = 1.0
 LOCK_KEY = 0x6175646974  # "audit": one sealer at a time
 SIGNING = b"genai audit anchor"
 _TABLE = table_of(AuditEvent)
-# in this order they are hashed; a column of a later version goes behind them
+# hashed in this order; columns of later versions are appended
 _HASHED = (
     *("id", "at", "action", "outcome", "actor_id", "actor_name", "target", "channel", "address"),
     *("request_id", "details", "subject_id", "reason"),
@@ -53,19 +53,26 @@ _COLUMNS = [_TABLE.c[name] for name in ("seq", "hash", *_HASHED)]
 
 
 class Break(StrEnum):
-    """How a chain is broken."""
+    """The ways in which a chain is broken."""
 
-    CHANGED = "changed"  # this row is not the one that was sealed
-    MISSING = "missing"  # a row before this one is gone
-    TAIL = "tail"  # rows at the end are gone
-    REWRITTEN = "rewritten"  # all fits together, but not with the signed end
-    ANCHOR = "anchor"  # the file with the signed end is damaged or was signed by another key
+    CHANGED = "changed"  # this row was changed after it was sealed
+    MISSING = "missing"  # a row before this one was removed
+    TAIL = "tail"  # the last rows were removed
+    REWRITTEN = "rewritten"  # the chain is consistent, but does not match the anchor
+    ANCHOR = "anchor"  # the anchor is damaged or was signed with another key
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check found. `count`: rows that hold; `broken`: None if all do; `seq`: where it broke,
-    `event_id` and `at` of the row there, if there is one."""
+class ChainCheck:
+    """The result of a check.
+
+    Attributes:
+        count: rows that are intact.
+        head: number of the last sealed row.
+        anchored: number of the row that the anchor names, None without a valid anchor.
+        broken: None for an intact chain.
+        seq, event_id, at: of the row where the chain is broken, where there is one.
+    """
 
     count: int
     head: int
@@ -78,7 +85,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The end of the chain at a moment."""
+    """The end of the chain at a certain time."""
 
     seq: int
     hash: str
@@ -91,9 +98,9 @@ class Anchor:
 
 
 def row_hash(before: bytes, seq: int, row: Any) -> bytes:
-    """SHA-256 over the hash before, the number and every column, in an unambiguous spelling."""
-    told = [seq, *(_plain(getattr(row, name)) for name in _HASHED)]
-    text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
+    """Returns the SHA-256 over the previous hash, the number and every column, encoded as JSON."""
+    values = [seq, *(_plain(getattr(row, name)) for name in _HASHED)]
+    text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(before + text.encode()).digest()
 
 
@@ -107,8 +114,8 @@ class AuditChain:
     """Seals rows and checks them.
 
     Args:
-        path: of the file with the signed end.
-        secret: what signs it.
+        path: of the anchor.
+        secret: the key of its signature.
     """
 
     def __init__(self, db: Database, path: Path, secret: bytes) -> None:
@@ -118,15 +125,16 @@ class AuditChain:
         self._suspect = False
 
     async def run(self) -> None:
-        """Seal what comes, until cancelled."""
+        """Seals new rows until cancelled."""
         await every(SEAL_S, self.seal)
 
     async def seal(self) -> int:
-        """Seal every row that is not, and sign the end. Returns how many were sealed here."""
+        """Seals all rows that are not sealed, and signs the end. Returns the number of rows that
+        this call sealed."""
         count = 0
         while True:
             async with self._db.read() as session:
-                # without the lock: mostly there is nothing to do
+                # without a lock: mostly there is nothing to do
                 waiting = await session.scalar(
                     sa.select(col(AuditEvent.id)).where(col(AuditEvent.seq).is_(None)).limit(1)
                 )
@@ -167,9 +175,9 @@ class AuditChain:
             )
         return len(sealed)
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Check every sealed row and the signed end. `progress` is told rows checked, and of how
-        many."""
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> ChainCheck:
+        """Checks every sealed row and the anchor. `progress` is called with the checked rows and
+        the number of all rows."""
         async with self._db.read() as session:
             head, _ = await _head(session)
         anchor, damaged = self._read_anchor()
@@ -182,19 +190,19 @@ class AuditChain:
             elif row_hash(before, row.seq, row) != row.hash:
                 broken = Break.CHANGED
             if broken is not None:
-                return Verdict(count, head, anchored, broken, row.seq, row.id, row.at)
+                return ChainCheck(count, head, anchored, broken, row.seq, row.id, row.at)
             count, before = row.seq, row.hash
             if count == anchored:
                 at_anchor = before.hex()
             if progress is not None and count % BATCH == 0:
                 progress(count, head)
         if damaged:
-            return Verdict(count, head, None, Break.ANCHOR)
+            return ChainCheck(count, head, None, Break.ANCHOR)
         if anchor is not None and anchor.seq > count:
-            return Verdict(count, head, anchored, Break.TAIL, count + 1)
+            return ChainCheck(count, head, anchored, Break.TAIL, count + 1)
         if anchor is not None and anchor.hash != at_anchor and anchor.seq:
-            return Verdict(count, head, anchored, Break.REWRITTEN, anchor.seq)
-        return Verdict(count, head, anchored)
+            return ChainCheck(count, head, anchored, Break.REWRITTEN, anchor.seq)
+        return ChainCheck(count, head, anchored)
 
     async def _sealed_rows(self) -> AsyncGenerator[Any]:
         after = 0
@@ -215,10 +223,11 @@ class AuditChain:
             after = rows[-1].seq
 
     async def accept(self, by: str, why: str) -> None:
-        """Sign the end as it is, whatever the file says: an administrator knows why it is shorter,
-        such as a backup that was restored. That is recorded.
+        """Signs the current end even if the anchor does not match it: an administrator knows the
+        reason, such as a restored backup. The reason is recorded as an event.
 
-        Raises InvalidInput without a reason.
+        Raises:
+            InvalidInput: reason_missing.
         """
         if len(why.strip()) < MIN_REASON:
             raise InvalidInput(code="reason_missing", least=MIN_REASON)
@@ -230,14 +239,16 @@ class AuditChain:
             await asyncio.to_thread(self._write_anchor, *await _head(session))
 
     async def _sign(self, session: AsyncSession) -> None:
-        """Move the signed end forward. Never back, and never over a chain that it does not fit: the
-        file is the only witness of what was there."""
+        """Moves the anchor forward. Keeps it when the chain became shorter or does not match it:
+        the anchor is the only proof of the rows that existed."""
         seq, last = await _head(session)
         anchor, damaged = self._read_anchor()
         fits = not damaged
         if anchor is not None and anchor.seq:
-            there = await session.scalar(sa.select(_TABLE.c.hash).where(_TABLE.c.seq == anchor.seq))
-            fits = there is not None and there.hex() == anchor.hash
+            row_seal = await session.scalar(
+                sa.select(_TABLE.c.hash).where(_TABLE.c.seq == anchor.seq)
+            )
+            fits = row_seal is not None and row_seal.hex() == anchor.hash
         if fits and seq > (anchor.seq if anchor else -1):
             await asyncio.to_thread(self._write_anchor, seq, last)
         if not fits and not self._suspect:
@@ -246,11 +257,12 @@ class AuditChain:
         metrics.audit_holds(fits)
 
     def _read_anchor(self) -> tuple[Anchor | None, bool]:
-        """The signed end, if there is one; and whether the file is there but cannot be believed."""
+        """Returns the anchor, None without a valid one; and whether the file exists but is damaged
+        or its signature is wrong."""
         try:
-            told = json.loads(self._path.read_text(encoding="utf-8"))
-            anchor = Anchor(int(told["seq"]), str(told["hash"]), str(told["at"]))
-            signature = str(told["signature"])
+            record = json.loads(self._path.read_text(encoding="utf-8"))
+            anchor = Anchor(int(record["seq"]), str(record["hash"]), str(record["at"]))
+            signature = str(record["signature"])
         except FileNotFoundError:
             return None, False
         except (OSError, ValueError, KeyError, TypeError):
@@ -261,7 +273,7 @@ class AuditChain:
 
     def _write_anchor(self, seq: int, last: bytes) -> None:
         anchor = Anchor(seq, last.hex(), clock.now().isoformat(timespec="seconds"))
-        told = {
+        record = {
             "seq": anchor.seq,
             "hash": anchor.hash,
             "at": anchor.at,
@@ -271,7 +283,7 @@ class AuditChain:
         handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".anchor-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(told, file)
+                json.dump(record, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, self._path)
@@ -281,23 +293,23 @@ class AuditChain:
             log.error("audit.anchor_not_written", path=str(self._path), error=str(error))
 
 
-def sentence_of(verdict: Verdict, locale: str) -> str:
-    """What a check found, in words."""
-    if verdict.broken is None:
-        return translate(locale, "audit.holds", count=verdict.count)
-    at = f"{local_time(verdict.at):%Y-%m-%d %H:%M:%S %Z}" if verdict.at else ""
+def sentence_of(check: ChainCheck, locale: str) -> str:
+    """Returns the result of a check as a sentence."""
+    if check.broken is None:
+        return translate(locale, "audit.holds", count=check.count)
+    at = f"{local_time(check.at):%Y-%m-%d %H:%M:%S %Z}" if check.at else ""
     return translate(
         locale,
-        f"audit.{verdict.broken}",
-        count=verdict.count,
-        seq=verdict.seq or 0,
+        f"audit.{check.broken}",
+        count=check.count,
+        seq=check.seq or 0,
         at=at,
-        anchored=verdict.anchored or 0,
+        anchored=check.anchored or 0,
     )
 
 
 async def _head(session: AsyncSession) -> tuple[int, bytes]:
-    """Number and hash of the last sealed row."""
+    """Returns number and hash of the last sealed row."""
     row = (
         await session.execute(
             sa.select(_TABLE.c.seq, _TABLE.c.hash)

@@ -1,5 +1,5 @@
-"""Who did what, and whether it was allowed: one row an event, in the transaction of the deed where
-there is one. Never a password, a token, or what somebody asked or was told."""
+"""Audit events: who did what, and whether it was allowed. An event is one row, written in the same
+transaction as the change where there is one. It holds no passwords, tokens or text of dialogs."""
 
 import uuid
 from contextvars import ContextVar
@@ -22,7 +22,7 @@ MIN_REASON = 10
 MAX_REASON = 500
 NEWS_S = 60.0
 
-# The address of the client that this task serves; set by the door it came through.
+# The address of the client whose request this task handles; set where the request is received.
 client_address: ContextVar[str] = ContextVar("client_address", default="")
 
 
@@ -37,17 +37,17 @@ def event(
     why: str = "",
     **details: object,
 ) -> AuditEvent:
-    """The row to add to a session.
+    """Returns a row to be added to a session.
 
     Args:
-        by: who acts; a name where nobody is known by it, or the operator's command line.
-        target: what it is done to, as an administrator would name it.
-        subject: whose dialogs it is about; that user sees the event on `/settings`.
+        by: the actor; a text for a name without an account, or for the command line.
+        target: the object of the action, as an administrator would name it.
+        subject: the user whose dialogs the event is about, who sees it on `/settings`.
         why: the reason that the actor gave, in their own words.
         details: short facts such as `reason="disabled"`; no content of dialogs.
     """
-    known = by if isinstance(by, Actor | User) else None
-    actor_id = known.user_id if isinstance(known, Actor) else known.id if known else None
+    account = by if isinstance(by, Actor | User) else None
+    actor_id = account.user_id if isinstance(account, Actor) else account.id if account else None
     name = by if isinstance(by, str) else by.username
     return AuditEvent(
         action=action,
@@ -55,7 +55,7 @@ def event(
         actor_id=actor_id,
         actor_name=clean_text(name)[:MAX_TARGET],
         target=clean_text(target)[:MAX_TARGET],
-        channel=channel or (known.channel if isinstance(known, Actor) else ""),
+        channel=channel or (account.channel if isinstance(account, Actor) else ""),
         address=client_address.get(),
         request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
         subject_id=subject,
@@ -65,7 +65,8 @@ def event(
 
 
 def names_of(filters: Any) -> str:
-    """Which fields of a dataclass are set, for an event that must not tell what was looked for."""
+    """Returns the names of the fields that are set, for an event that must not hold their
+    values."""
     return ",".join(each.name for each in fields(filters) if getattr(filters, each.name)) or "none"
 
 
@@ -77,8 +78,9 @@ class Audit:
         self._news: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, NEWS_S)
 
     async def record_news(self, row: AuditEvent, *of: str) -> None:
-        """Commit the first of a minute of these events: a program that knocks again and again must
-        not fill the table. `of`: what makes two of them the same; by default who does what to whom.
+        """Commits an event unless the same one was committed within the last minute: a program that
+        repeats a request must not fill the table. `of`: the key of equal events; by default actor,
+        action, outcome and target.
         """
         same = of or (str(row.actor_id), row.actor_name, row.action, row.outcome, row.target)
         if same not in self._news:
@@ -86,7 +88,7 @@ class Audit:
             await self.record(row)
 
     async def record(self, row: AuditEvent) -> None:
-        """Commit one event. A refusal stands although the database is away: then the log has it."""
+        """Commits one event. While the database is away it is written to the log instead."""
         try:
             async with self._db.write() as session:
                 session.add(row)

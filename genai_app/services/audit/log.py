@@ -1,4 +1,5 @@
-"""The audit as administrators read it: newest first, by who, what, whom and when."""
+"""Lists audit events for administrators, newest first, filtered by actor, action, target and
+time."""
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.db.statements import table_of
 from genai_app.models import AuditEvent, Role, User
-from genai_app.services.audit.chain import AuditChain, Verdict
+from genai_app.services.audit.chain import AuditChain, ChainCheck
 from genai_app.services.audit.events import Action, Audit, Outcome, event, names_of
 from genai_app.services.cursors import Cursors
 from genai_app.text import clean_text
@@ -34,7 +35,7 @@ _COLUMNS = [
 
 @dataclass(frozen=True, slots=True)
 class AuditFilters:
-    """What is looked for; None and "" leave it open. Names are whole, in any case."""
+    """Filters of events; None and "" match all. Names are compared whole, without case."""
 
     action: Action | None = None
     outcome: Outcome | None = None
@@ -48,7 +49,7 @@ class AuditFilters:
 class AuditPage:
     """Rows with the columns of AuditEvent, and the cursor of the next page.
 
-    `full_names`: of those who act and still have an account, by `actor_id`.
+    `full_names`: of actors that still have an account, by `actor_id`.
     """
 
     items: Sequence[Any]
@@ -57,7 +58,7 @@ class AuditPage:
 
 
 class AuditLog:
-    """Reads the audit, and checks it."""
+    """Lists events and checks the chain, for administrators."""
 
     def __init__(
         self, db: Database, chain: AuditChain, cursors: Cursors, *, names_hidden: bool = False
@@ -70,15 +71,15 @@ class AuditLog:
 
     async def verify(
         self, actor: Actor, progress: Callable[[int, int], None] | None = None
-    ) -> Verdict:
-        """Check the chain. Raises Forbidden."""
+    ) -> ChainCheck:
+        """Checks the chain. Raises Forbidden."""
         await self._audit.let_in(actor, Role.ADMIN, "audit")
         return await self._chain.verify(progress)
 
     async def list(
         self, actor: Actor, filters: AuditFilters, *, cursor: str | None = None, limit: int = PAGE
     ) -> AuditPage:
-        """A page of events. That a page was looked at is an event too.
+        """Returns a page of events. Each call is an event as well.
 
         Raises Forbidden, BadCursor.
         """
@@ -97,10 +98,10 @@ class AuditLog:
         if after is not None:
             query = query.where(sa.tuple_(_TABLE.c.at, _TABLE.c.id) < sa.tuple_(*after))
         async with self._db.read() as session:
-            found = (await session.execute(query)).all()
-            items = found[:limit]
+            rows = (await session.execute(query)).all()
+            items = rows[:limit]
             full_names = await _full_names(session, {row.actor_id for row in items})
-        more = cursors.make(items[-1].at, items[-1].id) if len(found) > limit else None
+        more = cursors.make(items[-1].at, items[-1].id) if len(rows) > limit else None
         return AuditPage(items, more, full_names)
 
 
@@ -114,7 +115,8 @@ async def _full_names(
 
 
 def _without_own_dialogs() -> sa.ColumnElement[str]:
-    """The target, but for a dialog that its own user exported: it would tell whose it is."""
+    """Returns the target; "" for events on the actor's own dialog: actor and dialog together reveal
+    whose dialog it is."""
     own = sa.or_(
         sa.and_(
             _TABLE.c.action.in_((Action.EXPORT, Action.EXPORT_DOWNLOAD)),
@@ -128,16 +130,16 @@ def _without_own_dialogs() -> sa.ColumnElement[str]:
 def _conditions(
     filters: AuditFilters, target: sa.ColumnElement[str]
 ) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = []
     if filters.action:
-        found.append(_TABLE.c.action == filters.action)
+        conditions.append(_TABLE.c.action == filters.action)
     if filters.outcome:
-        found.append(_TABLE.c.outcome == filters.outcome)
+        conditions.append(_TABLE.c.outcome == filters.outcome)
     for column, text in ((_TABLE.c.actor_name, filters.actor), (target, filters.target)):
         if text:
-            found.append(sa.func.lower(column) == clean_text(text).strip()[:MAX_TEXT].lower())
+            conditions.append(sa.func.lower(column) == clean_text(text).strip()[:MAX_TEXT].lower())
     if filters.since:
-        found.append(_TABLE.c.at >= filters.since)
+        conditions.append(_TABLE.c.at >= filters.since)
     if filters.until:
-        found.append(_TABLE.c.at < filters.until)
-    return found
+        conditions.append(_TABLE.c.at < filters.until)
+    return conditions

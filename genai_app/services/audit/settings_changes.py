@@ -1,7 +1,7 @@
-"""Writes to the audit which settings are others than at the last start.
+"""Records in the audit which settings changed since the last start.
 
-Settings come from the environment, so nobody here knows who changed them; when and what to, and
-that it was done, is known. Of a secret only that it changed.
+Settings come from the environment, so the product does not know who changed them. An event has the
+time and the new value; of a secret only that it changed.
 """
 
 import hashlib
@@ -21,26 +21,28 @@ from genai_app.settings.settings import PREFIX, Settings
 
 BY = "settings"
 DEFAULT = "default"
-LOCK = 0x67656E61_00000007  # of PostgreSQL's advisory locks: two that start at once tell it once
-# of a host or a process, and so no rule of the installation
+# a PostgreSQL advisory lock: two processes that start together record a change once
+LOCK = 0x67656E61_00000007
+# settings of a host or process, not of the installation
 OF_HOST = frozenset(
     {"host", "port", "data_dir", "audit_anchor", "backup_dir", "log_level", "log_format"}
 )
 
 
 async def record_settings(db: Database, settings: Settings) -> list[str]:
-    """Record what has changed since the last start of any process. Returns the names.
+    """Records the settings that changed since the last start of any process. Returns their names.
 
-    The first start records whatever differs from the defaults.
+    The first start records the settings that differ from their defaults.
     """
-    now = {f"{PREFIX}{name.upper()}": _told(settings, name) for name in _of_installation(settings)}
+    names = _of_installation(settings)
+    current = {f"{PREFIX}{name.upper()}": _recorded(settings, name) for name in names}
     async with db.read() as session:
-        if not await _changed(session, now):
+        if not await _changed_settings(session, current):
             return []
     async with db.write() as session:
         if not db.is_sqlite:
             await session.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-        changed = await _changed(session, now)  # another process may have been first
+        changed = await _changed_settings(session, current)  # another process may have been first
         for name, details in changed.items():
             row = event(Action.SETTING_CHANGE, by=BY, target=name)
             row.details = details
@@ -48,21 +50,23 @@ async def record_settings(db: Database, settings: Settings) -> list[str]:
     return list(changed)
 
 
-async def _changed(session: AsyncSession, now: Mapping[str, str]) -> dict[str, str]:
-    """What is to be told of each setting that is another than was told last, by name."""
-    told = (
+async def _changed_settings(session: AsyncSession, current: Mapping[str, str]) -> dict[str, str]:
+    """Returns the settings that differ from the last audited values, as {name: details}."""
+    query = (
         sa.select(col(AuditEvent.target), col(AuditEvent.details))
         .where(col(AuditEvent.action) == Action.SETTING_CHANGE, col(AuditEvent.actor_name) == BY)
         .order_by(col(AuditEvent.at), col(AuditEvent.id))
     )
-    before = {name: details for name, details in await session.execute(told)}  # a few a year
+    before = {
+        name: details for name, details in await session.execute(query)
+    }  # few rows: changes are rare
     default = _details(DEFAULT, "")
-    news = {name: now.get(name, default) for name in sorted({*now, *before})}
-    return {name: new for name, new in news.items() if new != before.get(name, default)}
+    after = {name: current.get(name, default) for name in sorted({*current, *before})}
+    return {name: new for name, new in after.items() if new != before.get(name, default)}
 
 
 def _of_installation(settings: Settings) -> list[str]:
-    """Names of the fields that are not as they come."""
+    """Returns the names of the fields whose values are not the defaults."""
     fields = type(settings).model_fields
     return [
         name
@@ -71,7 +75,8 @@ def _of_installation(settings: Settings) -> list[str]:
     ]
 
 
-def _told(settings: Settings, name: str) -> str:
+def _recorded(settings: Settings, name: str) -> str:
+    """Returns the details of an event about a setting: its value, or "changed" for a secret."""
     value: Any = getattr(settings, name)
     secret = isinstance(value, SecretStr)
     text = value.get_secret_value() if secret else str(value)
@@ -80,5 +85,5 @@ def _told(settings: Settings, name: str) -> str:
 
 
 def _details(value: str, digest: str) -> str:
-    told = " ".join(value.split())[:100]
-    return f"value={told} digest={digest}" if digest else f"value={told}"
+    text = " ".join(value.split())[:100]
+    return f"value={text} digest={digest}" if digest else f"value={text}"

@@ -1,6 +1,6 @@
-"""What an audit event says to a reader: a sentence, what it is about, and facts, in each language.
+"""Describes an audit event for readers: a sentence, its object and facts, in each language.
 
-The row itself keeps codes (`to=taken`, ids); whoever wants them sees them beside the sentence.
+The row itself keeps codes (`to=taken`, ids).
 """
 
 import re
@@ -14,7 +14,7 @@ from genai_app.settings.notations import limit_words
 
 _DETAIL = re.compile(r"(?:^| )(\w+)=")
 _SECTIONS = frozenset({"overview", "dialogs", "verified", "users", "audit", "exports"})
-# the target of these is a name that an administrator knows; of others it is an id or a code
+# the target of these actions is a name; of others it is an id or a code
 _NAMED = frozenset(
     {
         *(Action.USER_ADD, Action.USER_DISABLE, Action.USER_ENABLE, Action.USER_RENAME),
@@ -31,7 +31,7 @@ _OF_DIALOG = frozenset(
     }
 )
 _NO_NAMES = frozenset({"everybody", "others", "verified", "mine", "default"})
-# facts whose value is a number, a name or a date: shown as it stands
+# facts whose value is a number, a name or a date, shown unchanged
 _PLAIN = frozenset(
     {
         *("count", "rows", "dialogs", "messages", "deleted_dialogs", "sessions_ended"),
@@ -42,8 +42,8 @@ _PLAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class EventWords:
-    """`sentence` and `facts` by language. `name`: whom or what it is about, as it was written.
-    `dialog_id`: the dialog that it is about, "" for none."""
+    """`sentence` and `facts` by language. `name`: the object of the event, as in the row.
+    `dialog_id`: the dialog that the event is about, "" for none."""
 
     sentence: dict[str, str]
     facts: dict[str, str]
@@ -100,7 +100,7 @@ def _channel(row: Any, locale: str) -> str:
 
 
 def _fact(name: str, value: str, locale: str) -> str:
-    """Returns `роль: Проверяющий`; "" for what only a program can use."""
+    """Returns `роль: Проверяющий`; "" for facts that only programs use."""
     texts = catalogue(locale)
     if name == "filters":
         words = filter(None, (texts.get(f"event.filter.{each}", "") for each in value.split(",")))
@@ -110,9 +110,9 @@ def _fact(name: str, value: str, locale: str) -> str:
     elif name in _PLAIN and value != "none":
         text = value
     else:
-        found = (f"event.value.{value}", f"role.{value}", f"review.state_{value}")
-        found += (f"review.verdict_{value}", f"export.kind_{value}", f"review.source_{value}")
-        text = next((texts[key] for key in found if key in texts), "")
+        keys = (f"event.value.{value}", f"role.{value}", f"review.state_{value}")
+        keys += (f"review.verdict_{value}", f"export.kind_{value}", f"review.source_{value}")
+        text = next((texts[key] for key in keys if key in texts), "")
     if not text or f"event.fact.{name}" not in texts:
         return ""
     return translate(locale, f"event.fact.{name}", value=text)

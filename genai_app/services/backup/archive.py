@@ -1,8 +1,8 @@
-"""One backup, one file: a ZIP with the database, the settings without secrets, the audit's signed
-end and a manifest of what is in the database. Its comment is a SHA-256 over every byte before it.
+"""The file of a backup: a ZIP with the database, the settings without secrets, the signed end of
+the audit, and a manifest. The comment of the ZIP is a SHA-256 over every byte before it.
 
     database        pg_dump's custom format, or the SQLite file
-    settings.json   for whoever builds the server anew; no secret
+    settings.json   for rebuilding the server; no secrets
     audit.anchor    the signed end of the audit; missing before the first seal
     manifest.json   Manifest
 """
@@ -31,10 +31,10 @@ SEAL_BYTES = 64  # SHA-256, hexadecimal
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """What the backup says of itself.
+    """Facts about the backup.
 
-    `server`: version of the database's server, `tools`: major version of pg_dump, 0 for SQLite;
-    `schema`: the last migration; `key`: tells one GENAI_SECRET_KEY from another, and nothing more.
+    `server`: version of the database server; `tools`: major version of pg_dump, 0 for SQLite;
+    `schema`: the last migration; `key`: a fingerprint of GENAI_SECRET_KEY, see key_mark.
     """
 
     format: int
@@ -53,7 +53,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
 
 
 def product_version() -> str:
-    """Of the installed package; "" when it runs from a bare folder."""
+    """Returns the version of the installed package; "" when it runs from its source folder."""
     try:
         return version("genai-app")
     except PackageNotFoundError:
@@ -61,8 +61,9 @@ def product_version() -> str:
 
 
 @contextmanager
-def written(path: Path) -> Generator[zipfile.ZipFile]:
-    """A new archive that is at `path` when the block ends well, and then whole; else it never was.
+def new_archive(path: Path) -> Generator[zipfile.ZipFile]:
+    """Creates an archive that appears at `path`, complete, when the block succeeds; else nothing is
+    left.
 
     Raises:
         Unavailable: backup_not_written.
@@ -93,8 +94,8 @@ def written(path: Path) -> Generator[zipfile.ZipFile]:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[tuple[zipfile.ZipFile, Manifest]]:
-    """An archive of which every byte is as it was written, and its manifest.
+def open_archive(path: Path) -> Generator[tuple[zipfile.ZipFile, Manifest]]:
+    """Opens an archive after checking its SHA-256; yields it with its manifest.
 
     Raises:
         Conflict: backup_damaged, backup_format.
@@ -106,7 +107,7 @@ def opened(path: Path) -> Generator[tuple[zipfile.ZipFile, Manifest]]:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of an archive whose bytes are all as they were written.
+    """Returns the manifest of an archive after checking its SHA-256.
 
     Raises:
         Conflict: backup_damaged, backup_format.
@@ -118,10 +119,10 @@ def read_manifest(path: Path) -> Manifest:
             if file.read() != _digest(path):
                 raise Conflict(code="backup_damaged", file=path.name)
         with zipfile.ZipFile(path) as archive:
-            told = archive.read(MANIFEST)
-        if msgspec.json.decode(told, type=_Format).format > FORMAT:
+            manifest = archive.read(MANIFEST)
+        if msgspec.json.decode(manifest, type=_ManifestFormat).format > FORMAT:
             raise Conflict(code="backup_format", file=path.name)
-        return msgspec.json.decode(told, type=Manifest)
+        return msgspec.json.decode(manifest, type=Manifest)
     except OSError as error:
         raise Unavailable(
             code="backup_not_read", path=path, reason=error.strerror or str(error)
@@ -130,12 +131,12 @@ def read_manifest(path: Path) -> Manifest:
         raise Conflict(str(error)[:300], code="backup_damaged", file=path.name) from error
 
 
-class _Format(msgspec.Struct):
+class _ManifestFormat(msgspec.Struct):
     format: int
 
 
 def _digest(path: Path) -> bytes:
-    """Over all but the place of the seal, in hexadecimal."""
+    """Returns the SHA-256 over all bytes before the seal, in hexadecimal."""
     digest = hashlib.sha256()
     left = max(0, path.stat().st_size - SEAL_BYTES)
     with path.open("rb") as file:

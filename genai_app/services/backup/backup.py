@@ -1,8 +1,9 @@
-"""`genai backup` and `genai drill`: make a backup, and restore one on trial. Blocking: for the
-command line."""
+"""`genai backup` and `genai drill`: makes a backup, and restores one on trial. The functions block:
+they are for the command line."""
 
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,14 +26,14 @@ from genai_app.services.backup.archive import (
     MANIFEST,
     SETTINGS,
     Manifest,
-    opened,
+    new_archive,
+    open_archive,
     product_version,
-    written,
 )
 from genai_app.services.backup.row_sums import Sums, differences
 from genai_app.services.backup.store import (
     Drill,
-    alone,
+    locked,
     name_at,
     newest_backup,
     record_drill,
@@ -45,13 +46,14 @@ from genai_app.settings.settings import Settings
 log = structlog.stdlib.get_logger(__name__)
 
 BY = "command line"
-Tell = Callable[[str, int], object]
-"""Told what is done now (`copy`, `count`, `load`, `compare`) and how far: bytes or rows."""
+Report = Callable[[str, int], object]
+"""Called with the current step (`copy`, `count`, `load`, `compare`) and its bytes or rows so
+far."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A backup that was made, and older ones that went for it."""
+class BackupResult:
+    """A new backup. `size` in bytes; `removed`: number of older backups that were deleted."""
 
     path: Path
     size: int
@@ -60,45 +62,32 @@ class Made:
     removed: int
 
 
-def make_backup(settings: Settings, tell: Tell) -> Made:
-    """Write a backup into its directory and delete the oldest beyond `GENAI_BACKUP_KEEP`.
+def make_backup(settings: Settings, report: Report) -> BackupResult:
+    """Writes a backup into the directory of backups, and deletes the oldest ones beyond
+    `GENAI_BACKUP_KEEP`.
 
     Raises:
         Conflict: backup_running, backup_nothing, pg_tools_missing, pg_tools_old.
         Unavailable: backup_not_written, pg_tool_failed, or the database is away.
     """
     directory, began = settings.backup_path, time.monotonic()
-    with alone(directory):
+    with locked(directory):
         moment = clock.now()
         path = directory / name_at(moment)
-        # before the snapshot: the signed end may be behind the rows of a backup, never ahead
+        # read before the snapshot: the signed end may be behind the backup's rows, never ahead
         anchor = settings.anchor_path.read_bytes() if settings.anchor_path.exists() else None
-        with written(path) as archive:
-            tools, server, url = 0, "", settings.sqlalchemy_url
-            if settings.embedded:
-                scratch = path.with_name(f"{path.name}.trial")
-                source = backup_sqlite.path_of(url)
-                sums, revision = backup_sqlite.write_copy(
-                    *(source, scratch, archive),
-                    lambda count: tell("copy", count),
-                    lambda count: tell("count", count),
-                )
-            else:
-                sums, revision, server, tools = backup_postgres.write_dump(
-                    *(url, archive),
-                    lambda count: tell("copy", count),
-                    lambda count: tell("count", count),
-                )
+        with new_archive(path) as archive:
+            database = _write_database(settings, path, archive, report)
             manifest = Manifest(
                 format=FORMAT,
                 version=product_version(),
                 made_at=moment,
                 engine=engine_of(settings),
-                server=server,
-                tools=tools,
-                schema=revision,
+                server=database.server,
+                tools=database.tools,
+                schema=database.revision,
                 key=key_mark(settings),
-                tables=sums,
+                tables=database.sums,
             )
             archive.writestr(SETTINGS, json.dumps(plain_settings(settings), indent=2))
             if anchor is not None:
@@ -110,12 +99,32 @@ def make_backup(settings: Settings, tell: Tell) -> Made:
     log.info(
         "backup.made", file=path.name, bytes=size, rows=manifest.rows, seconds=round(seconds, 1)
     )
-    return Made(path, size, seconds, manifest, removed)
+    return BackupResult(path, size, seconds, manifest, removed)
 
 
-def run_drill(settings: Settings, path: Path | None, tell: Tell) -> Drill:
-    """Restore a backup, the newest one unless told, into a scratch database; compare every row with
-    the manifest; drop the scratch. How it ended is remembered beside the backups.
+def _write_database(
+    settings: Settings, path: Path, archive: zipfile.ZipFile, report: Report
+) -> backup_postgres.WrittenDatabase:
+    """Writes the database into the archive."""
+    url = settings.sqlalchemy_url
+
+    def copied(size: int) -> None:
+        report("copy", size)
+
+    def counted(rows: int) -> None:
+        report("count", rows)
+
+    if not settings.embedded:
+        return backup_postgres.write_dump(url, archive, copied, counted)
+    scratch = path.with_name(f"{path.name}.trial")
+    source = backup_sqlite.path_of(url)
+    sums, revision = backup_sqlite.write_copy(source, scratch, archive, copied, counted)
+    return backup_postgres.WrittenDatabase(sums, revision)
+
+
+def run_drill(settings: Settings, path: Path | None, report: Report) -> Drill:
+    """Restores a backup, by default the newest one, into a scratch database, compares every row
+    with the manifest and drops the scratch database. The result is recorded beside the backups.
 
     Raises:
         Conflict: backup_none, backup_running, backup_damaged, backup_format, backup_differs,
@@ -123,10 +132,10 @@ def run_drill(settings: Settings, path: Path | None, tell: Tell) -> Drill:
         Unavailable: backup_not_read, pg_tool_failed, or the database is away.
     """
     directory = settings.backup_path
-    with alone(directory):
+    with locked(directory):
         chosen, began, rows, code = path or newest_backup(directory), time.monotonic(), 0, ""
         try:
-            rows = _try_out(settings, chosen, directory, tell)
+            rows = _try_out(settings, chosen, directory, report)
         except AppError as error:
             code = error.code
             log.error("drill.failed", file=chosen.name, code=code, detail=error.detail)
@@ -134,51 +143,51 @@ def run_drill(settings: Settings, path: Path | None, tell: Tell) -> Drill:
         finally:
             seconds = time.monotonic() - began
             ended = Drill(chosen.name, clock.now(), rows > 0, round(seconds, 1), rows, code)
-            _remember(directory, ended)
+            _record(directory, ended)
     log.info("drill.done", file=chosen.name, rows=rows, seconds=ended.seconds)
     return ended
 
 
-def _remember(directory: Path, drill: Drill) -> None:
+def _record(directory: Path, drill: Drill) -> None:
     try:
         record_drill(directory, drill)
-    except OSError as error:  # how it ended is said in any case
+    except OSError as error:  # the command prints the result in any case
         log.error("drill.not_recorded", directory=str(directory), error=str(error))
 
 
-def _try_out(settings: Settings, path: Path, directory: Path, tell: Tell) -> int:
-    """Returns how many rows were compared."""
-    with opened(path) as (archive, manifest):
+def _try_out(settings: Settings, path: Path, directory: Path, report: Report) -> int:
+    """Returns the number of compared rows."""
+    with open_archive(path) as (archive, manifest):
         check_engine(settings, manifest)
         url = settings.sqlalchemy_url
-        place: AbstractContextManager[str] = nullcontext("")
+        scratch: AbstractContextManager[str] = nullcontext("")
         if not settings.embedded:
-            place = backup_postgres.scratch_database(url)
-        with place as scratch_url:
+            scratch = backup_postgres.scratch_database(url)
+        with scratch as scratch_url:
             if scratch_url:
                 backup_postgres.read_dump(
-                    scratch_url, archive, manifest, lambda count: tell("load", count)
+                    scratch_url, archive, manifest, lambda count: report("load", count)
                 )
-                found = backup_postgres.sums_at(scratch_url, lambda count: tell("compare", count))
+                sums = backup_postgres.sums_at(scratch_url, lambda count: report("compare", count))
             else:
                 copy = directory / f"{path.name}.trial"
                 try:
-                    backup_sqlite.read_copy(archive, copy, lambda count: tell("load", count))
-                    found = backup_sqlite.sums_at(copy, lambda count: tell("compare", count))
+                    backup_sqlite.read_copy(archive, copy, lambda count: report("load", count))
+                    sums = backup_sqlite.sums_at(copy, lambda count: report("compare", count))
                 finally:
                     copy.unlink(missing_ok=True)
-    compare(manifest, found)
+    compare(manifest, sums)
     return manifest.rows
 
 
-def compare(manifest: Manifest, found: Sums) -> None:
-    """Raises Conflict: backup_differs."""
-    if wrong := differences(manifest.tables, found):
+def compare(manifest: Manifest, sums: Sums) -> None:
+    """Raises Conflict: backup_differs, when rows are not those of the manifest."""
+    if wrong := differences(manifest.tables, sums):
         raise Conflict(code="backup_differs", tables=", ".join(wrong))
 
 
 def check_engine(settings: Settings, manifest: Manifest) -> None:
-    """Raises Conflict: backup_other_engine."""
+    """Raises Conflict: backup_other_engine, when the backup is of the other database system."""
     if manifest.engine != engine_of(settings):
         raise Conflict(code="backup_other_engine", engine=manifest.engine)
 
@@ -188,30 +197,29 @@ def engine_of(settings: Settings) -> str:
 
 
 def key_mark(settings: Settings) -> str:
-    """The same for the same GENAI_SECRET_KEY; tells nothing of it."""
+    """Returns a fingerprint of GENAI_SECRET_KEY that reveals nothing about the key."""
     return derive_key(settings.secret, "backup mark").hex()[:16]
 
 
 def manifest_text(manifest: Manifest) -> bytes:
-    """As people read it."""
+    """Returns the manifest as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
 def plain_settings(settings: Settings) -> dict[str, object]:
-    """All settings but secrets; of addresses without what stands before an @."""
-    told = settings.model_dump(mode="json", exclude=set(SECRET_FIELDS))
-    told["llm_base_url"] = [
+    """Returns all settings but secrets. User names and passwords are removed from addresses."""
+    values = settings.model_dump(mode="json", exclude=set(SECRET_FIELDS))
+    values["llm_base_url"] = [
         urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
         for url in settings.llm_base_url
     ]
-    return told
+    return values
 
 
-async def record_backup(db: Database, made: Made) -> None:
-    """Who has a backup has everybody's dialogs: it is audited like an export."""
-    await Audit(db).record(
-        event(Action.BACKUP, by=BY, target=made.path.name, rows=made.manifest.rows, bytes=made.size)
-    )
+async def record_backup(db: Database, result: BackupResult) -> None:
+    """Records a backup in the audit, like an export: it holds the dialogs of all users."""
+    name, rows = result.path.name, result.manifest.rows
+    await Audit(db).record(event(Action.BACKUP, by=BY, target=name, rows=rows, bytes=result.size))
 
 
 async def record_trial(db: Database, drill: Drill) -> None:

@@ -1,8 +1,9 @@
-"""Backup of a PostgreSQL database: what is dumped, counted and hashed is one snapshot."""
+"""Backup of a PostgreSQL database. The dump and the sums of the rows are of one snapshot."""
 
 import zipfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -23,9 +24,9 @@ from genai_app.services.backup.row_sums import (
 from genai_app.settings.database_url import parse_database_url, replace_database
 
 CONNECT_S = 5
-DRILL_LOCK = 0x67656E61_00000006  # of PostgreSQL's advisory locks: one drill at a time
+DRILL_LOCK = 0x67656E61_00000006  # a PostgreSQL advisory lock: one drill at a time
 SCRATCH = "genai_drill_"
-# with their schema: a pooler may lend a session whose search path another client has emptied
+# with schema names: a pooler may give us a session whose search path another client emptied
 _FUNCTIONS = """
     SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -34,9 +35,20 @@ _FUNCTIONS = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenDatabase:
+    """The database in an archive: sums of its rows, the last migration, version of the server,
+    major version of pg_dump."""
+
+    sums: Sums
+    revision: str
+    server: str = ""
+    tools: int = 0
+
+
 @contextmanager
 def connected(url: str, *, autocommit: bool = False) -> Generator[Any]:
-    """A connection; without `autocommit` in one read-only snapshot, to which nothing is added.
+    """Opens a connection; without `autocommit` in one read-only snapshot.
 
     Raises:
         StorageUnavailable: the database cannot be reached, or went away.
@@ -50,7 +62,7 @@ def connected(url: str, *, autocommit: bool = False) -> Generator[Any]:
             connection.autocommit = True
         else:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            # behind a pooler another client, pg_dump say, may have left one of its own
+            # behind a pooler another client, such as pg_dump, may have changed it
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL search_path TO DEFAULT")
         yield connection
@@ -62,14 +74,14 @@ def connected(url: str, *, autocommit: bool = False) -> Generator[Any]:
 
 
 def server_of(cursor: Any) -> tuple[str, int]:
-    """Version of the server as it says it, and the major one."""
+    """Returns the version of the server as text, and its major number."""
     cursor.execute("SELECT current_setting('server_version'), version()")
     version: str = cursor.fetchone()[0]
     return version.split()[0], int(version.partition(".")[0].split()[0])
 
 
 def revision_of(cursor: Any) -> str:
-    """The last migration. Raises Conflict: backup_nothing, where there was none."""
+    """Returns the last migration. Raises Conflict: backup_nothing, when there is none."""
     cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
     if cursor.fetchone()[0]:
         cursor.execute("SELECT version_num FROM alembic_version")
@@ -83,12 +95,12 @@ def write_dump(
     archive: zipfile.ZipFile,
     dumped: Callable[[int], object],
     counted: Progress,
-) -> tuple[Sums, str, str, int]:
-    """The dump goes into the archive. Returns the rows, the revision, the server's version and
-    pg_dump's.
+) -> WrittenDatabase:
+    """Writes a dump into the archive.
 
     Args:
-        dumped: is told the bytes so far.
+        dumped: is called with the bytes so far.
+        counted: is called with the rows so far.
 
     Raises:
         Conflict: backup_nothing, pg_tools_missing, pg_tools_old.
@@ -100,7 +112,7 @@ def write_dump(
         revision = revision_of(cursor)
         cursor.execute("SELECT pg_export_snapshot()")
         snapshot: str = cursor.fetchone()[0]
-        size, stored = 0, zipfile.ZipInfo(DATABASE)  # it is compressed already
+        size, stored = 0, zipfile.ZipInfo(DATABASE)  # stored: the dump is already compressed
         with archive.open(stored, "w", force_zip64=True) as member:
 
             def write(chunk: bytes) -> None:
@@ -110,7 +122,7 @@ def write_dump(
                 dumped(size)
 
             dump(url, program, snapshot, write)
-        return sums_of_postgres(connection, counted), revision, version, tools
+        return WrittenDatabase(sums_of_postgres(connection, counted), revision, version, tools)
 
 
 def read_dump(
@@ -121,8 +133,11 @@ def read_dump(
     *,
     before: list[str] | None = None,
 ) -> None:
-    """Load an archive's database into an empty one, or after the statements `before`; all of it or
-    nothing.
+    """Loads an archive's database into an empty one, in one transaction.
+
+    Args:
+        loaded: is called with the bytes so far.
+        before: statements that run first in the transaction and empty the database.
 
     Raises:
         Conflict: pg_tools_missing, pg_tools_old.
@@ -134,16 +149,16 @@ def read_dump(
 
 
 def sums_at(url: str, counted: Progress) -> Sums:
-    """The rows that are there now."""
+    """Returns the sums of the rows in the database at `url`."""
     with connected(url) as connection:
         return sums_of_postgres(connection, counted)
 
 
 def prepare(url: str, *, replace: bool) -> list[str]:
-    """See that the database holds nothing, or may be emptied. Returns the statements that empty it.
+    """Returns the statements that empty the database.
 
     Raises:
-        Conflict: restore_not_empty.
+        Conflict: restore_not_empty: it has rows, and `replace` is False.
     """
     with connected(url) as connection, connection.cursor() as cursor:
         tables = [(schema, name) for schema, name, _ in postgres_tables(cursor)]
@@ -156,7 +171,7 @@ def prepare(url: str, *, replace: bool) -> list[str]:
                         raise Conflict(code="restore_not_empty")
         cursor.execute(_FUNCTIONS)
         functions: list[str] = [name for (name,) in cursor.fetchall()]
-    # for whoever looks at a table by other means; forgotten with the transaction
+    # another session may hold a lock on a table; the setting ends with the transaction
     drops = [f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"]
     drops += [f"DROP TABLE {quoted(schema)}.{quoted(name)} CASCADE" for schema, name in tables]
     return drops + [f"DROP FUNCTION IF EXISTS {name} CASCADE" for name in functions]
@@ -164,8 +179,8 @@ def prepare(url: str, *, replace: bool) -> list[str]:
 
 @contextmanager
 def scratch_database(url: str) -> Generator[str]:
-    """The address of an empty database beside the one at `url`, which is dropped afterwards; what
-    an earlier drill left behind is dropped as well.
+    """Creates an empty database on the server of `url`, yields its address and drops it afterwards.
+    Databases that an earlier drill left are dropped too.
 
     Raises:
         Conflict: drill_no_right, backup_running.
@@ -177,7 +192,7 @@ def scratch_database(url: str) -> Generator[str]:
         connected(url, autocommit=True) as connection,
         connection.cursor() as cursor,
     ):
-        # of a transaction, which a pooler keeps together
+        # locks of a transaction: a pooler keeps its session for us
         lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         lock.execute("SELECT pg_try_advisory_xact_lock(%s)", (DRILL_LOCK,))
         if not lock.fetchone()[0]:
@@ -187,8 +202,8 @@ def scratch_database(url: str) -> Generator[str]:
             " AND pg_has_role(datdba, 'MEMBER')",
             (SCRATCH,),
         )
-        for (left,) in cursor.fetchall():
-            cursor.execute(f"DROP DATABASE IF EXISTS {quoted(left)} WITH (FORCE)")
+        for (old,) in cursor.fetchall():
+            cursor.execute(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE)")
         try:
             cursor.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
         except pg.InsufficientPrivilege as error:

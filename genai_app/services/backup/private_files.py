@@ -1,8 +1,8 @@
-"""Keeps the product's files and directories for its own user alone: 0600 in 0700.
+"""Keeps the product's files and directories private to its own user: 0600 and 0700.
 
-Commands make everything under a umask of 077 (cli/main.py). What an earlier version, another umask
-or a copy left open is found here: a start mends what belongs to its user, `genai doctor` names the
-rest.
+Commands run with a umask of 077 (cli/main.py). Files may still be open to others after an earlier
+version, another umask or a copy: each start corrects those of its own user, `genai doctor` lists
+the rest.
 """
 
 import stat
@@ -18,30 +18,31 @@ from genai_app.settings.settings import Settings
 log = structlog.stdlib.get_logger(__name__)
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# what the product makes in GENAI_DATA_DIR; anything else there is not its own
+# the product's files in GENAI_DATA_DIR; others are left alone
 FILES = ("secret.key", "genai.lock", "genai.sqlite3*", "audit.anchor", ".anchor-*", "*.log*")
 FOLDERS = ("exports", "states", "backups")
 DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 
 
 def mend_private_files(settings: Settings) -> None:
-    """Takes from others what they may do with the product's files, where this user may do that."""
+    """Removes the permissions of others on the product's files, where this user may do that."""
     for path in list_exposed(settings):
         try:
             path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
-        except OSError as error:  # of another user: doctor names it
+        except OSError as error:  # of another user: `genai doctor` lists it
             log.warning("private_files.open", path=str(path), reason=error.strerror)
 
 
 def list_exposed(settings: Settings) -> list[Path]:
-    """The product's files and directories that others may read, write or enter."""
+    """Returns the product's files and directories that others may read, write or enter."""
     return [path for path in dict.fromkeys(_own_paths(settings)) if _is_exposed(path)]
 
 
 def _own_paths(settings: Settings) -> Generator[Path]:
     directory = settings.data_dir.absolute()
+    # the home and the working directory hold files that are not the product's
     if not Path.cwd().is_relative_to(directory) and not Path.home().is_relative_to(directory):
-        yield directory  # not a directory of other things, in which the product only lives
+        yield directory
     for pattern in FILES:
         yield from directory.glob(pattern)
     for name in FOLDERS:

@@ -1,5 +1,4 @@
-"""`genai restore`: bring a backup back. The first half blocks and is for the command line; between
-the two the caller migrates."""
+"""`genai restore`: load_backup, which blocks, then the caller's migration, then finish_restore."""
 
 import os
 from collections.abc import Callable
@@ -15,51 +14,52 @@ from genai_app.db.database import Database
 from genai_app.errors import Conflict
 from genai_app.models import Action, ApiKey, Session
 from genai_app.services.accounts.api_keys import alive_key
-from genai_app.services.audit.chain import AuditChain, Verdict
+from genai_app.services.audit.chain import AuditChain, ChainCheck
 from genai_app.services.audit.events import event
 from genai_app.services.backup import postgres as backup_postgres
 from genai_app.services.backup import sqlite as backup_sqlite
-from genai_app.services.backup.archive import ANCHOR, Manifest, opened
-from genai_app.services.backup.backup import BY, Tell, check_engine, compare, key_mark
+from genai_app.services.backup.archive import ANCHOR, Manifest, open_archive
+from genai_app.services.backup.backup import BY, Report, check_engine, compare, key_mark
 from genai_app.settings.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What a restore did beside the rows. `keys`: API keys that open the API now; `same_secret`:
-    the backup was made under this GENAI_SECRET_KEY."""
+class RestoreResult:
+    """The result of a restore, apart from the rows. `sessions`: ended ones; `revoked`: API keys;
+    `keys`: API keys that are valid now; `same_secret`: the backup was made with this
+    GENAI_SECRET_KEY."""
 
     sessions: int
     revoked: int
     keys: int
     same_secret: bool
-    verdict: Verdict
+    audit: ChainCheck
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """What was loaded, and the audit's signed end of then."""
+class LoadedBackup:
+    """The manifest of a loaded backup, and the signed end of its audit."""
 
     manifest: Manifest
     anchor: bytes | None
 
 
-def bring_back(
+def load_backup(
     settings: Settings,
     path: Path,
-    tell: Tell,
+    report: Report,
     *,
     replace: bool,
-    knows: Callable[[str], bool],
-) -> Brought:
-    """Load a backup and compare every row with its manifest. All or nothing: whatever fails before
-    the comparison leaves the database as it was.
+    can_migrate: Callable[[str], bool],
+) -> LoadedBackup:
+    """Loads a backup and compares every row with its manifest. A failure before the comparison
+    leaves the database unchanged.
 
     Args:
-        replace: what is in the database may go. An SQLite file is kept beside the new one.
-        knows: whether this version can migrate from a revision.
+        replace: rows in the database may be deleted. An SQLite file is kept beside the new one.
+        can_migrate: returns whether this version of the product can migrate from a revision.
 
     Raises:
         Conflict: database_newer, backup_damaged, backup_format, backup_other_engine,
@@ -67,45 +67,45 @@ def bring_back(
         Unavailable: backup_not_read, pg_tool_failed, or the database is away.
     """
     url = settings.sqlalchemy_url
-    with opened(path) as (archive, manifest):
+    with open_archive(path) as (archive, manifest):
         check_engine(settings, manifest)
-        if not knows(manifest.schema):
+        if not can_migrate(manifest.schema):
             raise Conflict(manifest.schema, code="database_newer")
         anchor = archive.read(ANCHOR) if ANCHOR in archive.namelist() else None
         if not settings.embedded:
             before = backup_postgres.prepare(url, replace=replace)
             backup_postgres.read_dump(
-                url, archive, manifest, lambda count: tell("load", count), before=before
+                url, archive, manifest, lambda count: report("load", count), before=before
             )
-            compare(manifest, backup_postgres.sums_at(url, lambda count: tell("compare", count)))
-            return Brought(manifest, anchor)
+            compare(manifest, backup_postgres.sums_at(url, lambda count: report("compare", count)))
+            return LoadedBackup(manifest, anchor)
         target = backup_sqlite.path_of(url)
         target.parent.mkdir(parents=True, exist_ok=True)
-        holds = backup_sqlite.holds_rows(target)
-        if holds and not replace:
+        has_rows = backup_sqlite.has_rows(target)
+        if has_rows and not replace:
             raise Conflict(code="restore_not_empty")
         new = target.with_name(f"{target.name}.restoring")
         new.unlink(missing_ok=True)
         try:
-            backup_sqlite.read_copy(archive, new, lambda count: tell("load", count))
-            compare(manifest, backup_sqlite.sums_at(new, lambda count: tell("compare", count)))
-            aside = _aside(target) if holds else None
-            backup_sqlite.put_in_place(new, target, aside)
+            backup_sqlite.read_copy(archive, new, lambda count: report("load", count))
+            compare(manifest, backup_sqlite.sums_at(new, lambda count: report("compare", count)))
+            old = _old_name(target) if has_rows else None
+            backup_sqlite.replace_file(new, target, old)
         finally:
             new.unlink(missing_ok=True)
-    return Brought(manifest, anchor)
+    return LoadedBackup(manifest, anchor)
 
 
-async def settle(
-    db: Database, settings: Settings, path: Path, brought: Brought, *, revoke_keys: bool
-) -> Settled:
-    """After the migration: nobody is logged in by what the backup remembers, the audit has its
-    signed end of then, and the restore is in it.
+async def finish_restore(
+    db: Database, settings: Settings, path: Path, loaded: LoadedBackup, *, revoke_keys: bool
+) -> RestoreResult:
+    """Ends all sessions after the migration, restores the signed end of the audit and records the
+    restore there.
 
-    The signed end that stood here is kept beside it: it names what is lost.
+    The signed end of before the restore is kept in a file beside it: it names the lost rows.
     """
-    _put_anchor(settings.anchor_path, brought.anchor)
-    manifest = brought.manifest
+    _restore_anchor(settings.anchor_path, loaded.anchor)
+    manifest = loaded.manifest
     moment = clock.now()
     async with db.write() as session:
         ended = await session.scalars(
@@ -139,26 +139,26 @@ async def settle(
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     await chain.seal()
     log.info("restore.done", file=path.name, sessions_ended=sessions, keys_revoked=revoked)
-    return Settled(
+    return RestoreResult(
         sessions=sessions,
         revoked=revoked,
         keys=keys or 0,
         same_secret=manifest.key == key_mark(settings),
-        verdict=await chain.verify(),
+        audit=await chain.verify(),
     )
 
 
-def _put_anchor(anchor: Path, told: bytes | None) -> None:
+def _restore_anchor(anchor: Path, content: bytes | None) -> None:
     if anchor.exists():
-        if anchor.read_bytes() == told:
+        if anchor.read_bytes() == content:
             return
-        os.rename(anchor, _aside(anchor))
-    if told is not None:
+        os.rename(anchor, _old_name(anchor))
+    if content is not None:
         anchor.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(anchor, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(told)
+            file.write(content)
 
 
-def _aside(path: Path) -> Path:
+def _old_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.before-{clock.now():%Y%m%dT%H%M%S.%f}")

@@ -1,7 +1,7 @@
-"""Rows of every table, counted and hashed: by this a restored database is known to be the same.
+"""Counts and hashes the rows of every table, to check that a restored database is the same.
 
-The tables are those that are there, not those of the models: a backup of an older version has its
-own. Blocking: for the command line.
+The tables are read from the database, not from the models: a backup of an older version has other
+tables. The functions block: they are for the command line.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 Progress = Callable[[int], object]
-"""Told how many rows have been read so far."""
+"""Called with the number of rows read so far."""
 
 BATCH = 2000
 CHUNK = 1 << 16
@@ -31,7 +31,7 @@ _COLUMNS = """
     WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-# how COPY writes a value depends on these alone
+# all settings that change how COPY writes a value
 _SPELLING = (
     "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601';"
     " SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_encoding = 'UTF8';"
@@ -40,7 +40,7 @@ _SPELLING = (
 
 
 class TableSum(msgspec.Struct, frozen=True):
-    """How many rows a table has, and the SHA-256 over all of them in the order of their keys."""
+    """The number of rows of a table, and the SHA-256 over all rows in the order of their keys."""
 
     rows: int
     sha256: str
@@ -49,19 +49,20 @@ class TableSum(msgspec.Struct, frozen=True):
 Sums = dict[str, TableSum]
 
 
-def differences(told: Sums, found: Sums) -> list[str]:
-    """Names of the tables that are not the same in both."""
-    return sorted(name for name in told.keys() | found.keys() if told.get(name) != found.get(name))
+def differences(expected: Sums, actual: Sums) -> list[str]:
+    """Returns the names of the tables that differ."""
+    names = expected.keys() | actual.keys()
+    return sorted(name for name in names if expected.get(name) != actual.get(name))
 
 
 def postgres_tables(cursor: Any) -> list[tuple[str, str, int]]:
-    """Schema, name and oid of all tables but the system's."""
+    """Returns schema, name and oid of all tables but those of the system."""
     cursor.execute(_USER_TABLES)
     return cursor.fetchall()
 
 
 def sums_of_postgres(connection: Any, progress: Progress) -> Sums:
-    """Of every table, in the transaction that is open on a connection of psycopg2."""
+    """Returns the sums of every table, read in the open transaction of a psycopg2 connection."""
     sums: Sums = {}
     read = 0
     with connection.cursor() as cursor:
@@ -70,7 +71,7 @@ def sums_of_postgres(connection: Any, progress: Progress) -> Sums:
             cursor.execute(_COLUMNS, (oid,))
             columns: list[tuple[str, bool, bool]] = cursor.fetchall()
             chosen = ", ".join(quoted(column) for column, _, _ in columns)
-            # the order of texts is a matter of locale, which another server may not have
+            # the order of texts depends on the locale, which another server may lack
             keys = [
                 quoted(column) + (' COLLATE "C"' if is_text else "")
                 for column, is_text, is_key in columns
@@ -93,7 +94,8 @@ def sums_of_postgres(connection: Any, progress: Progress) -> Sums:
 
 
 class _CountedLines:
-    """What COPY writes to: a line is a row, as line ends within a value are escaped."""
+    """The file that COPY writes to. A line is a row, because line ends within values are
+    escaped."""
 
     def __init__(self, before: int, progress: Progress) -> None:
         self.digest = hashlib.sha256()
@@ -110,15 +112,15 @@ class _CountedLines:
 
 
 def sums_of_sqlite(connection: sqlite3.Connection, progress: Progress) -> Sums:
-    """Of every table that has rows of its own, full text tables included, in the transaction that
-    is open."""
+    """Returns the sums of every table that stores rows, full text tables included, read in the open
+    transaction."""
     sums: Sums = {}
     read = 0
     for name in sqlite_tables(connection):
-        told = connection.execute(f"PRAGMA table_info({quoted(name)})").fetchall()
-        keys = [each[1] for each in sorted(told, key=lambda each: each[5]) if each[5]]
+        columns = connection.execute(f"PRAGMA table_info({quoted(name)})").fetchall()
+        keys = [each[1] for each in sorted(columns, key=lambda each: each[5]) if each[5]]
         order = ", ".join(quoted(key) for key in keys) or "rowid"
-        chosen = ", ".join(quoted(each[1]) for each in told)
+        chosen = ", ".join(quoted(each[1]) for each in columns)
         digest = hashlib.sha256(chosen.encode())
         count = 0
         query = f"SELECT {chosen} FROM {quoted(name)} ORDER BY {order}"  # noqa: S608
@@ -133,7 +135,7 @@ def sums_of_sqlite(connection: sqlite3.Connection, progress: Progress) -> Sums:
 
 
 def sqlite_tables(connection: sqlite3.Connection) -> list[str]:
-    """Tables that keep rows: not the virtual ones, whose rows are others'."""
+    """Returns the tables that store rows; virtual tables store theirs in other tables."""
     query = (
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
         " ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name"
@@ -142,5 +144,5 @@ def sqlite_tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL takes it, whatever is in it."""
+    """Returns a name quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,5 +1,5 @@
-"""Backup of an SQLite file: what is copied, counted and hashed is one read transaction, beside
-which the product goes on writing."""
+"""Backup of an SQLite file. The copy and the sums of the rows are of one read transaction; the
+product can write meanwhile."""
 
 import os
 import shutil
@@ -21,17 +21,17 @@ BUSY_S = 10.0
 
 
 def path_of(url: str) -> Path:
-    """Of the file that an address names."""
+    """Returns the path of the file in a database URL."""
     return Path(sa.engine.make_url(url).database or "")
 
 
 @contextmanager
 def connected(path: Path) -> Generator[sqlite3.Connection]:
-    """A connection in one read transaction.
+    """Opens a connection with one read transaction.
 
     Raises:
-        Conflict: backup_nothing: there is no such file, or nothing in it.
-        StorageUnavailable: it is locked, or no database.
+        Conflict: backup_nothing: the file is missing or empty.
+        StorageUnavailable: the file is locked or no database.
     """
     if not path.exists() or path.stat().st_size == 0:
         raise Conflict(code="backup_nothing")
@@ -50,11 +50,12 @@ def write_copy(
     copied: Callable[[int], object],
     counted: Progress,
 ) -> tuple[Sums, str]:
-    """The database goes into the archive, by way of the file `scratch`. Returns the rows and the
-    revision.
+    """Writes the database into the archive, by way of the file `scratch`. Returns the sums of the
+    rows and the last migration.
 
     Args:
-        copied: is told the bytes so far.
+        copied: is called with the bytes so far.
+        counted: is called with the rows so far.
 
     Raises:
         Conflict: backup_nothing.
@@ -80,7 +81,7 @@ def write_copy(
 
 
 def revision_of(connection: sqlite3.Connection) -> str:
-    """The last migration. Raises Conflict: backup_nothing, where there was none."""
+    """Returns the last migration. Raises Conflict: backup_nothing, when there is none."""
     if "alembic_version" in sqlite_tables(connection):
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         if row:
@@ -89,7 +90,7 @@ def revision_of(connection: sqlite3.Connection) -> str:
 
 
 def read_copy(archive: zipfile.ZipFile, to: Path, loaded: Callable[[int], object]) -> None:
-    """Write an archive's database into the new file `to`, for its owner alone."""
+    """Writes an archive's database into the new file `to`, which only its owner may read."""
     count = 0
     descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file, archive.open(DATABASE) as source:
@@ -102,13 +103,13 @@ def read_copy(archive: zipfile.ZipFile, to: Path, loaded: Callable[[int], object
 
 
 def sums_at(path: Path, counted: Progress) -> Sums:
-    """The rows that are there now, in a file that nobody else has open."""
+    """Returns the sums of the rows in a file that no other process has open."""
     with connected(path) as connection:
         return sums_of_sqlite(connection, counted)
 
 
-def holds_rows(path: Path) -> bool:
-    """Whether anything would be lost with the file."""
+def has_rows(path: Path) -> bool:
+    """Returns whether data would be lost with the file."""
     if not path.exists() or path.stat().st_size == 0:
         return False
     with connected(path) as connection:
@@ -121,32 +122,32 @@ def holds_rows(path: Path) -> bool:
         )
 
 
-def put_in_place(new: Path, path: Path, aside: Path | None) -> None:
-    """Make `new` the database at `path`; the old one stays as `aside`, if that is given.
+def replace_file(new: Path, path: Path, old: Path | None) -> None:
+    """Moves `new` to `path`. The file that it replaces is kept as `old`, unless that is None.
 
     Raises:
-        Conflict: restore_in_use: another process has the old one open.
+        Conflict: restore_in_use: another process has the database open.
     """
     if path.exists():
-        _settle_log(path)
-        if aside is not None:
-            os.link(path, aside)
-            aside.chmod(0o600)
+        _merge_log(path)
+        if old is not None:
+            os.link(path, old)
+            old.chmod(0o600)
     for log in (Path(f"{path}-wal"), Path(f"{path}-shm")):
-        log.unlink(missing_ok=True)  # of the old one: it would be read as the new one's
+        log.unlink(missing_ok=True)  # of the replaced file: SQLite would apply it to the new one
     os.replace(new, path)
 
 
-def _settle_log(path: Path) -> None:
-    """Bring what stands in the write-ahead log into the file."""
+def _merge_log(path: Path) -> None:
+    """Writes the content of the write-ahead log into the file."""
     try:
         with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            # only who is alone may leave the log behind
+            # succeeds only when no other process has the file open
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             raise Conflict(code="restore_in_use") from error
-        return  # no database any more: there is nothing to save from its log
+        return  # damaged: there is nothing to save from its log
     if busy or mode != "delete":
         raise Conflict(code="restore_in_use")

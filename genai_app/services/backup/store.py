@@ -1,7 +1,7 @@
-"""The directory of backups: names, which is the newest, how many are kept, how the drill ended.
+"""The directory of backups: names, the newest one, rotation, the result of the last drill.
 
-Everything is told by the files themselves, so that it is known without the database, by whoever
-sees the directory: the metrics, the overview, `genai doctor`.
+All of it is read from the files, so that the metrics, the overview and `genai doctor` need no
+database for it.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ _NAME = re.compile(r"genai-(\d{8}T\d{6}\.\d{3})Z\.zip")
 
 
 class Drill(msgspec.Struct, frozen=True):
-    """How the last trial of a backup ended. `code`: of the error, "" when all was the same."""
+    """The result of the last trial of a backup. `code`: of the error, "" for success."""
 
     backup: str
     at: datetime
@@ -39,7 +39,7 @@ class Drill(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class BackupState:
-    """What the directory says now. Ages in seconds; None: never."""
+    """The state of the directory. Ages are in seconds; None: there is none."""
 
     watched: bool
     overdue: bool
@@ -49,17 +49,17 @@ class BackupState:
 
     @property
     def well(self) -> bool:
-        """Nobody needs to be told."""
+        """Returns whether an administrator has nothing to do."""
         return not self.overdue and (self.drill is None or self.drill.ok)
 
 
 def name_at(moment: datetime) -> str:
-    """`genai-20261126T064700.123Z.zip`"""
+    """Returns `genai-20261126T064700.123Z.zip`."""
     return f"genai-{moment.astimezone(UTC):%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z.zip"
 
 
 def list_backups(directory: Path) -> list[Path]:
-    """Whole ones, the newest first."""
+    """Returns the complete backups, newest first."""
     try:
         names = [name for name in os.listdir(directory) if _NAME.fullmatch(name)]
     except OSError:
@@ -69,14 +69,14 @@ def list_backups(directory: Path) -> list[Path]:
 
 def newest_backup(directory: Path) -> Path:
     """Raises Conflict: backup_none."""
-    found = list_backups(directory)
-    if not found:
+    backups = list_backups(directory)
+    if not backups:
         raise Conflict(code="backup_none", directory=directory)
-    return found[0]
+    return backups[0]
 
 
 def rotate(directory: Path, keep: int) -> list[Path]:
-    """Delete all but the newest `keep`. Returns those that went."""
+    """Deletes all but the newest `keep` backups. Returns the deleted ones."""
     old = list_backups(directory)[keep:]
     for path in old:
         path.unlink(missing_ok=True)
@@ -84,9 +84,9 @@ def rotate(directory: Path, keep: int) -> list[Path]:
 
 
 @contextmanager
-def alone(directory: Path) -> Generator[None]:
-    """Nobody else on this machine writes here meanwhile; what a killed one left is gone. The
-    directory is made for its owner alone.
+def locked(directory: Path) -> Generator[None]:
+    """Locks the directory against other processes of this machine. Creates it with mode 0700, and
+    removes the incomplete files of killed processes.
 
     Raises:
         Conflict: backup_running.
@@ -112,7 +112,7 @@ def alone(directory: Path) -> Generator[None]:
 
 
 def record_drill(directory: Path, drill: Drill) -> None:
-    """Remember how a trial ended."""
+    """Writes the result of a trial."""
     handle, name = tempfile.mkstemp(dir=directory, suffix=".part")
     with os.fdopen(handle, "wb") as file:
         file.write(msgspec.json.encode(drill))
@@ -120,22 +120,25 @@ def record_drill(directory: Path, drill: Drill) -> None:
 
 
 def last_drill(directory: Path) -> Drill | None:
-    """None where there was none, or the record cannot be read."""
+    """Returns the last result, None when there is none or it cannot be read."""
     with suppress(OSError, msgspec.MsgspecError):
         return msgspec.json.decode((directory / DRILL).read_bytes(), type=Drill)
     return None
 
 
 def backup_state(settings: Settings) -> BackupState:
-    """Looks at the directory; blocks for a moment."""
+    """Reads the state of the directory. Blocks for the time of that."""
     directory, now = settings.backup_path, clock.now()
-    found = list_backups(directory)
-    age_s = (now - _made_at(found[0])).total_seconds() if found else None
+    backups = list_backups(directory)
+    age_s = (now - _made_at(backups[0])).total_seconds() if backups else None
     drill = last_drill(directory)
+    # an old or missing backup is no alarm with SQLite in the default directory, such as on a laptop
+    own_directory = settings.backup_dir is not None
+    watched = settings.backup_max_age_h > 0 and (own_directory or not settings.embedded)
     most_s = timedelta(hours=settings.backup_max_age_h).total_seconds()
     return BackupState(
-        watched=settings.backups_watched,
-        overdue=settings.backups_watched and (age_s is None or age_s > most_s),
+        watched=watched,
+        overdue=watched and (age_s is None or age_s > most_s),
         age_s=age_s,
         drill=drill,
         drill_age_s=(now - drill.at).total_seconds() if drill else None,
@@ -143,7 +146,7 @@ def backup_state(settings: Settings) -> BackupState:
 
 
 def watch_backups(settings: Settings) -> None:
-    """Tell the metrics where to look."""
+    """Registers the functions that the metrics call for the ages of backup and drill."""
 
     def figure(age_s: float | None, *, watched: bool) -> float:
         if age_s is not None:
@@ -166,6 +169,6 @@ def watch_backups(settings: Settings) -> None:
 
 
 def _made_at(path: Path) -> datetime:
-    found = _NAME.fullmatch(path.name)
-    assert found is not None  # list_backups took it for this
-    return datetime.strptime(found[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+    match = _NAME.fullmatch(path.name)
+    assert match is not None  # list_backups checked it
+    return datetime.strptime(match[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What an export holds and in which format: read from outside, and kept as JSON in its row."""
+"""Kind, format and filters of an export: validated from the request, kept as JSON in its row."""
 
 import json
 import uuid
@@ -16,17 +16,17 @@ from genai_app.zones import DEFAULT_ZONE, day_bound, viewer_zone
 MAX_FILTER_CHARS = 200
 
 
-class Kind(StrEnum):
-    """What is exported."""
+class ExportKind(StrEnum):
+    """Kinds of exports."""
 
-    DIALOGS = "dialogs"  # everybody's, by filters: for reviewers
+    DIALOGS = "dialogs"  # of all users, by filters: for reviewers
     VERIFIED = "verified"  # questions with the answers that colleagues wrote: for reviewers
-    DIALOG = "dialog"  # one of the user's own
-    MINE = "mine"  # all of the user's own
+    DIALOG = "dialog"  # one of the user's own dialogs
+    MINE = "mine"  # all of the user's own dialogs
 
 
 class Format(StrEnum):
-    """How it is written; also the ending of the file's name."""
+    """Formats of the file; the value is also its extension."""
 
     CSV = "csv"
     XLSX = "xlsx"
@@ -36,29 +36,29 @@ class Format(StrEnum):
     MD = "md"
 
 
-FORMATS: dict[Kind, tuple[Format, ...]] = {
-    Kind.DIALOGS: (Format.CSV, Format.XLSX, Format.PDF, Format.JSONL),
-    Kind.VERIFIED: (Format.JSONL, Format.CSV, Format.XLSX),
-    Kind.DIALOG: (Format.MD, Format.PDF, Format.JSON),
-    Kind.MINE: (Format.JSON,),
+FORMATS: dict[ExportKind, tuple[Format, ...]] = {
+    ExportKind.DIALOGS: (Format.CSV, Format.XLSX, Format.PDF, Format.JSONL),
+    ExportKind.VERIFIED: (Format.JSONL, Format.CSV, Format.XLSX),
+    ExportKind.DIALOG: (Format.MD, Format.PDF, Format.JSON),
+    ExportKind.MINE: (Format.JSON,),
 }
-FOR_REVIEWERS = (Kind.DIALOGS, Kind.VERIFIED)
-FILTERS: dict[Kind, tuple[str, ...]] = {
-    Kind.DIALOGS: ("user", "department", "since", "until", "model", "source", "state"),
-    Kind.VERIFIED: (),
-    Kind.DIALOG: ("dialog_id",),
-    Kind.MINE: (),
+FOR_REVIEWERS = (ExportKind.DIALOGS, ExportKind.VERIFIED)
+FILTERS: dict[ExportKind, tuple[str, ...]] = {
+    ExportKind.DIALOGS: ("user", "department", "since", "until", "model", "source", "state"),
+    ExportKind.VERIFIED: (),
+    ExportKind.DIALOG: ("dialog_id",),
+    ExportKind.MINE: (),
 }
 WORDS = {"source": tuple(Source), "state": tuple(ReviewState)}
 
 
 @dataclass(slots=True)
-class Choice:
-    """Texts as they came, "" where nothing was chosen; `title` and `user_ids` are found later.
+class ExportChoice:
+    """The filters of an export, "" where none is set. `title` and `user_ids` are looked up later.
 
     Args:
-        since, until: days as `2026-11-25`, both included, in the time zone `zone`.
-        tries: how often a process began to make it.
+        since, until: days such as `2026-11-25`, both included, in the time zone `zone`.
+        tries: how many times a process started the export.
     """
 
     dialog_id: str = ""
@@ -78,44 +78,44 @@ class Choice:
         return json.dumps({key: value for key, value in asdict(self).items() if value})
 
     @classmethod
-    def of_json(cls, text: str) -> "Choice":
-        """Of a row; a key of another version is left out."""
-        known = {each.name for each in fields(cls)}
-        found: dict[str, Any] = {
-            key: value for key, value in json.loads(text).items() if key in known
+    def of_json(cls, text: str) -> "ExportChoice":
+        """Reads the JSON of a row. Keys of other versions of the product are ignored."""
+        names = {each.name for each in fields(cls)}
+        values: dict[str, Any] = {
+            key: value for key, value in json.loads(text).items() if key in names
         }
-        found["user_ids"] = tuple(found.get("user_ids", ()))
-        return cls(**found)
+        values["user_ids"] = tuple(values.get("user_ids", ()))
+        return cls(**values)
 
     @property
     def people(self) -> list[uuid.UUID]:
         return [uuid.UUID(each) for each in self.user_ids]
 
-    def told(self) -> dict[str, str]:
-        """The filters that were set, for the audit."""
+    def audit_details(self) -> dict[str, str]:
+        """Returns the filters that are set, by name; `user` is the target of the event."""
         names = ("department", "since", "until", "model", "source", "state")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
 
 def choose(
     kind: object, format: object, chosen: Mapping[str, object]
-) -> tuple[Kind, Format, Choice]:
-    """What somebody asks for.
+) -> tuple[ExportKind, Format, ExportChoice]:
+    """Returns the validated kind, format and filters of a request.
 
     Raises:
-        InvalidInput: bad_export, `param` says what of it.
+        InvalidInput: bad_export; `param` names the wrong part.
     """
     try:
-        known, made = Kind(str(kind)), Format(str(format))
+        export_kind, file_format = ExportKind(str(kind)), Format(str(format))
     except ValueError:
         raise InvalidInput(code="bad_export", param="format") from None
-    if made not in FORMATS[known]:
+    if file_format not in FORMATS[export_kind]:
         raise InvalidInput(code="bad_export", param="format")
-    choice = Choice(zone=viewer_zone())
+    choice = ExportChoice(zone=viewer_zone())
     for name, value in chosen.items():
         if value is None or value == "":
             continue
-        if name not in FILTERS[known] or not isinstance(value, str):
+        if name not in FILTERS[export_kind] or not isinstance(value, str):
             raise InvalidInput(code="bad_export", param=name[:40])
         text = clean_text(value).strip()
         if len(text) > MAX_FILTER_CHARS or (name in WORDS and text not in WORDS[name]):
@@ -123,15 +123,16 @@ def choose(
         setattr(choice, name, text)
     for name in ("since", "until"):
         day_begins(getattr(choice, name), name)
-    return known, made, choice
+    return export_kind, file_format, choice
 
 
 def day_begins(
     text: str, name: str = "", *, after: bool = False, zone: str = DEFAULT_ZONE
 ) -> datetime | None:
-    """The first moment of a day in `zone`, or of the day after it; None for "".
+    """Returns the start of a day in `zone`, with `after` of the next day; None for "".
 
-    Raises InvalidInput.
+    Raises:
+        InvalidInput: bad_export; `name` is its `param`.
     """
     try:
         return day_bound(text, after=after, zone=zone)

@@ -1,5 +1,5 @@
-"""Exports: files that are made in the background (services/exports/jobs.py), for one user, for some
-days."""
+"""Exports: files that are written in the background (jobs.py). Each belongs to one user and is
+removed after `GENAI_EXPORT_DAYS`."""
 
 import asyncio
 import uuid
@@ -23,13 +23,14 @@ from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, Audit, Outcome, event
 from genai_app.services.exports.choice import (
     FOR_REVIEWERS,
-    Choice,
+    ExportChoice,
+    ExportKind,
     Format,
-    Kind,
     choose,
     day_begins,
 )
-from genai_app.services.exports.jobs import ENDED, UNDER_WAY, ExportJobs, expiry
+from genai_app.services.exports.jobs import ENDED, UNDER_WAY, ExportJobs
+from genai_app.services.exports.lease import expiry
 from genai_app.services.exports.writer import ExportRun, Job
 from genai_app.services.review.crowds import count_people, list_moved, require_crowd
 from genai_app.settings.settings import Settings
@@ -40,10 +41,10 @@ MAX_KEPT = 30  # of one user; the oldest go when there are more
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A file to be sent. `title` makes its name."""
+    """A file to be downloaded. The name of the download is made of `title`."""
 
     path: Path
-    kind: Kind
+    kind: ExportKind
     format: Format
     title: str
     size: int
@@ -51,7 +52,7 @@ class ExportFile:
 
 
 class Exports:
-    """Takes orders for exports, and gives them to their owner alone."""
+    """Starts exports, and shows each of them to its owner only."""
 
     def __init__(
         self, db: Database, settings: Settings, audit: Audit, jobs: ExportJobs | None = None
@@ -69,38 +70,38 @@ class Exports:
         chosen: dict[str, object] | None = None,
         locale: str = DEFAULT_LOCALE,
     ) -> Export:
-        """Order an export. It is audited before anything of anybody is read.
+        """Queues an export. The audit event is committed before any data is read.
 
         Raises:
-            InvalidInput: bad_export, names_hidden.
-            Forbidden: a role is missing, or GENAI_REVIEW_MODE is off.
-            NotFound: no such dialog of the actor's, no such user.
+            InvalidInput: bad_export.
+            Forbidden: the actor lacks the role; names_hidden, review_off.
+            NotFound: the actor has no such dialog, or there is no such user.
             Conflict: too_many_exports.
         """
-        what, how, choice = choose(kind, format, chosen or {})
-        await self._check_role(actor, what)
+        export_kind, file_format, choice = choose(kind, format, chosen or {})
+        await self._check_role(actor, export_kind)
         subject = await find_people(self._db, self._settings, choice)
-        if what is Kind.DIALOGS and self._settings.review_mode == "pseudonymous":
+        if export_kind is ExportKind.DIALOGS and self._settings.review_mode == "pseudonymous":
             await _check_choice(self._db, choice)
         row = Export(
             owner_id=actor.user_id,
-            kind=what,
-            format=how,
+            kind=export_kind,
+            format=file_format,
             locale=locale if locale in LOCALES else DEFAULT_LOCALE,
         )
         async with self._db.write() as session:
-            if what is Kind.DIALOG:
+            if export_kind is ExportKind.DIALOG:
                 dialog = await get_dialog(session, actor, choice.dialog_id)
                 choice.dialog_id, choice.title = str(dialog.id), dialog.title
             await self._make_room(session, actor)
             row.chosen = choice.to_json()
             session.add(row)
-            session.add(start_event(actor, what, how, choice, subject))
-        self.jobs.hurry()
+            session.add(start_event(actor, export_kind, file_format, choice, subject))
+        self.jobs.wake()
         return row
 
     async def list(self, actor: Actor) -> Sequence[Export]:
-        """The actor's own exports that are not expired, newest first."""
+        """Returns the actor's exports that have not expired, newest first."""
         query = sa.select(Export).where(_own(actor)).order_by(col(Export.id).desc())
         async with self._db.read() as session:
             return (await session.scalars(query)).all()
@@ -109,17 +110,17 @@ class Exports:
         """Raises NotFound."""
         query = sa.select(Export).where(_own(actor), col(Export.id) == parse_id(export_id))
         async with self._db.read() as session:
-            found = await session.scalar(query)
-        if found is None:
+            row = await session.scalar(query)
+        if row is None:
             raise NotFound
-        return found
+        return row
 
     async def cancel(self, actor: Actor, export_id: object) -> bool:
-        """Cancel one that is not made yet; one that is stays. Returns whether it was cancelled.
+        """Cancels an export that is queued or running. Returns False when it already ended.
 
         Raises NotFound.
         """
-        found = await self.get(actor, export_id)
+        row = await self.get(actor, export_id)
         cancelled = {
             "state": JobState.CANCELLED,
             "finished_at": clock.now(),
@@ -129,40 +130,43 @@ class Exports:
         async with self._db.write() as session:
             stopped = await session.scalar(
                 sa.update(Export)
-                .where(col(Export.id) == found.id, col(Export.state).in_(UNDER_WAY))
+                .where(col(Export.id) == row.id, col(Export.state).in_(UNDER_WAY))
                 .values(**cancelled)
                 .returning(col(Export.id))
             )
         if stopped is not None:
-            self.jobs.cancel(found.id)
+            self.jobs.cancel(row.id)
         return stopped is not None
 
     async def remove(self, actor: Actor, export_id: object) -> None:
-        """Cancel one that is not made yet; forget one that is, with its file. Raises NotFound."""
+        """Cancels an export that is queued or running; deletes an ended one with its file.
+
+        Raises NotFound.
+        """
         if await self.cancel(actor, export_id):
             return
-        found = await self.get(actor, export_id)
+        row = await self.get(actor, export_id)
         async with self._db.write() as session:
-            await session.execute(sa.delete(Export).where(col(Export.id) == found.id))
-        await asyncio.to_thread(self.jobs.unlink, found.file_name)
+            await session.execute(sa.delete(Export).where(col(Export.id) == row.id))
+        await asyncio.to_thread(self.jobs.files.remove, row.file_name)
 
     async def open_file(self, actor: Actor, export_id: object) -> ExportFile:
-        """The file, once the download is audited.
+        """Returns the file, after the download is audited.
 
         Raises:
-            NotFound: not the actor's, not made, expired; of everybody's dialogs also when the actor
-                may not see them any more. `export_elsewhere`: it lies on another host.
+            NotFound: not the actor's, not finished, expired; or the actor is no reviewer any more
+                and the export is for reviewers. `export_elsewhere`: the file is on another host.
         """
         row = await self.get(actor, export_id)
-        kind = Kind(row.kind)
+        kind = ExportKind(row.kind)
         if row.state != JobState.DONE or (kind in FOR_REVIEWERS and not actor.has(Role.REVIEWER)):
             raise NotFound
-        if kind is Kind.DIALOGS and self._settings.review_mode == "off":
+        if kind is ExportKind.DIALOGS and self._settings.review_mode == "off":
             raise NotFound
-        path = self.jobs.directory / row.file_name
+        path = self.jobs.files.directory / row.file_name
         if not await asyncio.to_thread(path.is_file):
             raise NotFound(code="export_elsewhere")
-        choice = Choice.of_json(row.chosen)
+        choice = ExportChoice.of_json(row.chosen)
         async with self._db.write() as session:
             session.add(
                 event(
@@ -178,20 +182,25 @@ class Exports:
         made_at = row.finished_at or row.created_at
         return ExportFile(path, kind, Format(row.format), choice.title, row.size, made_at)
 
-    async def _check_role(self, actor: Actor, kind: Kind) -> None:
+    async def _check_role(self, actor: Actor, kind: ExportKind) -> None:
         if kind not in FOR_REVIEWERS:
             return
         if not actor.has(Role.REVIEWER):
             refused = event(Action.ACCESS, Outcome.REFUSED, by=actor, target=f"export {kind}")
             await self._audit.record_news(refused)
             raise Forbidden
-        if kind is Kind.DIALOGS:
+        if kind is ExportKind.DIALOGS:
             check_mode(self._settings)
 
     async def _make_room(self, session: AsyncSession, actor: Actor) -> None:
-        """One user fills neither the queue nor the disk."""
+        """Limits the exports of one user: refuses a new one while too many are queued or running,
+        and deletes the oldest ended ones.
+
+        Raises:
+            Conflict: too_many_exports.
+        """
         mine = col(Export.owner_id) == actor.user_id
-        # one at a time for each user: two at once would both find room for the last one
+        # the user's row is locked: two orders at the same time would both pass the check
         await session.execute(
             sa.select(col(User.id)).where(col(User.id) == actor.user_id).with_for_update()
         )
@@ -208,12 +217,15 @@ class Exports:
             .order_by(col(Export.id).desc())
             .offset(MAX_KEPT - 1)
         )
-        # their files are no row's any more: the sweep of their host takes them
+        # their files have no row any more: the sweep of their host removes them
         await session.execute(sa.delete(Export).where(col(Export.id).in_(old.all())))
 
 
-async def _check_choice(db: Database, choice: Choice) -> None:
-    """Raises InvalidInput: while names are hidden, the choice finds too few people."""
+async def _check_choice(db: Database, choice: ExportChoice) -> None:
+    """Checks that filters match enough people while names are hidden.
+
+    Raises InvalidInput when they match too few.
+    """
     chosen = {name: getattr(choice, name) for name in ("department", "model", "source", "state")}
     which = [col(getattr(Review, name)) == value for name, value in chosen.items() if value]
     if since := day_begins(choice.since):
@@ -229,17 +241,18 @@ async def _check_choice(db: Database, choice: Choice) -> None:
 
 
 def check_mode(settings: Settings) -> None:
-    """Raises Forbidden: nobody looks at the dialogs of others here."""
+    """Raises Forbidden: review_off, where GENAI_REVIEW_MODE is off."""
     if settings.review_mode == "off":
         raise Forbidden(code="review_off")
 
 
-async def find_people(db: Database, settings: Settings, choice: Choice) -> uuid.UUID | None:
-    """Turn the name in a choice into ids. Returns the one user whom the export is about.
+async def find_people(db: Database, settings: Settings, choice: ExportChoice) -> uuid.UUID | None:
+    """Looks up the user name of a choice and sets its `user_ids`. Returns the one user whom the
+    export is about, None for several or all.
 
     Raises:
         NotFound: user_not_found.
-        InvalidInput: names_hidden: to ask for a name would tell whose the pseudonym is.
+        Forbidden: names_hidden: a search by name would reveal the pseudonym.
     """
     if not choice.user:
         return None
@@ -264,39 +277,44 @@ async def export_to_file(
     *,
     by: str,
 ) -> int:
-    """Write an export into a new file, for the operator. Audited before anything is read.
+    """Writes an export into a new file, for the operator. The audit event is committed before any
+    data is read.
 
-    Returns how many rows it holds. Raises as `Exports.start` and `ExportRun.write` do.
+    Returns the number of rows. Raises as `Exports.start` and `ExportRun.write` do.
     """
-    what, how, choice = choose(kind, format, chosen)
-    if what is Kind.DIALOGS:
+    export_kind, file_format, choice = choose(kind, format, chosen)
+    if export_kind is ExportKind.DIALOGS:
         check_mode(settings)
     subject = await find_people(db, settings, choice)
     async with db.write() as session:
-        session.add(start_event(by, what, how, choice, subject))
+        session.add(start_event(by, export_kind, file_format, choice, subject))
     part = path.with_name(path.name + ".part")
-    job = Job(what, how, choice, uuid.uuid4(), by, settings.locale)
+    job = Job(export_kind, file_format, choice, uuid.uuid4(), by, settings.locale)
     count = await ExportRun(db, settings).write(job, part, lambda _done, _total: None)
     await asyncio.to_thread(part.rename, path)
     return count
 
 
 def start_event(
-    by: Actor | str, kind: Kind, format: Format, choice: Choice, subject: uuid.UUID | None
+    by: Actor | str,
+    kind: ExportKind,
+    format: Format,
+    choice: ExportChoice,
+    subject: uuid.UUID | None,
 ) -> AuditEvent:
-    """The event of an export that begins."""
-    facts: dict[str, Any] = {"kind": kind, "format": format, **choice.told()}
+    """Returns the audit event of an export that starts."""
+    facts: dict[str, Any] = {"kind": kind, "format": format, **choice.audit_details()}
     return event(Action.EXPORT, by=by, target=target_of(kind, choice), subject=subject, **facts)
 
 
-def target_of(kind: Kind, choice: Choice) -> str:
-    """What an export is of, as the audit names it."""
-    if kind is Kind.DIALOGS:
+def target_of(kind: ExportKind, choice: ExportChoice) -> str:
+    """Returns the target of an export's audit events: a user name, a dialog's id or the kind."""
+    if kind is ExportKind.DIALOGS:
         return choice.user or "everybody"
-    return choice.dialog_id if kind is Kind.DIALOG else str(kind)
+    return choice.dialog_id if kind is ExportKind.DIALOG else str(kind)
 
 
-def _subject(choice: Choice) -> uuid.UUID | None:
+def _subject(choice: ExportChoice) -> uuid.UUID | None:
     return choice.people[0] if len(choice.user_ids) == 1 else None
 
 

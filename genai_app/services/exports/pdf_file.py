@@ -1,5 +1,5 @@
-"""The PDF of an export. It is drawn by a process of its own, one at a time, which is killed when it
-takes too long or nobody wants it any more: no text can stop the product. See docs/adr/0018."""
+"""The PDF of an export, drawn by a child process, one at a time. The process is killed at the
+deadline or when the export is cancelled, so that no text can stop the product (docs/adr/0018)."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import structlog
 from genai_app.errors import AppError, TooLarge, Unavailable
 from genai_app.i18n import catalogue
 from genai_app.markdown.guard import displayed
-from genai_app.services.exports.rows import Head, Line
+from genai_app.services.exports.rows import ExportedMessage, Head
 from genai_app.services.exports.text_files import (
     Facts,
     end_note,
@@ -32,11 +32,11 @@ PROJECT = Path(__file__).parents[3]
 
 
 class PdfFile:
-    """Rows go in as they come; `close` returns when the file is there.
+    """A PDF file to which rows are added; it is complete when `close` returns.
 
     Raises:
-        TooLarge: export_too_slow: not drawn within the deadline.
-        Unavailable: export_failed: the process ended otherwise.
+        TooLarge: export_too_slow: not drawn within DEADLINE_S.
+        Unavailable: export_failed: the process failed.
     """
 
     def __init__(self, path: Path, facts: Facts) -> None:
@@ -47,7 +47,7 @@ class PdfFile:
         self._until = 0.0
 
     async def open(self) -> None:
-        """Start the process."""
+        """Starts the process."""
         open_private(self._path).close()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -60,41 +60,41 @@ class PdfFile:
         )
         self._until = asyncio.get_running_loop().time() + DEADLINE_S
         foot = self._facts.title if self._facts.one_dialog else self._facts.username
-        await self._tell("document", self._facts.title, foot, self._facts.locale)
+        await self._send("document", self._facts.title, foot, self._facts.locale)
 
-    async def add(self, rows: Sequence[Line]) -> None:
+    async def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             if row.head is not self._head:
                 self._head = row.head
-                await self._tell("title", row.head.title, self._about(row.head))
+                await self._send("title", row.head.title, self._about(row.head))
             who, about = speaker(row, self._facts.locale, self._facts.zone)
             asks = row.author == "user"
             if asks and row.head.username:
                 who = row.head.full_name or row.head.username
-            await self._tell("speaker", who, about, asks)
+            await self._send("speaker", who, about, asks)
             if asks:
-                await self._tell("plain", row.text.strip())
+                await self._send("plain", row.text.strip())
             else:
                 await self._answer(row.text.strip())
             if note := end_note(row, self._facts.locale):
-                await self._tell("note", note)
+                await self._send("note", note)
 
     async def close(self) -> None:
         if self._head is None:
-            await self._tell("title", self._facts.title, "")
-        await self._tell("end")
+            await self._send("title", self._facts.title, "")
+        await self._send("end")
         process = self._process
         assert process is not None  # opened
         try:
             async with asyncio.timeout_at(self._until):
-                _, said = await process.communicate()
+                _, stderr = await process.communicate()
         except TimeoutError:
             raise TooLarge(code="export_too_slow") from None
         if process.returncode:
-            raise self._broken(said)
+            raise self._broken(stderr)
 
     async def abort(self) -> None:
-        """Kill the process, if it runs."""
+        """Kills the process if it still runs."""
         process = self._process
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
@@ -103,32 +103,33 @@ class PdfFile:
 
     async def _answer(self, text: str) -> None:
         safe = displayed(text)
-        await self._tell("markdown", safe.text)
+        await self._send("markdown", safe.text)
         if safe.left_plain:
-            await self._tell("note", catalogue(self._facts.locale)["chat.left_plain"])
+            await self._send("note", catalogue(self._facts.locale)["chat.left_plain"])
 
     def _about(self, head: Head) -> str:
         facts = self._facts
-        made = moment_text(head.created_at, facts.locale, facts.zone)
-        parts = (head.full_name or head.username, head.department, made, zone_note(facts))
+        created = moment_text(head.created_at, facts.locale, facts.zone)
+        parts = (head.full_name or head.username, head.department, created, zone_note(facts))
         return " · ".join(filter(None, parts))
 
-    async def _tell(self, *what: object) -> None:
+    async def _send(self, *command: object) -> None:
+        """Writes one command of `pdf/__main__.py` to the process."""
         process = self._process
         assert process is not None  # opened
         assert process.stdin is not None  # a pipe
         try:
-            process.stdin.write(json.dumps(what).encode() + b"\n")
+            process.stdin.write(json.dumps(command).encode() + b"\n")
             async with asyncio.timeout_at(self._until):
                 await process.stdin.drain()
         except TimeoutError:
             raise TooLarge(code="export_too_slow") from None
         except (BrokenPipeError, ConnectionResetError):
-            _, said = await process.communicate()
-            raise self._broken(said) from None
+            _, stderr = await process.communicate()
+            raise self._broken(stderr) from None
 
-    def _broken(self, said: bytes) -> AppError:
-        # the last line names the fault; those before it may hold text of the dialog
-        last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    def _broken(self, stderr: bytes) -> AppError:
+        # the last line names the error; the lines before it may hold text of the dialog
+        last = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         log.error("export.pdf_broken", error=last.partition(":")[0][:100])
         return Unavailable(code="export_failed")

@@ -1,5 +1,5 @@
-"""Reads what an export holds: by key, a few hundred rows at a time, each in a short transaction of
-its own, so that neither memory nor the database feels how much there is."""
+"""Reads the rows of an export in pages by key. Each page is a short transaction of its own, so that
+a large export takes little memory and holds no lock for long."""
 
 import json
 import uuid
@@ -22,7 +22,7 @@ from genai_app.models import (
     VerifiedAnswer,
 )
 from genai_app.services.dialogs.history import branch
-from genai_app.services.exports.choice import Choice, Format, Kind, day_begins
+from genai_app.services.exports.choice import ExportChoice, ExportKind, Format, day_begins
 from genai_app.services.review.crowds import list_crowded
 from genai_app.zones import DEFAULT_ZONE, utc_day
 
@@ -33,7 +33,7 @@ MAX_BRANCH = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A dialog. What only reviewers see is empty in a user's own export."""
+    """A dialog. The fields for reviewers are empty in a user's own export."""
 
     id: uuid.UUID
     title: str
@@ -49,7 +49,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExportedMessage:
     """A message in its dialog."""
 
     head: Head
@@ -67,12 +67,12 @@ class Line:
     text: str
     rating: str
     verdict: str
-    error_reason: str = ""  # the model server's own words
+    error_reason: str = ""  # as the model server wrote it
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A question and the answer that a colleague wrote."""
+class ExportedAnswer:
+    """A verified answer and its question."""
 
     id: uuid.UUID
     question: str
@@ -99,33 +99,34 @@ class Rows:
     """The rows of one export.
 
     Args:
-        owner_id: whose export it is: `dialog` and `mine` hold nothing of anybody else.
-        named: gives the name that stands for a user; None: the user's own is told.
+        owner_id: the user who ordered it: `dialog` and `mine` hold only this user's dialogs.
+        pseudonym_of: returns the pseudonym of a user; None: names are shown.
     """
 
     def __init__(
         self,
         db: Database,
-        kind: Kind,
+        kind: ExportKind,
         format: Format,
-        choice: Choice,
+        choice: ExportChoice,
         owner_id: uuid.UUID,
-        named: Callable[[uuid.UUID], str] | None = None,
+        pseudonym_of: Callable[[uuid.UUID], str] | None = None,
     ) -> None:
         self._db = db
         self._kind = kind
         self._choice = choice
         self._owner_id = owner_id
-        self._named = named
-        self._crowded: set[str] = set()  # departments of the present page that tell nobody
-        # as it was read: the branch on the screen. Data has all branches
-        self._one_branch = kind is Kind.DIALOG and format in (Format.MD, Format.PDF)
+        self._pseudonym_of = pseudonym_of
+        # departments of this page that are large enough to be shown
+        self._crowded: set[str] = set()
+        # documents hold the branch that the page shows; data holds all branches
+        self._one_branch = kind is ExportKind.DIALOG and format in (Format.MD, Format.PDF)
 
     async def count(self) -> int:
-        """About how many rows there are: people go on meanwhile."""
+        """Returns the number of rows now; more may be added while the export is written."""
         if self._one_branch:
             return sum([len(ids) async for _, ids in self._branches()])
-        if self._kind is Kind.VERIFIED:
+        if self._kind is ExportKind.VERIFIED:
             query = sa.select(sa.func.count()).select_from(VerifiedAnswer).where(_LIVE)
         else:
             dialogs = self._dialogs(col(Dialog.id)).subquery()
@@ -137,8 +138,8 @@ class Rows:
         async with self._db.read() as session:
             return await session.scalar(query) or 0
 
-    async def pairs(self) -> AsyncGenerator[list[Pair]]:
-        """Verified answers that are not retired, oldest first."""
+    async def answers(self) -> AsyncGenerator[list[ExportedAnswer]]:
+        """Yields pages of verified answers that are not retired, oldest first."""
         answers = VerifiedAnswer
         query = sa.select(
             *(col(answers.id), col(answers.question), col(answers.answer), col(answers.owner_name)),
@@ -151,14 +152,14 @@ class Rows:
             if last is not None:
                 page = page.where(col(answers.id) > last)
             async with self._db.read() as session:
-                found = [Pair(*row) for row in await session.execute(page)]
-            if not found:
+                pairs = [ExportedAnswer(*row) for row in await session.execute(page)]
+            if not pairs:
                 return
-            last = found[-1].id
-            yield found
+            last = pairs[-1].id
+            yield pairs
 
-    async def lines(self) -> AsyncGenerator[list[Line]]:
-        """Messages, dialog after dialog in the order in which they began."""
+    async def messages(self) -> AsyncGenerator[list[ExportedMessage]]:
+        """Yields pages of messages, dialog by dialog, the oldest dialog first."""
         if self._one_branch:
             async for head, ids in self._branches():
                 for begin in range(0, len(ids), MESSAGES):
@@ -168,20 +169,20 @@ class Rows:
             by_id = {head.id: head for head in heads}
             last: tuple[uuid.UUID, uuid.UUID] | None = None
             while True:
-                query = self._messages().where(col(Message.dialog_id).in_(by_id))
-                place = sa.tuple_(col(Message.dialog_id), col(Message.id))
+                query = self._select_messages().where(col(Message.dialog_id).in_(by_id))
+                key = sa.tuple_(col(Message.dialog_id), col(Message.id))
                 if last is not None:
-                    query = query.where(place > sa.tuple_(*last))
+                    query = query.where(key > sa.tuple_(*last))
                 query = query.order_by(col(Message.dialog_id), col(Message.id)).limit(MESSAGES)
                 async with self._db.read() as session:
-                    found = [_line(by_id, row) for row in await session.execute(query)]
-                if not found:
+                    page = [_message(by_id, row) for row in await session.execute(query)]
+                if not page:
                     break
-                last = (found[-1].head.id, found[-1].id)
-                if self._named is not None:
-                    found = [replace(row, created_at=utc_day(row.created_at)) for row in found]
-                yield found
-                if len(found) < MESSAGES:
+                last = (page[-1].head.id, page[-1].id)
+                if self._pseudonym_of is not None:
+                    page = [replace(row, created_at=utc_day(row.created_at)) for row in page]
+                yield page
+                if len(page) < MESSAGES:
                     break
 
     async def _heads(self) -> AsyncGenerator[list[Head]]:
@@ -192,23 +193,24 @@ class Rows:
                 page = page.where(col(Dialog.id) > last)
             async with self._db.read() as session:
                 heads = [Head(*row) for row in await session.execute(page)]
-                if self._named is not None:
+                if self._pseudonym_of is not None:
                     self._crowded = await list_crowded(
                         session, {each.department for each in heads} - {""}
                     )
-            found = [self._shown(head) for head in heads]
-            if not found:
+            if not heads:
                 return
-            last = found[-1].id
-            yield found
+            last = heads[-1].id
+            yield [self._shown(head) for head in heads]
 
     def _shown(self, head: Head) -> Head:
-        if self._named is None or head.user_id is None:
+        """Returns the dialog as the reader may see it: with a pseudonym and whole days if names are
+        hidden."""
+        if self._pseudonym_of is None or head.user_id is None:
             return head
         deleted_at = None if head.deleted_at is None else utc_day(head.deleted_at)
         return replace(
             head,
-            username=self._named(head.user_id),
+            username=self._pseudonym_of(head.user_id),
             full_name="",
             created_at=utc_day(head.created_at),
             updated_at=utc_day(head.updated_at),
@@ -218,7 +220,7 @@ class Rows:
 
     def _columns(self) -> Sequence[Any]:
         own = (*_OWN, col(Dialog.leaf_id))
-        if self._kind is not Kind.DIALOGS:
+        if self._kind is not ExportKind.DIALOGS:
             return own
         return (
             *own,
@@ -228,11 +230,11 @@ class Rows:
 
     def _dialogs(self, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         choice = self._choice
-        if self._kind is not Kind.DIALOGS:
+        if self._kind is not ExportKind.DIALOGS:
             query = sa.select(*columns).where(
                 col(Dialog.user_id) == self._owner_id, col(Dialog.deleted_at).is_(None)
             )
-            if self._kind is Kind.DIALOG:
+            if self._kind is ExportKind.DIALOG:
                 query = query.where(col(Dialog.id) == uuid.UUID(choice.dialog_id))
             return query
         query = (
@@ -246,16 +248,16 @@ class Rows:
         for name in ("department", "model", "source", "state"):
             if value := getattr(choice, name):
                 query = query.where(col(getattr(Review, name)) == value)
-        zone = DEFAULT_ZONE if self._named else choice.zone
+        zone = DEFAULT_ZONE if self._pseudonym_of else choice.zone
         if since := day_begins(choice.since, zone=zone):
             query = query.where(col(Review.updated_at) >= since)
         if until := day_begins(choice.until, after=True, zone=zone):
             query = query.where(col(Review.updated_at) < until)
         return query
 
-    def _messages(self) -> sa.Select[*tuple[Any, ...]]:
+    def _select_messages(self) -> sa.Select[*tuple[Any, ...]]:
         query = sa.select(*_MESSAGE)
-        if self._kind is Kind.DIALOGS:  # what reviewers say of an answer is not for its user
+        if self._kind is ExportKind.DIALOGS:  # a user does not see the verdicts of reviewers
             query = query.add_columns(sa.func.coalesce(col(MessageVerdict.verdict), ""))
             query = query.outerjoin(
                 MessageVerdict, col(MessageVerdict.message_id) == col(Message.id)
@@ -265,26 +267,26 @@ class Rows:
         return query.outerjoin(Feedback, col(Feedback.message_id) == col(Message.id))
 
     async def _branches(self) -> AsyncGenerator[tuple[Head, list[uuid.UUID]]]:
-        """The dialog, and the ids of the messages on its branch, oldest first."""
+        """Yields each dialog with the ids of the messages on its branch, oldest first."""
         async for heads in self._heads():
             for head in heads:
                 if head.leaf_id is None:
                     continue
                 path = branch(head.leaf_id, MAX_BRANCH)
                 async with self._db.read() as session:
-                    found = await session.scalars(sa.select(path.c.id).order_by(path.c.n.desc()))
-                    yield head, list(found)
+                    ids = await session.scalars(sa.select(path.c.id).order_by(path.c.n.desc()))
+                    yield head, list(ids)
 
-    async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[Line]:
-        query = self._messages().where(col(Message.id).in_(ids)).order_by(col(Message.id))
+    async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[ExportedMessage]:
+        query = self._select_messages().where(col(Message.id).in_(ids)).order_by(col(Message.id))
         async with self._db.read() as session:
-            return [_line({head.id: head}, row) for row in await session.execute(query)]
+            return [_message({head.id: head}, row) for row in await session.execute(query)]
 
 
 _LIVE = col(VerifiedAnswer.retired_at).is_(None)
 
 
-def _line(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> Line:
+def _message(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> ExportedMessage:
     dialog_id, details, *rest = row
     reason = json.loads(details).get("reason", "") if details else ""
-    return replace(Line(heads[dialog_id], *rest), error_reason=reason)
+    return replace(ExportedMessage(heads[dialog_id], *rest), error_reason=reason)

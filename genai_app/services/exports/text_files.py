@@ -1,4 +1,4 @@
-"""The files of exports but PDF, row after row: CSV, XLSX, JSON Lines, JSON, Markdown."""
+"""Writes the files of exports row by row: CSV, XLSX, JSON Lines, JSON and Markdown."""
 
 import csv
 import json
@@ -12,20 +12,20 @@ from typing import Any, TextIO
 
 from genai_app import clock
 from genai_app.i18n import catalogue, translate
-from genai_app.services.exports.rows import Head, Line, Pair
+from genai_app.services.exports.rows import ExportedAnswer, ExportedMessage, Head
 from genai_app.services.exports.xlsx import Sheet
 from genai_app.zones import DEFAULT_ZONE, is_whole_day, local_time
 
 Record = dict[str, Any]
 
-# a spreadsheet takes such a cell for a formula: after blanks too, and full-width signs as well. One
-# that has an apostrophe before that gets another, so that taking one away always gives the text
+# cells that a spreadsheet takes for a formula: after blanks too, and with full-width signs. A cell
+# that begins with an apostrophe gets another one: removing one always restores the text
 FORMULA = re.compile("'*[ \u00a0\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself. `title`: of the one dialog, or of the whole."""
+    """Facts that a file shows about itself. `title`: of the only dialog, or of the export."""
 
     locale: str
     title: str
@@ -34,9 +34,9 @@ class Facts:
     zone: str = DEFAULT_ZONE
 
 
-def record_of(row: Line | Pair) -> Record:
-    """A row of a table, by column."""
-    if isinstance(row, Pair):
+def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
+    """Returns a row of a table as {column: value}."""
+    if isinstance(row, ExportedAnswer):
         return {
             "question": row.question,
             "answer": row.answer,
@@ -60,8 +60,8 @@ def record_of(row: Line | Pair) -> Record:
     }
 
 
-def message_of(row: Line) -> Record:
-    """A message without its dialog."""
+def message_of(row: ExportedMessage) -> Record:
+    """Returns a message without its dialog."""
     return {
         "message_id": str(row.id),
         "parent_id": str(row.parent_id) if row.parent_id else None,
@@ -80,46 +80,52 @@ def message_of(row: Line) -> Record:
 
 
 COLUMNS: dict[type, tuple[str, ...]] = {
-    Line: (
+    ExportedMessage: (
         *("dialog_id", "title", "user", "full_name", "department", "review_state", "deleted_at"),
         *("message_id", "parent_id", "created_at", "role", "channel", "status", "source", "model"),
         *("prompt_tokens", "completion_tokens", "text", "rating", "error_code"),
         "verdict",
     ),
-    Pair: ("question", "answer", "owner", "created_at", "updated_at", "review_by", "hits"),
+    ExportedAnswer: (
+        "question",
+        "answer",
+        "owner",
+        "created_at",
+        "updated_at",
+        "review_by",
+        "hits",
+    ),
 }
-
-
 LONG = ("text", "question", "answer")
 
 
 def new_private(path: Path) -> int:
-    """The descriptor of a new file that nobody else on the machine reads."""
+    """Creates a file that only its owner may read, and returns the descriptor."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def open_private(path: Path) -> TextIO:
-    """Such a file for text."""
+    """Creates such a file for UTF-8 text."""
     return os.fdopen(new_private(path), "w", encoding="utf-8", newline="")
 
 
 class TextFile:
-    """A file that is written in one go."""
+    """A file of text. Subclasses add rows."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_private(path)
 
     def close(self) -> None:
-        """All rows are in it."""
+        """Ends the file after the last row."""
         self._file.close()
 
     def drop(self) -> None:
-        """Nobody wants it any more."""
+        """Closes the incomplete file of an export that failed or was cancelled."""
         self._file.close()
 
 
 class CsvFile(TextFile):
-    """For Excel of a Russian office: byte order mark, semicolons, everything quoted."""
+    """CSV for Excel with Russian settings: byte order mark, semicolons, all cells quoted."""
 
     def __init__(self, path: Path, kind: type) -> None:
         super().__init__(path)
@@ -129,13 +135,13 @@ class CsvFile(TextFile):
         )
         self._out.writerow(COLUMNS[kind])
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
             self._out.writerow([safe_cell(value) for value in record_of(row).values()])
 
 
 class XlsxFile:
-    """A workbook of one sheet; every text is text, none a formula."""
+    """A workbook of one sheet without formulas."""
 
     def __init__(self, path: Path, kind: type, locale: str) -> None:
         columns = COLUMNS[kind]
@@ -144,20 +150,20 @@ class XlsxFile:
         self._sheet = Sheet(os.fdopen(new_private(path), "wb"), columns, widths, cut)
         self.close, self.drop = self._sheet.close, self._sheet.drop
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         self._sheet.add(record_of(row).values() for row in rows)
 
 
 class JsonLinesFile(TextFile):
-    """One object a line."""
+    """JSON Lines: one object in each line."""
 
-    def add(self, rows: Sequence[Line | Pair]) -> None:
+    def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
             self._file.write(to_json(record_of(row)) + "\n")
 
 
 class JsonFile(TextFile):
-    """A user's own dialogs, each with all its messages; `parent_id` tells the branches."""
+    """A user's own dialogs, each with all its messages; `parent_id` shows the branches."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
         super().__init__(path)
@@ -167,19 +173,19 @@ class JsonFile(TextFile):
             about = {"user": facts.username, "exported_at": clock.now()}
             self._file.write(to_json(about)[:-1] + ', "dialogs": [')
 
-    def add(self, rows: Sequence[Line]) -> None:
+    def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             if row.head is not self._head:
                 if self._head is not None:
                     self._file.write("\n]},")
                 head = row.head
-                told = {
+                about = {
                     "id": str(head.id),
                     "title": head.title,
                     "created_at": head.created_at,
                     "updated_at": head.updated_at,
                 }
-                self._file.write(("" if self._one else "\n") + to_json(told)[:-1])
+                self._file.write(("" if self._one else "\n") + to_json(about)[:-1])
                 self._file.write(', "messages": [\n')
                 self._head = head
             else:
@@ -196,14 +202,14 @@ class JsonFile(TextFile):
 
 
 class MarkdownFile(TextFile):
-    """One dialog, to be read and kept among notes."""
+    """Markdown of one dialog."""
 
     def __init__(self, path: Path, facts: Facts) -> None:
         super().__init__(path)
         self._locale, self._zone = facts.locale, facts.zone
         self._file.write(f"# {facts.title}\n\n*{zone_note(facts)}*\n")
 
-    def add(self, rows: Sequence[Line]) -> None:
+    def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             who, about = speaker(row, self._locale, self._zone)
             self._file.write(f"\n## {who}\n\n*{about}*\n\n{row.text.strip()}\n")
@@ -212,7 +218,7 @@ class MarkdownFile(TextFile):
 
 
 def safe_cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
+    """Returns a cell that no spreadsheet takes for a formula."""
     if isinstance(value, datetime):
         return value.isoformat()
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
@@ -228,8 +234,9 @@ def _moment(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def speaker(row: Line, locale: str, zone: str) -> tuple[str, str]:
-    """Who says it, and when; of an answer also what made it."""
+def speaker(row: ExportedMessage, locale: str, zone: str) -> tuple[str, str]:
+    """Returns the author of a message and a line about it: the time, for answers also model and
+    source."""
     moment = moment_text(row.created_at, locale, zone)
     if row.author == "user":
         return translate(locale, "export.you"), moment
@@ -241,8 +248,8 @@ def speaker(row: Line, locale: str, zone: str) -> tuple[str, str]:
     return translate(locale, "export.assistant"), " · ".join(filter(None, about))
 
 
-def end_note(row: Line, locale: str) -> str:
-    """What became of an answer that is not whole."""
+def end_note(row: ExportedMessage, locale: str) -> str:
+    """Returns the note about an answer that is not complete, "" for a complete one."""
     notes = {
         "truncated": translate(locale, "export.truncated"),
         "stopped": translate(locale, "export.stopped"),
@@ -250,7 +257,7 @@ def end_note(row: Line, locale: str) -> str:
         "failed": translate(locale, "export.failed"),
         "filtered": translate(locale, "export.filtered"),
         "running": translate(locale, "export.running"),
-        # by the code of the error, where that says more
+        # by error code, where that is more precise than the status
         "events_lost": translate(locale, "export.events_lost"),
         "empty_answer": translate(locale, "export.empty_answer"),
     }

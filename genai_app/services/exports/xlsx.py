@@ -1,7 +1,7 @@
-"""XLSX, written as it grows: one sheet, every text a text.
+"""Writes XLSX row by row: one sheet, every text as text.
 
-Not by openpyxl: that takes six times the CPU, during which nobody else is served, and keeps the
-rows in a file in /tmp meanwhile (docs/adr/0018).
+Not with openpyxl, which takes six times the CPU, during which nobody else is served, and keeps the
+rows in a file in /tmp (docs/adr/0018).
 """
 
 import re
@@ -12,10 +12,10 @@ from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
 MAX_CELL = 32_767  # UTF-16 units
-MAX_ROWS = 1_048_575  # below the head
-# what XML 1.0 cannot hold
+MAX_ROWS = 1_048_575  # without the header
+# characters that XML 1.0 does not allow
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-# what spreadsheets read as an escape of a character
+# the underscore of what spreadsheets read as an escaped character
 ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
 HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -45,7 +45,7 @@ PARTS = {
         f'<Relationship Id="rId1" Type="{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
         f'<Relationship Id="rId2" Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>'
     ),
-    "xl/styles.xml": (  # style 1 is bold, for the head
+    "xl/styles.xml": (  # style 1 is bold, for the header
         f'<styleSheet xmlns="{MAIN}"><fonts count="2">'
         '<font><sz val="11"/><name val="Calibri"/></font>'
         '<font><b/><sz val="11"/><name val="Calibri"/></font></fonts>'
@@ -60,7 +60,7 @@ PARTS = {
         "</styleSheet>"
     ),
 }
-# the first row stays in sight
+# the header stays visible
 VIEW = (
     '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2"'
     ' activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
@@ -71,22 +71,22 @@ class Sheet:
     """A workbook of one sheet.
 
     Args:
-        file: to be written into, and closed by `close`.
+        file: where it is written; `close` closes it.
         widths: of the columns, in characters.
-        cut: the sentence for a text that did not fit, with the {count} of characters.
+        cut: the sentence at the end of a text that was cut; {count}: characters left out.
     """
 
     def __init__(self, file: IO[bytes], columns: Sequence[str], widths: Sequence[int], cut: str):
         self._under = file
         self._cut = cut
-        self._letters = [chr(ord("A") + place) for place in range(len(columns))]  # up to Z
+        self._letters = [chr(ord("A") + index) for index in range(len(columns))]  # up to Z
         self._zip = ZipFile(file, "w", ZIP_DEFLATED, compresslevel=4)
         for name, text in PARTS.items():
             self._zip.writestr(name, HEAD + text)
         self._part = self._zip.open("xl/worksheets/sheet1.xml", "w", force_zip64=True)
         wide = "".join(
-            f'<col min="{place}" max="{place}" width="{width}" customWidth="1"/>'
-            for place, width in enumerate(widths, 1)
+            f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
+            for number, width in enumerate(widths, 1)
         )
         self._write(f'{HEAD}<worksheet xmlns="{MAIN}">{VIEW}<cols>{wide}</cols><sheetData>')
         self._count = 0
@@ -97,15 +97,15 @@ class Sheet:
             self._add(row)
 
     def close(self) -> None:
-        """All rows are in it."""
+        """Ends the file after the last row."""
         self._write("</sheetData></worksheet>")
         self._part.close()
         self._zip.close()
         self._under.close()
 
     def drop(self) -> None:
-        """Nobody wants it any more. The archive is ended all the same: one that is not would be
-        ended by the garbage collector, on a file that is closed."""
+        """Closes an incomplete workbook. The archive is ended as well: the garbage collector would
+        end it later, on a closed file."""
         self._part.close()
         self._zip.close()
         self._under.close()
@@ -119,23 +119,22 @@ class Sheet:
         ]
         self._write(f'<row r="{self._count}">{"".join(cells)}</row>')
 
-    def _cell(self, place: str, value: Any, style: str) -> str:
+    def _cell(self, name: str, value: Any, style: str) -> str:
         if isinstance(value, int):
-            return f'<c r="{place}"{style}><v>{value}</v></c>'
+            return f'<c r="{name}"{style}><v>{value}</v></c>'
         text = value.isoformat() if isinstance(value, datetime) else str(value)
         text = escape(fitting_cell(text, self._cut))
-        return (
-            f'<c r="{place}"{style} t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
-        )
+        return f'<c r="{name}"{style} t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
     def _write(self, text: str) -> None:
         self._part.write(text.encode())
 
 
 def fitting_cell(text: str, cut: str) -> str:
-    """A text that a cell can hold; controls as pictures, and what is cut off is told."""
+    """Returns the text as a cell can hold it: control characters as their pictures, and a sentence
+    at the end where it was cut."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = UNWRITABLE.sub(lambda found: _picture(found[0]), text)
+    text = UNWRITABLE.sub(lambda match: _picture(match[0]), text)
     text = ESCAPE.sub("_x005F_", text)
     if _units(text) <= MAX_CELL:
         return text

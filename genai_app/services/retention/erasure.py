@@ -39,7 +39,7 @@ from genai_app.models import (
 from genai_app.services.accounts.sessions import shut_out
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
-from genai_app.services.exports.jobs import ExportJobs
+from genai_app.services.exports.files import ExportFiles
 from genai_app.services.retention.retention import BATCH
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.settings.settings import Settings
@@ -153,12 +153,12 @@ class Erasure:
             )
             file_names = list(names)
         receipt.tables["exports"] = len(file_names)
-        jobs = ExportJobs(self._db, self._settings)
+        files = ExportFiles(self._db, self._settings)
         removed = 0
         for name in filter(None, file_names):
-            path = jobs.directory / name
+            path = files.directory / name
             removed += path.is_file()
-            jobs.unlink(name)
+            files.remove(name)
         receipt.files["exports"] = removed
 
     async def _erase_dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:

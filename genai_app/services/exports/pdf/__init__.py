@@ -1,5 +1,6 @@
-"""Dialogs as PDF, in a process of its own (`__main__`): nothing here knows tables, users, the net.
+"""Dialogs as PDF, drawn by an own process (`__main__`) that knows no tables, users or network.
 
-The layout is ours, upon reportlab's canvas: its paragraphs take markup, fold spaces and drop what
-a font lacks, and the text of a page must be the text that was written (docs/adr/0018).
+The layout is our own, on reportlab's canvas: reportlab's paragraphs interpret markup, fold spaces
+and drop characters that a font lacks. Here the text of a page is the text of the dialog
+(docs/adr/0018).
 """

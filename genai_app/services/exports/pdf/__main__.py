@@ -1,9 +1,9 @@
-"""Draws what comes as lines of JSON on standard input, and ends: `python -m ... PATH`.
+"""Reads lines of JSON from standard input and draws them as a PDF file: `python -m ... PATH`.
 
 Each line is a list, its first entry the kind: `["document", title, foot, locale]`,
 `["title", text, under]`, `["speaker", name, about, asks]`, `["plain", text]`, `["markdown", text]`,
 `["note", text]`.
-Without the last line, `["end"]`, whoever writes here has died: nothing is left behind.
+Without the last line, `["end"]`, the writer has died, and no file is written.
 """
 
 import json
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from genai_app.services.exports.pdf.blocks import markdown, plain
-from genai_app.services.exports.pdf.page import Document
+from genai_app.services.exports.pdf.document import Document
 
-# a message that is made to exhaust the layout takes this process with it, not the machine
+# a message that exhausts the layout ends this process and not the machine
 MEMORY = 1024 * 1024 * 1024
 CPU_S = 300
 
@@ -24,22 +24,22 @@ def main(path: Path) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     document: Document | None = None
     for line in sys.stdin.buffer:
-        kind, *given = json.loads(line)
+        kind, *arguments = json.loads(line)
         if kind == "document":
-            document = Document(path, *given)
+            document = Document(path, *arguments)
         elif document is None:
             return 1
         elif kind == "title":
-            document.title(*given)
+            document.title(*arguments)
         elif kind == "speaker":
-            name, about, asks = given
+            name, about, asks = arguments
             document.speaker(name, about, asks=asks)
         elif kind == "plain":
-            document.blocks(plain(*given))
+            document.blocks(plain(*arguments))
         elif kind == "markdown":
-            document.blocks(markdown(*given))
+            document.blocks(markdown(*arguments))
         elif kind == "note":
-            document.note(*given)
+            document.note(*arguments)
         elif kind == "end":
             document.save()
             return 0

@@ -1,4 +1,5 @@
-"""Markdown as blocks to be laid out. HTML stays text, an image is its words, nothing is fetched."""
+"""Markdown as blocks for the layout. HTML stays text, an image is its alternative text, nothing is
+fetched."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,14 +12,14 @@ from genai_app.services.exports.pdf.fonts import Face
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-MAX_DEPTH = 6  # deeper quotes and lists are not moved in further
-MAX_NESTING = 150  # with room below Python's own limit
+MAX_DEPTH = 6  # deeper quotes and lists are not indented further
+MAX_NESTING = 150  # well below Python's recursion limit
 BULLET = "•"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Text of one look. `link`: where a click leads, with a scheme that is harmless."""
+    """Text of one style. `link`: a URL with a harmless scheme, "" for none."""
 
     text: str
     face: Face = Face.TEXT
@@ -44,7 +45,7 @@ class Block:
 
 
 def plain(text: str) -> list[Block]:
-    """What somebody typed: its lines as they are."""
+    """Returns the lines of a user's text as blocks, unchanged."""
     return [
         Block("text", [Span(line)], tight=index > 0)
         for index, line in enumerate(text.splitlines() or [""])
@@ -52,108 +53,116 @@ def plain(text: str) -> list[Block]:
 
 
 def markdown(text: str) -> list[Block]:
-    """What the model wrote, read as the page reads it."""
-    # the page draws tables and ~~struck~~ text too; bare addresses stay text
+    """Returns the blocks of a model's answer, parsed as the page parses it."""
+    # the page shows tables and ~~struck~~ text too; bare addresses stay text
     options = {"html": False, "maxNesting": MAX_NESTING}
     parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
     parser.validateLink = lambda url: url.startswith(("https://", "http://", "mailto:"))
     tokens = parser.parse(text)
     if any(token.level >= MAX_NESTING - 1 for token in tokens):
-        return plain(text)  # what stands deeper was left out by the parser
-    return list(_blocks(tokens))
+        return plain(text)  # the parser left out what is nested deeper
+    return list(_TokenReader().read(tokens))
 
 
 @dataclass(slots=True)
 class _List:
     number: int | None
-    fresh: bool = False  # the item has not shown its marker yet
+    fresh: bool = False  # the marker of the current item is not used yet
 
 
-def _blocks(tokens: "list[Token]") -> Iterator[Block]:
-    lists: list[_List] = []
-    quotes = level = 0
-    heads = False
-    row: list[list[Span]] = []
-    kind = "text"
-    for token in tokens:
-        depth = min(len(lists) + quotes, MAX_DEPTH)
-        if token.type in ("bullet_list_open", "ordered_list_open"):
-            start = int(token.attrGet("start") or 1) if token.type[0] == "o" else None
-            lists.append(_List(start))
-        elif token.type in ("bullet_list_close", "ordered_list_close"):
-            lists.pop()
-        elif token.type == "list_item_open":
-            lists[-1].fresh = True
-        elif token.type == "list_item_close":
-            if lists[-1].fresh:  # of an item that is empty
-                yield Block("text", marker=_marker(lists), depth=depth, quoted=quotes > 0)
-            if (number := lists[-1].number) is not None:
-                lists[-1].number = number + 1
-        elif token.type == "blockquote_open":
-            quotes += 1
-        elif token.type == "blockquote_close":
-            quotes -= 1
-        elif token.type == "heading_open":
-            kind, level = "heading", int(token.tag[1:])
-        elif token.type == "paragraph_open":
-            kind, level = "text", 0
-        elif token.type in ("fence", "code_block"):
-            marker = _marker(lists)
-            yield Block(
-                "code",
-                [Span(token.content.rstrip("\n"), Face.CODE, code=True)],
-                depth=depth,
-                marker=marker,
-            )
-        elif token.type == "hr":
-            yield Block("rule", depth=depth)
-        elif token.type in ("thead_open", "thead_close"):
-            heads = token.type == "thead_open"
-        elif token.type == "tr_open":
-            row = []
-        elif token.type == "tr_close":
-            yield Block("row", cells=row, columns=len(row), level=int(heads), depth=depth)
-        elif token.type == "inline":
-            spans = list(_spans(token.children or [], Face.BOLD if heads or level else Face.TEXT))
-            if _in_table(tokens, token):
-                row.append(spans)
-            else:
-                yield Block(
-                    kind,
-                    spans,
-                    level,
-                    depth,
-                    _marker(lists),
-                    quotes > 0,
-                    tight=bool(lists) and token.level > 0 and _is_tight(tokens, token),
-                )
+class _TokenReader:
+    """Turns the parser's tokens into blocks. Holds what is open: lists, quotes, heading, table."""
 
+    def __init__(self) -> None:
+        self._lists: list[_List] = []
+        self._quotes = 0
+        self._level = 0  # of the heading, 0 for a paragraph
+        self._in_head = False  # of a table
+        self._cells: list[list[Span]] = []  # of the table's row
 
-def _in_table(tokens: "list[Token]", inline: "Token") -> bool:
-    before = tokens[_place(tokens, inline) - 1]
-    return before.type in ("th_open", "td_open")
+    def read(self, tokens: "list[Token]") -> Iterator[Block]:
+        for index, token in enumerate(tokens):
+            self._open_or_close(token)
+            if block := self._block(token, before=tokens[index - 1]):
+                yield block
 
+    def _open_or_close(self, token: "Token") -> None:
+        match token.type:
+            case "bullet_list_open":
+                self._lists.append(_List(None))
+            case "ordered_list_open":
+                self._lists.append(_List(int(token.attrGet("start") or 1)))
+            case "bullet_list_close" | "ordered_list_close":
+                self._lists.pop()
+            case "list_item_open":
+                self._lists[-1].fresh = True
+            case "blockquote_open":
+                self._quotes += 1
+            case "blockquote_close":
+                self._quotes -= 1
+            case "heading_open":
+                self._level = int(token.tag[1:])
+            case "paragraph_open":
+                self._level = 0
+            case "thead_open" | "thead_close":
+                self._in_head = token.type == "thead_open"
+            case "tr_open":
+                self._cells = []
+            case _:
+                pass
 
-def _is_tight(tokens: "list[Token]", inline: "Token") -> bool:
-    return tokens[_place(tokens, inline) - 1].hidden
+    def _block(self, token: "Token", before: "Token") -> Block | None:
+        """Returns the block that a token completes, if it does."""
+        depth = min(len(self._lists) + self._quotes, MAX_DEPTH)
+        match token.type:
+            case "list_item_close":
+                return self._end_item(depth)
+            case "fence" | "code_block":
+                code = Span(token.content.rstrip("\n"), Face.CODE, code=True)
+                return Block("code", [code], depth=depth, marker=self._marker())
+            case "hr":
+                return Block("rule", depth=depth)
+            case "tr_close":
+                cells, level = self._cells, int(self._in_head)
+                return Block("row", cells=cells, columns=len(cells), level=level, depth=depth)
+            case "inline":
+                return self._inline(token, before, depth)
+            case _:
+                return None
 
+    def _end_item(self, depth: int) -> Block | None:
+        item = self._lists[-1]
+        block = None
+        if item.fresh:  # the item is empty
+            block = Block("text", marker=self._marker(), depth=depth, quoted=self._quotes > 0)
+        if item.number is not None:
+            item.number += 1
+        return block
 
-def _place(tokens: "list[Token]", token: "Token") -> int:
-    return token.meta["place"] if "place" in token.meta else _numbered(tokens, token)
+    def _inline(self, token: "Token", before: "Token", depth: int) -> Block | None:
+        """Returns a heading or a paragraph. The text of a table's cell is kept for the row."""
+        face = Face.BOLD if self._in_head or self._level else Face.TEXT
+        spans = list(_spans(token.children or [], face))
+        if before.type in ("th_open", "td_open"):
+            self._cells.append(spans)
+            return None
+        return Block(
+            "heading" if self._level else "text",
+            spans,
+            self._level,
+            depth,
+            self._marker(),
+            self._quotes > 0,
+            tight=bool(self._lists) and token.level > 0 and before.hidden,
+        )
 
-
-def _numbered(tokens: "list[Token]", token: "Token") -> int:
-    for index, each in enumerate(tokens):
-        each.meta["place"] = index
-    return token.meta["place"]
-
-
-def _marker(lists: list[_List]) -> str:
-    if not lists or not lists[-1].fresh:
-        return ""
-    lists[-1].fresh = False
-    number = lists[-1].number
-    return BULLET if number is None else f"{number}."
+    def _marker(self) -> str:
+        """Returns the marker of the current list item at its first block, then ""."""
+        if not self._lists or not self._lists[-1].fresh:
+            return ""
+        self._lists[-1].fresh = False
+        number = self._lists[-1].number
+        return BULLET if number is None else f"{number}."
 
 
 def _spans(tokens: "list[Token]", face: Face) -> Iterator[Span]:
@@ -168,7 +177,7 @@ def _spans(tokens: "list[Token]", face: Face) -> Iterator[Span]:
             yield replace(look, text=" ")
         elif token.type == "hardbreak":
             yield replace(look, text="\n")
-        elif token.type == "image":  # its words; the picture itself is somebody else's server
+        elif token.type == "image":  # the picture would be fetched from a foreign server
             yield from _spans(token.children or [], look.face)
         elif token.type == "strong_open":
             strong += 1

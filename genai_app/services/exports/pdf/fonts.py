@@ -1,6 +1,6 @@
-"""The fonts of a document: which one draws a character, and what a reader gets who copies it.
+"""The fonts of a document: which one draws a character, and which text is copied from the page.
 
-Each character has a glyph or a box, and in both cases the text of the page says which it is.
+A character without a glyph is drawn as a box; the text of the page holds the character anyway.
 """
 
 # reportlab has no types
@@ -17,12 +17,12 @@ from typing import Any
 from reportlab.pdfbase import pdfmetrics, ttfonts
 
 DIRECTORY = Path(__file__).parents[3] / "fonts"
-# where glyphs stand that are no characters of their own; no text has these (the last private plane)
+# first code for glyphs that are no characters of their own; no text uses this last private plane
 PRIVATE = 0x10_0000
 
 
 class Face(StrEnum):
-    """A look of text; the value is the file's name."""
+    """Fonts; the value is the name of the file."""
 
     TEXT = "DejaVuSans"
     BOLD = "DejaVuSans-Bold"
@@ -31,22 +31,22 @@ class Face(StrEnum):
     CJK = "DroidSansFallback"
 
 
-# who is asked when a face lacks a character
-AFTER = {
+# the fonts that draw what a face lacks
+FALLBACKS = {
     Face.TEXT: (Face.EMOJI, Face.CJK),
     Face.BOLD: (Face.TEXT, Face.EMOJI, Face.CJK),
     Face.CODE: (Face.TEXT, Face.EMOJI, Face.CJK),
 }
 VARIANTS = "\ufe0e\ufe0f"
-# what stands for a private code in the text of the page
-_meanings: dict[int, str] = {}
+# the text of the page for each private code
+_texts: dict[int, str] = {}
 
 
 def _to_unicode(font_name: str, subset: Iterable[int]) -> str:
-    """The table by which a reader turns codes of a font into text. reportlab's own writes
-    characters above U+FFFF wrongly, and knows no glyphs that mean several characters."""
+    """Returns the CMap by which readers turn codes of a font into text. reportlab's own writes
+    characters above U+FFFF wrongly and has no glyphs for several characters."""
     pairs = [
-        f"<{code:02X}> <{_meanings.get(char, chr(char)).encode('utf-16-be').hex().upper()}>"
+        f"<{code:02X}> <{_texts.get(char, chr(char)).encode('utf-16-be').hex().upper()}>"
         for code, char in enumerate(subset)
     ]
     lines = [
@@ -55,7 +55,7 @@ def _to_unicode(font_name: str, subset: Iterable[int]) -> str:
         *(f"/CMapName /{font_name} def", "/CMapType 2 def"),
         *("1 begincodespacerange", "<00> <FF>", "endcodespacerange"),
     ]
-    for begin in range(0, len(pairs), 100):  # as many as a section may hold
+    for begin in range(0, len(pairs), 100):  # the most that a section may hold
         section = pairs[begin : begin + 100]
         lines += [f"{len(section)} beginbfchar", *section, "endbfchar"]
     lines += ["endcmap", "CMapName currentdict /CMap defineresource pop", "end", "end"]
@@ -68,10 +68,10 @@ ttfonts.makeToUnicodeCMap = _to_unicode
 
 @lru_cache
 def font(face: Face) -> Any:
-    """The font of a face, loaded when the first character needs it."""
-    made = ttfonts.TTFont(face.value, str(DIRECTORY / f"{face}.ttf"), shapable=False)
-    pdfmetrics.registerFont(made)
-    return made
+    """Returns the font of a face; it is loaded at the first call."""
+    loaded = ttfonts.TTFont(face.value, str(DIRECTORY / f"{face}.ttf"), shapable=False)
+    pdfmetrics.registerFont(loaded)
+    return loaded
 
 
 def has(face: Face, character: str) -> bool:
@@ -80,35 +80,35 @@ def has(face: Face, character: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _drawn(face: Face, character: str) -> tuple[Face, str]:
-    """The face that draws a character, and the code that it is drawn by."""
-    # joiners, direction, variants: nothing to be seen, and not lost
+    """Returns the face that draws a character, and the code to draw it with."""
+    # joiners, direction marks, variants: invisible, but kept in the text
     if unicodedata.category(character) == "Cf" or character in VARIANTS:
-        return face, private(face, character, " ", width=0)
-    if character in "\u00a0\u202f\u2007":  # reportlab makes a plain space of them
-        return face, private(face, character, " ")
-    for each in (face, *AFTER.get(face, ())):
+        return face, private_code(face, character, " ", width=0)
+    if character in "\u00a0\u202f\u2007":  # reportlab turns them into a plain space
+        return face, private_code(face, character, " ")
+    for each in (face, *FALLBACKS.get(face, ())):
         if has(each, character):
             return each, character
     mark = unicodedata.category(character) in ("Mn", "Me")
-    return face, private(face, character, " " if mark else None, width=0 if mark else None)
+    return face, private_code(face, character, " " if mark else None, width=0 if mark else None)
 
 
 @lru_cache(maxsize=8192)
-def private(face: Face, means: str, glyph: str | None, *, width: int | None = None) -> str:
-    """A code of `face` that shows the glyph of the character `glyph` (None: the box of what is
-    missing) and reads as `means`."""
+def private_code(face: Face, text: str, glyph: str | None, *, width: int | None = None) -> str:
+    """Returns a new code of `face` that shows the glyph of the character `glyph` (None: the box of
+    a missing glyph) and is copied as `text`."""
     table = font(face).face
-    code = PRIVATE + len(_meanings)
+    code = PRIVATE + len(_texts)
     shown = table.charToGlyph.get(ord(glyph), 0) if glyph else 0
     table.charToGlyph[code] = shown
     usual = table.charWidths.get(ord(glyph), table.defaultWidth) if glyph else table.defaultWidth
     table.charWidths[code] = usual if width is None else width
-    _meanings[code] = means
+    _texts[code] = text
     return chr(code)
 
 
 def runs(text: str, face: Face) -> Iterator[tuple[Face, str]]:
-    """`text` in pieces that one font draws."""
+    """Splits a text into pieces that one font draws."""
     piece, of = "", face
     for character in text:
         drawn_by, code = (
@@ -124,7 +124,7 @@ def runs(text: str, face: Face) -> Iterator[tuple[Face, str]]:
 
 
 def width(text: str, face: Face, size: float) -> float:
-    """How wide `text` is drawn, in points."""
+    """Returns the width of the drawn text in points."""
     total = 0.0
     for of, piece in runs(text, face):
         table = font(of).face

@@ -1,4 +1,4 @@
-"""Spans broken into lines that fit a width."""
+"""Breaks spans into lines that fit a width. Widths and sizes are in points."""
 
 import re
 import unicodedata
@@ -7,32 +7,32 @@ from dataclasses import dataclass, field, replace
 from genai_app.services.exports.pdf.blocks import Span
 from genai_app.services.exports.pdf.fonts import width
 
-# a word with the blanks after it: a line that is broken between them still holds every character
+# a word with the blanks after it: lines that are broken between words keep every character
 _WORD = re.compile(r"[^ \t]*[ \t]*")
 TAB = "    "
 
 
 @dataclass(slots=True)
-class Line:
+class TextLine:
     spans: list[Span] = field(default_factory=list[Span])
     width: float = 0.0
 
 
-def broken(spans: list[Span], most: float, size: float) -> list[Line]:
-    """Lines no wider than `most` points. A word that is wider is broken within."""
-    lines = [Line()]
+def break_lines(spans: list[Span], max_width: float, size: float) -> list[TextLine]:
+    """Returns lines no wider than `max_width`. A wider word is broken within."""
+    lines = [TextLine()]
     for span in spans:
         for number, part in enumerate(span.text.replace("\t", TAB).split("\n")):
             if number:
-                lines.append(Line())
+                lines.append(TextLine())
             for word in filter(None, _WORD.findall(part)):
                 for piece in _breakable(word):
-                    _put(lines, replace(span, text=piece), most, size)
+                    _append(lines, replace(span, text=piece), max_width, size)
     return lines
 
 
 def _breakable(word: str) -> list[str]:
-    """Scripts that know no blanks break after each character."""
+    """Splits a word where a line may end: after each character of a script without blanks."""
     pieces: list[str] = []
     for each in word:
         wide = unicodedata.east_asian_width(each) in "WF" and each.isalpha()
@@ -43,42 +43,43 @@ def _breakable(word: str) -> list[str]:
     return pieces
 
 
-def _put(lines: list[Line], span: Span, most: float, size: float) -> None:
+def _append(lines: list[TextLine], span: Span, max_width: float, size: float) -> None:
+    """Appends a word to the last line or to a new one."""
     line = lines[-1]
-    whole = width(span.text, span.face, size)
-    seen = width(span.text.rstrip(" "), span.face, size)  # blanks at the end need no room
-    if line.width + seen <= most:
-        _add(line, span, whole)
+    full_width = width(span.text, span.face, size)
+    visible_width = width(span.text.rstrip(" "), span.face, size)  # blanks at the end need no room
+    if line.width + visible_width <= max_width:
+        _add(line, span, full_width)
         return
-    if line.width and seen <= most:
-        lines.append(Line())
-        _add(lines[-1], span, whole)
+    if line.width and visible_width <= max_width:
+        lines.append(TextLine())
+        _add(lines[-1], span, full_width)
         return
     piece = ""
     for each in _clusters(span.text):
         if piece or lines[-1].width:
-            have = lines[-1].width + width(piece, span.face, size)
-            if have + width(each, span.face, size) > most:
+            used = lines[-1].width + width(piece, span.face, size)
+            if used + width(each, span.face, size) > max_width:
                 _add(lines[-1], replace(span, text=piece), width(piece, span.face, size))
-                lines.append(Line())
+                lines.append(TextLine())
                 piece = ""
         piece += each
     _add(lines[-1], replace(span, text=piece), width(piece, span.face, size))
 
 
 def _clusters(text: str) -> list[str]:
-    """Characters with the marks upon them."""
-    found: list[str] = []
+    """Splits a text into characters, each with its combining marks."""
+    clusters: list[str] = []
     for each in text:
-        if found and (unicodedata.combining(each) or each in "\u200d\ufe0f"):
-            found[-1] += each
+        if clusters and (unicodedata.combining(each) or each in "\u200d\ufe0f"):
+            clusters[-1] += each
         else:
-            found.append(each)
-    return found
+            clusters.append(each)
+    return clusters
 
 
-def _add(line: Line, span: Span, wide: float) -> None:
-    line.width += wide
+def _add(line: TextLine, span: Span, span_width: float) -> None:
+    line.width += span_width
     if not span.text:
         return
     last = line.spans[-1] if line.spans else None
