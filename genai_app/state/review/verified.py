@@ -1,4 +1,4 @@
-"""Verified answers: the list, and the form that writes one."""
+"""The page of verified answers: the list, and the form for a new one."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -30,13 +30,13 @@ class VerifiedRow:
     answer: str
     owner: str
     review_by: dict[str, str]
-    day: str  # the same, as a field for dates has it
+    day: str  # the date in the form, as YYYY-MM-DD
     state: str
-    hits: str  # a page shows no 0
+    hits: str  # a text, because the page would not show the number 0
 
 
 class VerifiedState(rx.State):
-    """The list, and the one that is being edited or retired."""
+    """The list. `editing`, `retiring`: the id of the answer whose form or question is open."""
 
     rows: list[VerifiedRow] = []
     which: str = Which.LIVE
@@ -49,18 +49,19 @@ class VerifiedState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def open(self):
-        """Build the page from cookie and database. Runs at every load and reconnect."""
+        """Builds the page from cookie, address and database. Runs at every load and reconnect."""
         which = query_of(self, ["which"], MAX_ID)["which"] or Which.LIVE
         if await stays(self) and which == self.which:
             return await open_page(self)
         self.which = which if which in tuple(Which) else Which.LIVE
         self.editing = self.retiring = ""
-        (await self.get_state(VerifiedFormState))._settle()
+        (await self.get_state(VerifiedFormState))._reset()
         await self._load()
         self.loaded = True
         return await open_page(self)
 
     async def _load(self, *, further: bool = False) -> None:
+        """Loads the first page of the list, or appends the next one."""
         try:
             page = await services().verified.list_page(
                 acting(), which=Which(self.which), cursor=self.cursor if further else None
@@ -76,7 +77,7 @@ class VerifiedState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def show(self, which: str):
-        """Choose what the list shows."""
+        """Shows the answers of another state: live, due or retired."""
         if which not in tuple(Which):
             return None
         self.which = which
@@ -109,7 +110,7 @@ class VerifiedState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def change(self, verified_id: str, form: dict[str, str]):
-        """Keep another text or date of the one that is being edited."""
+        """Saves the new text and review date of an answer."""
         try:
             await services().verified.change(
                 acting(),
@@ -136,32 +137,33 @@ class VerifiedState(rx.State):
 
 
 class VerifiedFormState(rx.State):
-    """The form for a new one, on the page of the list or below an answer under review."""
+    """The form for a new answer, on the page of the list or below an answer under review."""
 
-    opened: str = ""  # below which answer, or NEW
-    saved: str = ""
+    opened: str = ""  # the id of the answer above the form, or NEW
+    saved: str = ""  # the same, after the form was saved
     days: int = 0
     error_code: str = ""
 
-    def _settle(self) -> None:
+    def _reset(self) -> None:
+        """Closes the form."""
         self.opened = self.saved = self.error_code = ""
         self.days = services().settings.verified_days
 
     @rx.event
     @allowed(Role.REVIEWER)
     def open(self, place: str):
-        self._settle()
+        self._reset()
         self.opened = str(place)[:40]
 
     @rx.event
     @allowed(Role.REVIEWER)
     def close(self):
-        self._settle()
+        self._reset()
 
     @rx.event
     @allowed(Role.REVIEWER)
     async def write(self, form: dict[str, str]):
-        """Keep a right answer; from now on it answers its question."""
+        """Saves a verified answer, which answers its question from now on."""
         message_id = _text(form, "message_id")
         try:
             await services().verified.write(
@@ -181,13 +183,13 @@ class VerifiedFormState(rx.State):
 
 
 def _text(form: object, name: str) -> str:
-    """A field of a form that came from outside."""
+    """Returns a text field of an untrusted form; "" where there is none."""
     value = form.get(name) if isinstance(form, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return value[: MAX_PROMPT_CHARS + 1] if isinstance(value, str) else ""
 
 
 def _moment(form: object) -> datetime | None:
-    """The end of the day that the field names, in the browser's time zone; None for an empty one.
+    """Returns the end of the form's review date in the browser's time zone; None without a date.
 
     Raises InvalidInput.
     """
@@ -219,7 +221,7 @@ def _row(row: VerifiedAnswer) -> VerifiedRow:
 
 
 def _renewed(row: VerifiedAnswer) -> date:
-    """Returns the date that the form proposes: the present one, or a later one if that is near."""
+    """Returns the date that the form proposes: the present one, or a new one when that is near."""
     if row.review_by > due_until():
         return local_time(row.review_by).date()
     ahead = clock.now() + timedelta(days=services().settings.verified_days)
