@@ -10,7 +10,8 @@ from genai_app.adapters.directory.check.handshake import (
     SOON_DAYS,
     certificate_facts,
 )
-from genai_app.adapters.directory.check.steps import Cause, Fact, FactValue
+from genai_app.adapters.directory.check.steps import DirectoryCause, Fact
+from genai_app.adapters.findings import FactValue
 
 CONNECT_S = 5.0
 
@@ -21,7 +22,7 @@ class TlsSeen:
     all."""
 
     reached: bool
-    cause: Cause | None = None
+    cause: DirectoryCause | None = None
     facts: dict[Fact, FactValue] = field(default_factory=dict[Fact, FactValue])
 
 
@@ -39,7 +40,7 @@ def look_at(host: str, port: int, authorities: str | None = None) -> TlsSeen:
     try:
         der = _shake(host, port, ssl.create_default_context(cafile=authorities))
     except ssl.SSLCertVerificationError as error:
-        cause = CERTIFICATE_CAUSES.get(error.verify_code, Cause.CERTIFICATE_REFUSED)
+        cause = CERTIFICATE_CAUSES.get(error.verify_code, DirectoryCause.CERTIFICATE_REFUSED)
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname = False
         unverified.verify_mode = ssl.CERT_NONE
@@ -47,11 +48,11 @@ def look_at(host: str, port: int, authorities: str | None = None) -> TlsSeen:
         with contextlib.suppress(OSError):  # only to tell what it says; nothing is sent
             der = _shake(host, port, unverified)
     except OSError as error:
-        return TlsSeen(reached=True, cause=Cause.NOT_TLS, facts={Fact.DETAIL: str(error)})
+        return TlsSeen(reached=True, cause=DirectoryCause.NOT_TLS, facts={Fact.DETAIL: str(error)})
     facts = certificate_facts(der) if der else {}
     days = facts.get(Fact.DAYS_LEFT)
     if cause is None and isinstance(days, int) and days < SOON_DAYS:
-        cause = Cause.CERTIFICATE_ENDS_SOON
+        cause = DirectoryCause.CERTIFICATE_ENDS_SOON
     return TlsSeen(reached=True, cause=cause, facts=facts)
 
 

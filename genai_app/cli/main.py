@@ -237,7 +237,7 @@ def _migrate(settings: Settings, _arguments: argparse.Namespace) -> int:
 
 def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app.i18n import translate
-    from genai_app.services.doctor.directory import Outcome, check
+    from genai_app.services.doctor.directory import CheckOutcome, check
 
     locale = settings.locale
     if not settings.directory:
@@ -246,8 +246,8 @@ def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="replace")  # a terminal may lack letters of a name
 
-    async def work() -> Counter[Outcome]:
-        ends: Counter[Outcome] = Counter()
+    async def work() -> Counter[CheckOutcome]:
+        ends: Counter[CheckOutcome] = Counter()
         controller = ""
         async with contextlib.aclosing(check(settings, arguments.user)) as steps:
             async for step in steps:
@@ -261,7 +261,7 @@ def _check_directory(settings: Settings, arguments: argparse.Namespace) -> int:
         return ends
 
     ends = asyncio.run(work())
-    failed, warnings = ends[Outcome.FAILED], ends[Outcome.WARNING]
+    failed, warnings = ends[CheckOutcome.FAILED], ends[CheckOutcome.WARNING]
     _say("")
     if failed:
         _say(translate(locale, "ldap.verdict_failed", failed=failed, warnings=warnings))

@@ -1,6 +1,6 @@
 """One login, from the typed name to its end: which account was found, and what counts its tries."""
 
-from genai_app.adapters.directory.client import FoundAccount
+from genai_app.adapters.directory.client import AccountMatch
 from genai_app.services.accounts.login_failures import CountedTry, FailurePolicy
 from genai_app.services.accounts.login_limits import LoginLimits, Try
 
@@ -13,13 +13,13 @@ class LoginAttempt:
     """
 
     def __init__(self, limits: LoginLimits, address: str) -> None:
-        self.found: FoundAccount | None = None  # in the directory
+        self.found: AccountMatch | None = None  # in the directory
         self._limits = limits
         self._address = address
         self._tries: list[Try | CountedTry] = []
 
     async def take(
-        self, name: str, found: FoundAccount | None = None, policy: FailurePolicy | None = None
+        self, name: str, found: AccountMatch | None = None, policy: FailurePolicy | None = None
     ) -> None:
         """Counts a try of the account before its password is presented.
 

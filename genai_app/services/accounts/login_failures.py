@@ -22,7 +22,7 @@ from sqlmodel import col
 
 from genai_app import clock, metrics
 from genai_app.access import Actor
-from genai_app.adapters.directory.client import FoundAccount, Lockout
+from genai_app.adapters.directory.client import AccountMatch, Lockout
 from genai_app.db.database import Database
 from genai_app.db.statements import table_of
 from genai_app.errors import InvalidInput, NotFound, RateLimited
@@ -95,7 +95,7 @@ class FailureCounter:
         self._swept_at: datetime | None = None
 
     async def take(
-        self, name: str, found: FoundAccount | None, policy: FailurePolicy, *, known: bool
+        self, name: str, found: AccountMatch | None, policy: FailurePolicy, *, known: bool
     ) -> CountedTry:
         """Counts a try before its password is presented; many at once cannot pass together.
 
@@ -116,7 +116,7 @@ class FailureCounter:
         return CountedTry(self, account, known=known)
 
     async def _take(
-        self, account: bytes, found: FoundAccount | None, policy: FailurePolicy, *, known: bool
+        self, account: bytes, found: AccountMatch | None, policy: FailurePolicy, *, known: bool
     ) -> None:
         now = clock.now()
         async with self._db.write() as session:
@@ -198,7 +198,7 @@ class FailureCounter:
             )
 
 
-def account_digest(name: str, found: FoundAccount | None) -> bytes:
+def account_digest(name: str, found: AccountMatch | None) -> bytes:
     """The key of an account's row: by the entry's id, else by the name."""
     text = f"entry\0{found.id}" if found else f"name\0{_folded(name)}"
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
@@ -229,7 +229,7 @@ def _forget(row: LoginFailures, policy: FailurePolicy, now: datetime) -> None:
 
 def _wait_s(
     row: LoginFailures,
-    found: FoundAccount | None,
+    found: AccountMatch | None,
     policy: FailurePolicy,
     now: datetime,
     *,

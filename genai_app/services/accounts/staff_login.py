@@ -1,6 +1,6 @@
 """Logins by the directory: the password is checked there, the account is kept here."""
 
-from genai_app.adapters.directory.client import Directory, FoundAccount, Lockout
+from genai_app.adapters.directory.client import AccountMatch, Directory, Lockout
 from genai_app.adapters.directory.names import parse_name
 from genai_app.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
 from genai_app.models import User
@@ -46,7 +46,7 @@ class StaffLogin:
         """
         policy = await self._policy()
 
-        async def admit(account: FoundAccount | None) -> None:
+        async def admit(account: AccountMatch | None) -> None:
             await attempt.take(account_name(username), account, policy)
 
         try:

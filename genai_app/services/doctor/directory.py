@@ -4,19 +4,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from genai_app.adapters.directory.check.examination import (
-    Cause,
-    Fact,
-    Outcome,
-    Step,
-    StepName,
-    examine,
-)
+from genai_app.adapters.directory.check.examination import examine
+from genai_app.adapters.directory.check.steps import DirectoryCause, Fact, Step, StepName
+from genai_app.adapters.findings import CheckOutcome, FactValue
 from genai_app.i18n import translate
 from genai_app.services.accounts.entry import role_of
 from genai_app.settings.settings import Settings
 
-__all__ = ["Outcome", "Step", "StepName", "check", "facts_of", "name_of", "sentences_of"]
+__all__ = ["CheckOutcome", "Step", "check", "facts_of", "name_of", "sentences_of"]
 
 
 async def check(settings: Settings, username: str = "") -> AsyncGenerator[Step]:
@@ -39,15 +34,15 @@ async def check(settings: Settings, username: str = "") -> AsyncGenerator[Step]:
 
 def _role(settings: Settings, groups: tuple[str, ...] | None) -> Step:
     if groups is None:
-        return Step("", StepName.ROLE, Outcome.SKIPPED)
+        return Step("", StepName.ROLE, CheckOutcome.SKIPPED)
     began = time.monotonic()
     role = role_of(settings, groups)
     seconds = time.monotonic() - began
     if role is None:
-        facts = {Fact.ALLOWED: settings.ldap_allowed_groups}
-        cause = Cause.NO_ALLOWED_GROUP
-        return Step("", StepName.ROLE, Outcome.FAILED, seconds, facts, cause)
-    return Step("", StepName.ROLE, Outcome.OK, seconds, {Fact.ROLE: str(role)})
+        facts: dict[Fact, FactValue] = {Fact.ALLOWED: settings.ldap_allowed_groups}
+        cause = DirectoryCause.NO_ALLOWED_GROUP
+        return Step("", StepName.ROLE, CheckOutcome.FAILED, seconds, facts, cause)
+    return Step("", StepName.ROLE, CheckOutcome.OK, seconds, {Fact.ROLE: str(role)})
 
 
 def name_of(step: Step, locale: str) -> str:

@@ -13,13 +13,12 @@ from urllib.parse import unquote
 import structlog
 from pydantic import SecretStr
 
+from genai_app.adapters.findings import FactValue
 from genai_app.services.doctor import local, servers
-from genai_app.services.doctor.directory import Outcome
 from genai_app.services.doctor.findings import (
-    Cause,
     CheckName,
+    DoctorCause,
     FactName,
-    FactValue,
     Finding,
     facts_of,
     failed,
@@ -33,7 +32,6 @@ from genai_app.settings.settings import Settings
 __all__ = [
     "Finding",
     "Installation",
-    "Outcome",
     "examine",
     "facts_of",
     "problem_of",
@@ -97,10 +95,12 @@ async def _bounded(name: CheckName, check: Check, deadline_s: float) -> list[Fin
         async with asyncio.timeout(deadline_s):
             findings = await check()
     except TimeoutError:
-        findings = [failed(name, Cause.CHECK_SLOW)]
+        findings = [failed(name, DoctorCause.CHECK_SLOW)]
     except Exception as error:  # a bug of one check leaves the others their say
         log.debug("doctor.bug", check=name, exc_info=True)
-        findings = [failed(name, Cause.CHECK_BROKE, facts={FactName.DETAIL: type(error).__name__})]
+        findings = [
+            failed(name, DoctorCause.CHECK_BROKE, facts={FactName.DETAIL: type(error).__name__})
+        ]
     seconds = time.monotonic() - began
     return [each if each.seconds else replace(each, seconds=seconds) for each in findings]
 

@@ -1,17 +1,17 @@
-"""What `genai doctor` reports: checks, how they ended, what was seen, what is wrong.
+"""The report of `genai doctor`: its checks, how each ended, facts, and causes of failures.
 
-Each word of Cause has two sentences in locales/*.json: `doctor.cause.<word>` says what is wrong,
-`doctor.remedy.<word>` how to mend it; `doctor.skip.<word>` says why nothing was looked at.
-`doctor.check.<word>` and `doctor.fact.<word>` are names for people.
+Each word of DoctorCause has two sentences in locales/*.json: `doctor.cause.<word>` says what is
+wrong, `doctor.remedy.<word>` how to correct it. `doctor.skip.<word>` says why a check was skipped.
+`doctor.check.<word>` and `doctor.fact.<word>` are titles.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from genai_app.adapters.findings import CheckOutcome, FactValue
 from genai_app.i18n import translate
 from genai_app.services.doctor.directory import (
-    Outcome,
     Step,
     name_of,
     sentences_of,
@@ -56,7 +56,7 @@ class FactName(StrEnum):
     DETAIL = "detail"  # what the other side or the system said, in its own words
 
 
-class Cause(StrEnum):
+class DoctorCause(StrEnum):
     """What is wrong; a closed set."""
 
     CHECK_SLOW = "check_slow"
@@ -142,7 +142,6 @@ class Skip(StrEnum):
     NOT_WATCHED = "not_watched"
 
 
-FactValue = str | int | float | tuple[str, ...]
 Facts = Mapping[FactName, FactValue]
 
 
@@ -152,29 +151,33 @@ class Finding:
     words."""
 
     check: CheckName
-    outcome: Outcome
+    outcome: CheckOutcome
     place: str = ""
     facts: Facts = field(default_factory=dict[FactName, FactValue])
-    cause: Cause | None = None
+    cause: DoctorCause | None = None
     skip: Skip | None = None
     step: Step | None = None
     seconds: float = 0.0
 
 
 def well(check: CheckName, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.OK, place, facts or {})
+    return Finding(check, CheckOutcome.OK, place, facts or {})
 
 
-def warned(check: CheckName, cause: Cause, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.WARNING, place, facts or {}, cause)
+def warned(
+    check: CheckName, cause: DoctorCause, place: str = "", facts: Facts | None = None
+) -> Finding:
+    return Finding(check, CheckOutcome.WARNING, place, facts or {}, cause)
 
 
-def failed(check: CheckName, cause: Cause, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.FAILED, place, facts or {}, cause)
+def failed(
+    check: CheckName, cause: DoctorCause, place: str = "", facts: Facts | None = None
+) -> Finding:
+    return Finding(check, CheckOutcome.FAILED, place, facts or {}, cause)
 
 
 def skipped(check: CheckName, why: Skip) -> Finding:
-    return Finding(check, Outcome.SKIPPED, skip=why)
+    return Finding(check, CheckOutcome.SKIPPED, skip=why)
 
 
 def title_of(finding: Finding, locale: str) -> str:

@@ -12,19 +12,19 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.adapters.directory.check.steps import Fact
+from genai_app.adapters.findings import CheckOutcome, FactValue
 from genai_app.adapters.llm.client import ChatTurn, LlmClient, Served
 from genai_app.adapters.public_tls import TlsSeen, look_at
 from genai_app.adapters.redis.check import RedisFault
 from genai_app.adapters.redis.check import examine as examine_redis
 from genai_app.db.database import Database
 from genai_app.errors import AppError, StorageUnavailable
-from genai_app.services.doctor.directory import Outcome, Step
+from genai_app.services.doctor.directory import Step
 from genai_app.services.doctor.directory import check as check_steps
 from genai_app.services.doctor.findings import (
-    Cause,
     CheckName,
+    DoctorCause,
     FactName,
-    FactValue,
     Finding,
     Skip,
     failed,
@@ -55,23 +55,23 @@ _SERVER = sa.text(
     """
 )
 _MODEL_CAUSES = {
-    "model_unavailable": Cause.MODEL_GONE,
-    "model_auth": Cause.MODEL_AUTH,
-    "model_unknown": Cause.MODEL_UNLISTED,
-    "model_timeout": Cause.MODEL_SLOW,
-    "model_total_timeout": Cause.MODEL_SLOW,
-    "model_busy": Cause.MODEL_BUSY,
-    "model_interrupted": Cause.MODEL_CUT,
-    "model_failed": Cause.MODEL_CUT,
+    "model_unavailable": DoctorCause.MODEL_GONE,
+    "model_auth": DoctorCause.MODEL_AUTH,
+    "model_unknown": DoctorCause.MODEL_UNLISTED,
+    "model_timeout": DoctorCause.MODEL_SLOW,
+    "model_total_timeout": DoctorCause.MODEL_SLOW,
+    "model_busy": DoctorCause.MODEL_BUSY,
+    "model_interrupted": DoctorCause.MODEL_CUT,
+    "model_failed": DoctorCause.MODEL_CUT,
 }
 _REDIS_CAUSES = {
-    "auth": Cause.REDIS_AUTH,
-    "rights": Cause.REDIS_RIGHTS,
-    "tls": Cause.REDIS_TLS,
-    "closed": Cause.REDIS_CLOSED,
-    "other": Cause.REDIS_OTHER,
-    "silent": Cause.REDIS_SILENT,
-    "gone": Cause.REDIS_GONE,
+    "auth": DoctorCause.REDIS_AUTH,
+    "rights": DoctorCause.REDIS_RIGHTS,
+    "tls": DoctorCause.REDIS_TLS,
+    "closed": DoctorCause.REDIS_CLOSED,
+    "other": DoctorCause.REDIS_OTHER,
+    "silent": DoctorCause.REDIS_SILENT,
+    "gone": DoctorCause.REDIS_GONE,
 }
 
 
@@ -103,17 +103,17 @@ async def check_database(settings: Settings) -> list[Finding]:
     wrong = [
         cause
         for cause, is_so in (
-            (Cause.DATABASE_OLD, row.major < OLDEST_POSTGRESQL),
-            (Cause.DATABASE_ENCODING, row.encoding != "UTF8"),
-            (Cause.DATABASE_READ_ONLY, row.read_only),
-            (Cause.DATABASE_RIGHTS, not row.may_create or row.closed),
+            (DoctorCause.DATABASE_OLD, row.major < OLDEST_POSTGRESQL),
+            (DoctorCause.DATABASE_ENCODING, row.encoding != "UTF8"),
+            (DoctorCause.DATABASE_READ_ONLY, row.read_only),
+            (DoctorCause.DATABASE_RIGHTS, not row.may_create or row.closed),
         )
         if is_so
     ]
     return [failed(check, cause, facts=facts) for cause in wrong] or [well(check, facts=facts)]
 
 
-def _database_cause(error: BaseException) -> Cause:
+def _database_cause(error: BaseException) -> DoctorCause:
     """By what the driver said, however deep it stands."""
     seen: list[BaseException] = []
     each: BaseException | None = error
@@ -121,21 +121,21 @@ def _database_cause(error: BaseException) -> Cause:
         seen.append(each)
         state = str(getattr(each, "sqlstate", None) or "")
         if state.startswith("28"):
-            return Cause.DATABASE_AUTH
+            return DoctorCause.DATABASE_AUTH
         if state.startswith("3D"):
-            return Cause.DATABASE_MISSING
+            return DoctorCause.DATABASE_MISSING
         if state == "53300":
-            return Cause.DATABASE_FULL
+            return DoctorCause.DATABASE_FULL
         if state == "57P03":
-            return Cause.DATABASE_STARTING
+            return DoctorCause.DATABASE_STARTING
         if isinstance(each, ssl.SSLError) or "rejected SSL upgrade" in str(each):
-            return Cause.DATABASE_TLS
+            return DoctorCause.DATABASE_TLS
         if isinstance(each, TimeoutError):
-            return Cause.DATABASE_SILENT
+            return DoctorCause.DATABASE_SILENT
         if isinstance(each, OSError):
-            return Cause.DATABASE_REFUSED
+            return DoctorCause.DATABASE_REFUSED
         each = getattr(each, "orig", None) or each.__cause__ or each.__context__
-    return Cause.DATABASE_AWAY
+    return DoctorCause.DATABASE_AWAY
 
 
 def check_migrations(settings: Settings, installation: Installation) -> list[Finding]:
@@ -150,8 +150,8 @@ def check_migrations(settings: Settings, installation: Installation) -> list[Fin
     if state == "current":
         return [well(check)]
     if state == "newer":
-        return [failed(check, Cause.SCHEMA_NEWER)]
-    cause = Cause.SCHEMA_NONE if state == "none" else Cause.SCHEMA_OLDER
+        return [failed(check, DoctorCause.SCHEMA_NEWER)]
+    cause = DoctorCause.SCHEMA_NONE if state == "none" else DoctorCause.SCHEMA_OLDER
     return [failed(check, cause)]
 
 
@@ -175,11 +175,11 @@ async def _check_redis(url: str, place: str = "") -> list[Finding]:
     findings: list[Finding] = []
     numbers = tuple(int(each) for each in reply.version.split(".")[:2] if each.isdigit())
     if numbers and numbers < OLDEST_REDIS:
-        findings.append(failed(check, Cause.REDIS_OLD, place, facts))
+        findings.append(failed(check, DoctorCause.REDIS_OLD, place, facts))
     if reply.policy not in ("", "noeviction") and not place:
-        findings.append(warned(check, Cause.REDIS_EVICTS, place, facts))
+        findings.append(warned(check, DoctorCause.REDIS_EVICTS, place, facts))
     if parts.scheme != "unix" and parts.hostname not in LOOPBACK and not parts.password:
-        findings.append(warned(check, Cause.REDIS_OPEN, place, facts))
+        findings.append(warned(check, DoctorCause.REDIS_OPEN, place, facts))
     return findings or [well(check, place, facts)]
 
 
@@ -194,9 +194,9 @@ async def check_directory(settings: Settings) -> list[Finding]:
     findings = [
         Finding(check, step.outcome, step.controller, step=step, seconds=step.seconds)
         for step in steps
-        if step.outcome in (Outcome.FAILED, Outcome.WARNING)
+        if step.outcome in (CheckOutcome.FAILED, CheckOutcome.WARNING)
     ]
-    troubled = {step.controller for step in steps if step.outcome is not Outcome.OK}
+    troubled = {step.controller for step in steps if step.outcome is not CheckOutcome.OK}
     places = dict.fromkeys(step.controller for step in steps)
     return findings + [well(check, place) for place in places if place not in troubled]
 
@@ -220,13 +220,13 @@ async def _check_model(settings: Settings, url: str) -> list[Finding]:
         facts[FactName.MODEL] = wanted = settings.llm_model or served.models[0]
         if settings.llm_kind == "openai" and wanted not in served.models:
             facts[FactName.SERVED] = served.models
-            return [failed(check, Cause.MODEL_UNLISTED, place, facts)]
+            return [failed(check, DoctorCause.MODEL_UNLISTED, place, facts)]
         turns = [ChatTurn("user", "1")]
         async with aclosing(client.stream(turns, max_tokens=1)) as answer:
             async for _ in answer:
                 pass
     except AppError as error:
-        cause = _MODEL_CAUSES.get(error.code, Cause.MODEL_REFUSED)
+        cause = _MODEL_CAUSES.get(error.code, DoctorCause.MODEL_REFUSED)
         return [failed(check, cause, place, {**facts, FactName.DETAIL: _first_line(error)})]
     finally:
         await client.aclose()
@@ -245,7 +245,7 @@ def check_certificate(settings: Settings) -> list[Finding]:
     if parts.scheme == "http":
         if parts.hostname in LOOPBACK:
             return [skipped(check, Skip.LOCAL_ONLY)]
-        return [warned(check, Cause.NO_TLS, settings.url)]
+        return [warned(check, DoctorCause.NO_TLS, settings.url)]
     seen = look_at(parts.hostname or "", parts.port or 443)
     return [_judged(seen, settings.url)]
 
@@ -258,12 +258,12 @@ def _judged(seen: TlsSeen, place: str) -> Finding:
         if fact in (Fact.DAYS_LEFT, Fact.ISSUER, Fact.NAMES, Fact.DETAIL)
     }
     if not seen.reached:  # some networks lead nobody from the inside to the outside address
-        return warned(check, Cause.PUBLIC_UNREACHABLE, place, facts)
+        return warned(check, DoctorCause.PUBLIC_UNREACHABLE, place, facts)
     if seen.cause is None:
         return well(check, place, facts)
-    cause = Cause(seen.cause.value)
+    cause = DoctorCause(seen.cause.value)
     # browsers may know an authority that this machine does not
-    lenient = (Cause.CERTIFICATE_ENDS_SOON, Cause.AUTHORITY_UNKNOWN)
+    lenient = (DoctorCause.CERTIFICATE_ENDS_SOON, DoctorCause.AUTHORITY_UNKNOWN)
     return (warned if cause in lenient else failed)(check, cause, place, facts)
 
 
@@ -281,9 +281,9 @@ async def check_clock(settings: Settings) -> list[Finding]:
     for place, off_s in clocks:
         facts = {FactName.OFF_S: round(off_s, 1)}
         if abs(off_s) > FAR_OFF_S:
-            findings.append(failed(check, Cause.CLOCK_FAR_OFF, place, facts))
+            findings.append(failed(check, DoctorCause.CLOCK_FAR_OFF, place, facts))
         elif abs(off_s) > OFF_S:
-            findings.append(warned(check, Cause.CLOCK_OFF, place, facts))
+            findings.append(warned(check, DoctorCause.CLOCK_OFF, place, facts))
         else:
             findings.append(well(check, place, facts))
     return findings
