@@ -102,7 +102,7 @@ def _as_dict(finding: Finding, locale: str) -> dict[str, object]:
 
     return {
         "check": finding.check,
-        "place": finding.place,
+        "place": finding.target,
         "outcome": finding.outcome,
         "seconds": round(finding.seconds, 3),
         "cause": finding.step.cause if finding.step else finding.cause or finding.skip,

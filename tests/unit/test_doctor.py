@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from genai_app import clock, migrations
 from genai_app.adapters.directory.check.steps import DirectoryCause
-from genai_app.adapters.public_tls import look_at
+from genai_app.adapters.public_tls import examine_tls
 from genai_app.cli import main as cli
 from genai_app.server import build
 from genai_app.services.backup import store as backup_files
@@ -381,9 +381,9 @@ def test_wrong_certificates(
         issue("localhost", self_signed=True): DirectoryCause.SELF_SIGNED,
     }
     for certificate, cause in wrong.items():
-        seen = look_at("localhost", start_ldap(certificate).port, str(authority.ca_file))
+        seen = examine_tls("localhost", start_ldap(certificate).port, str(authority.ca_file))
         assert (seen.reached, seen.cause) == (True, cause)
-    assert look_at("localhost", model.port).cause is DirectoryCause.NOT_TLS
+    assert examine_tls("localhost", model.port).cause is DirectoryCause.NOT_TLS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `genai doctor` looks at on this machine: settings, files, disk, backups. It all blocks."""
+"""Checks of `genai doctor` on this machine: settings, files, disk, backups. All of them block."""
 
 import os
 import shutil
@@ -32,14 +32,14 @@ DRILL_EVERY_S = 35 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What lies outside of the services' sight. `schema` blocks, and raises StorageUnavailable."""
+    """Answers of layers above the services. `schema` blocks, and raises StorageUnavailable."""
 
     front_end: Callable[[], Literal["built", "old", "missing"]]
     schema: Callable[[], Literal["current", "none", "older", "newer"]]
 
 
 def check_settings(settings: Settings) -> list[Finding]:
-    """That they are right is known by now; what remains are slips that mean nothing or lock out."""
+    """Warns of unknown names and of a missing public address. Values are already validated."""
     findings: list[Finding] = []
     if unknown := unknown_names():
         facts = {FactName.NAMES: tuple(str(each) for each in unknown)}
@@ -59,31 +59,31 @@ def check_front_end(installation: Installation) -> list[Finding]:
 
 
 def check_data_dir(settings: Settings) -> list[Finding]:
-    """May it be written, and is everything of the product for its owner alone."""
+    """Checks that the folder is writable, and that only its owner can read the product's files."""
     check, directory = CheckName.DATA_DIR, settings.data_dir.absolute()
     facts = {FactName.PATH: str(directory)}
     folder = _existing(directory)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return [failed(check, DoctorCause.DATA_DIR_UNWRITABLE, facts=facts)]
     dotenv = Path(".env").absolute()
-    opened = [str(path) for path in list_exposed(settings)]
+    exposed = [str(path) for path in list_exposed(settings)]
     if dotenv.exists() and dotenv.stat().st_mode & OTHERS:
-        opened.append(str(dotenv))
-    if opened:
-        return [warned(check, DoctorCause.SECRET_OPEN, facts={FactName.FILE: tuple(opened)})]
+        exposed.append(str(dotenv))
+    if exposed:
+        return [warned(check, DoctorCause.SECRET_OPEN, facts={FactName.FILE: tuple(exposed)})]
     return [well(check, facts=facts)]
 
 
 def check_disk(settings: Settings) -> list[Finding]:
-    """Each disk once."""
+    """Checks the free space of each disk once."""
     findings: dict[int, Finding] = {}
-    for wanted in (settings.data_dir, settings.backup_path, settings.anchor_path.parent):
-        folder = _existing(wanted.absolute())
+    for path in (settings.data_dir, settings.backup_path, settings.anchor_path.parent):
+        folder = _existing(path.absolute())
         device = folder.stat().st_dev
         if device in findings:
             continue
         free = shutil.disk_usage(folder).free
-        facts = {FactName.PATH: str(wanted.absolute()), FactName.FREE_MB: free // MEGABYTE}
+        facts = {FactName.PATH: str(path.absolute()), FactName.FREE_MB: free // MEGABYTE}
         if free < FULL_BYTES:
             findings[device] = failed(CheckName.DISK, DoctorCause.DISK_FULL, facts=facts)
         elif free < LOW_BYTES:
@@ -94,7 +94,7 @@ def check_disk(settings: Settings) -> list[Finding]:
 
 
 def check_backup(settings: Settings) -> list[Finding]:
-    """How old, tried when, who may read it, and can one be made."""
+    """Checks the age of the last backup, its drill, its permissions, and the tools to make one."""
     check, directory = CheckName.BACKUP, settings.backup_path.absolute()
     state = backup_state(settings)
     findings: list[Finding] = []
@@ -104,8 +104,8 @@ def check_backup(settings: Settings) -> list[Finding]:
         if state.overdue:
             findings.append(failed(check, DoctorCause.BACKUP_LATE, facts=aged))
         if state.drill is not None and not state.drill.ok:
-            tried = {FactName.FILE: state.drill.backup, FactName.DETAIL: state.drill.code}
-            findings.append(failed(check, DoctorCause.BACKUP_BAD, facts=tried))
+            trial = {FactName.FILE: state.drill.backup, FactName.DETAIL: state.drill.code}
+            findings.append(failed(check, DoctorCause.BACKUP_BAD, facts=trial))
         elif state.watched and (state.drill_age_s is None or state.drill_age_s > DRILL_EVERY_S):
             findings.append(warned(check, DoctorCause.BACKUP_UNTRIED, facts=aged))
         if directory.stat().st_mode & OTHERS:
@@ -131,7 +131,7 @@ def _programs() -> list[Finding]:
 
 
 def _existing(path: Path) -> Path:
-    """The path itself, or what it would be made in."""
+    """Returns the path itself, or its nearest parent that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
