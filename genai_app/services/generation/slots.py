@@ -17,7 +17,7 @@ import structlog
 
 from genai_app import metrics
 from genai_app.adapters.llm.endpoints import MANY, Breaker, Endpoint, Turns, refusal_of
-from genai_app.adapters.redis.slots import Answer, Asked, SharedSlots, Told
+from genai_app.adapters.redis.slots import SharedSlots, SlotReply, SlotRequest, SlotsState
 from genai_app.errors import ModelUnavailable, Unavailable
 from genai_app.services.generation.local_queue import Run, share_out
 
@@ -64,7 +64,7 @@ class ModelSlots:
                 [each.url for each in endpoints],
                 process=self._process,
                 most=most,
-                line_most=self._line_most,
+                queue_most=self._line_most,
             )
         self._alone = self._shared is None  # this process decides by itself
         self._away_until = 0.0  # loop time until which Redis is left alone
@@ -295,11 +295,11 @@ class ModelSlots:
         for run in runs:
             run.asking = True
         try:
-            answer = await self._shared.step(
-                over=over,
+            state = await self._shared.step(
+                ended=over,
                 held=held,
                 room=[(o, each.rests) for o, each in zip(offers, self._endpoints, strict=True)],
-                asked=[Asked(run.id, run.rank, run.avoid) for run in runs],
+                requests=[SlotRequest(run.id, run.rank, run.avoid) for run in runs],
                 processes=self.processes,
                 top=self._top,
                 since=self._since,
@@ -308,8 +308,8 @@ class ModelSlots:
             self._note_away(error)
             return False
         else:
-            self._note(answer)
-            for run, reply in zip(runs, answer.told, strict=True):
+            self._note(state)
+            for run, reply in zip(runs, state.replies, strict=True):
                 self._note_run(run, reply)
             return True
         finally:
@@ -317,11 +317,11 @@ class ModelSlots:
                 run.asking = False
             self._take_back(offers, [run.endpoint for run in runs])
 
-    def _note(self, answer: Answer) -> None:
-        self.processes, self._used = answer.processes, answer.used
-        self._top = max(self._top, answer.top)
-        if answer.since != self._since:
-            self._since = answer.since
+    def _note(self, state: SlotsState) -> None:
+        self.processes, self._used = state.processes, state.used
+        self._top = max(self._top, state.top)
+        if state.since != self._since:
+            self._since = state.since
             self._renew_at = 0.0  # it was emptied: it has to know what is held
             self._wake.set()
         if self._alone:
@@ -329,14 +329,14 @@ class ModelSlots:
             self._wake.set()
             log.info("slots.redis_back")
 
-    def _note_run(self, run: Run, reply: Told) -> None:
+    def _note_run(self, run: Run, reply: SlotReply) -> None:
         run.rank = reply.rank
         if run.turn.done():  # stopped, or out of time, while it was asked about
             self._release(run.id)
         elif reply.endpoint is not None:
             self._grant(run, reply.endpoint)
-        elif reply.place:
-            run.move_to(reply.place)
+        elif reply.position:
+            run.move_to(reply.position)
         else:
             run.refuse(_busy("the line is full"))
 
