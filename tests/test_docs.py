@@ -9,15 +9,14 @@ from urllib.parse import unquote
 import pytest
 
 from bundle.target import Target
-from genai_app.adapters.directory.check.steps import Cause, Fact, StepName
+from genai_app.adapters.directory.check.steps import DirectoryCause, Fact, StepName
 from genai_app.adapters.directory.refusals import AD_REASONS, POLICY_REASONS
 from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Action, Outcome
 from genai_app.services.accounts.directory_alarms import AlarmCause
 from genai_app.services.audit.chain import Break
-from genai_app.services.doctor.findings import Cause as DoctorCause
-from genai_app.services.doctor.findings import CheckName, FactName, Skip
+from genai_app.services.doctor.findings import CheckName, DoctorCause, FactName, Skip
 from genai_app.services.review.listing import CHOICES
 from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
 from genai_app.settings.settings import Settings
@@ -134,7 +133,7 @@ def test_placeholders_of_errors_are_given() -> None:
 
 def words_of_the_check() -> set[str]:
     """Keys that the check of the directory puts together from its closed sets of words."""
-    sets = {"step": StepName, "fact": Fact, "cause": Cause, "remedy": Cause}
+    sets = {"step": StepName, "fact": Fact, "cause": DirectoryCause, "remedy": DirectoryCause}
     return {f"ldap.{kind}.{word}" for kind, words in sets.items() for word in words}
 
 

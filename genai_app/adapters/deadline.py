@@ -1,20 +1,19 @@
-"""A deadline that is moved along with a stream, at the price of one timer, not one per read."""
+"""A movable deadline for streams, which needs one timer in all instead of one for each read."""
 
 import asyncio
 from types import TracebackType
 
 
 class DeadlinePassed(Exception):
-    """The block under a `Deadline` took too long and was cancelled."""
+    """Raised when a block under a `Deadline` took too long and was cancelled."""
 
 
 class Deadline:
     """Bounds the awaits inside `with deadline:` blocks of one coroutine, one block at a time.
 
     `asyncio.timeout` sets and cancels a timer around each block. Here moving the deadline to a
-    later time, which a stream does at each read, is an assignment: the timer looks when it fires
-    whether the time has really come. Between blocks nothing is cancelled, so the one who consumes
-    the stream may take its time.
+    later time, which a stream does at each read, is an assignment: the timer checks the deadline
+    when it fires. Between blocks nothing is cancelled, so the consumer of the stream may be slow.
     """
 
     def __init__(self) -> None:
@@ -26,14 +25,14 @@ class Deadline:
         self._passed = False
 
     def move(self, at: float) -> None:
-        """Set the deadline to the loop time `at`, earlier or later than before."""
+        """Sets the deadline to the loop time `at`, earlier or later than before."""
         self._at = at
         if self._timer is not None and self._timer.when() > at:
             self._timer.cancel()
             self._timer = None
 
     def close(self) -> None:
-        """Drop the timer."""
+        """Cancels the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -46,7 +45,7 @@ class Deadline:
         self._cancels_before = task.cancelling()
         self._passed = False
         if self._timer is None:
-            self._timer = self._loop.call_at(self._at, self._look)
+            self._timer = self._loop.call_at(self._at, self._check)
 
     def __exit__(
         self,
@@ -54,12 +53,13 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """
+        """Ends the block.
+
         Raises:
-            DeadlinePassed: in place of the cancellation that this deadline began.
+            DeadlinePassed: instead of the cancellation, if this deadline caused it.
         """
         task, self._task = self._task, None
-        # A cancellation from outside that came at the same time wins, as in asyncio.timeout.
+        # a cancellation from outside at the same time takes precedence, as in asyncio.timeout
         if (
             self._passed
             and task is not None
@@ -69,12 +69,12 @@ class Deadline:
         ):
             raise DeadlinePassed from error
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._task is None:
             return  # between blocks; the next one sets the timer again
         if self._loop.time() < self._at:
-            self._timer = self._loop.call_at(self._at, self._look)
+            self._timer = self._loop.call_at(self._at, self._check)
             return
         self._passed = True
         self._task.cancel()

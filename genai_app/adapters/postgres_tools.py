@@ -1,7 +1,7 @@
 """PostgreSQL's own programs: pg_dump, pg_restore, psql.
 
-They are given the connection by environment variables: a password on a command line is everybody's
-to read. What they write goes through pipes, so nothing lies about in a file.
+They get the connection by environment variables, because everybody can read a command line. Their
+output goes through pipes, so that no data is left in a file.
 """
 
 import glob
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Thread
 from typing import IO
 
@@ -18,34 +19,55 @@ from genai_app.errors import Conflict, Unavailable
 from genai_app.settings.database_url import parse_database_url
 from genai_app.settings.variables import child_environment
 
-# where packages put them beside the PATH: Debian; Red Hat and its kin
+# folders of packages outside the PATH: Debian; Red Hat and its derivatives
 DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 CHUNK = 1 << 20
 VERSION_S = 10
-LOCK_WAIT = "60s"  # for a migration that holds a table
-MAX_SAID = 300
+LOCK_WAIT = "60s"  # for a migration that locks a table
+MAX_MESSAGE = 300  # characters
 SERVICE = "genai"
-# of pg_restore 17; those before it are known to every server that is supported
+# written by pg_restore 17; every supported server knows the older settings
 _NEW_SETTINGS = re.compile(rb"^SET transaction_timeout = 0;$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A running program and the file that receives its error messages."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def check_exit(self, name: str) -> None:
+        """Waits for the end of the program. Raises Unavailable pg_tool_failed if it failed."""
+        if self.process.wait() == 0:
+            return
+        self.errors.seek(0)
+        lines = self.errors.read().decode("utf-8", "replace").splitlines()
+        # only the line of the error: later ones may quote rows
+        first = lines[0] if lines else ""
+        message = next((line for line in lines if "error" in line.lower()), first)
+        raise Unavailable(message[:MAX_MESSAGE], code="pg_tool_failed", program=name)
 
 
 @contextmanager
 def connection_environment(url: str) -> Generator[tuple[dict[str, str], int]]:
-    """The variables by which libpq's programs find `url`, and a file they must be given open: it
-    has the parameters, for not all of them have a variable. It is of no name, so nobody else finds
-    it and nothing is left of it."""
-    words = parse_database_url(url).keywords(application="genai backup")
-    told = {"PGPASSWORD": words.pop("password")} if "password" in words else {}
-    lines = [f"[{SERVICE}]", *(f"{name}={text}" for name, text in words.items())]
+    """Yields environment variables by which libpq's programs connect to `url`, and the descriptor
+    of a file that the program must inherit. The file has the parameters, because not all of them
+    have a variable. It has no name, so that nobody else can open it."""
+    parameters = parse_database_url(url).keywords(application="genai backup")
+    variables: dict[str, str] = {}
+    if "password" in parameters:
+        variables["PGPASSWORD"] = parameters.pop("password")
+    lines = [f"[{SERVICE}]", *(f"{name}={text}" for name, text in parameters.items())]
     with tempfile.TemporaryFile() as file:
         file.write("\n".join([*lines, ""]).encode())
         file.flush()
-        told |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": f"/dev/fd/{file.fileno()}"}
-        yield told, file.fileno()
+        variables |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": f"/dev/fd/{file.fileno()}"}
+        yield variables, file.fileno()
 
 
 def find_program(name: str, at_least: int) -> tuple[str, int]:
-    """Path and major version of the newest such program on this machine.
+    """Returns path and major version of the newest such program on this machine.
 
     Args:
         at_least: a major version; an older program does not understand the server.
@@ -54,9 +76,11 @@ def find_program(name: str, at_least: int) -> tuple[str, int]:
         Conflict: pg_tools_missing, pg_tools_old.
     """
     on_path = shutil.which(name)
-    beside = [each for where in DIRECTORIES for each in glob.glob(f"{where}/{name}")]
-    known = [(_major(path), path) for path in ([on_path] if on_path else []) + sorted(beside)]
-    major, path = max(known, key=lambda each: each[0], default=(0, ""))
+    packaged = [path for folder in DIRECTORIES for path in glob.glob(f"{folder}/{name}")]
+    paths = ([on_path] if on_path else []) + sorted(packaged)
+    major, path = max(
+        ((_major(path), path) for path in paths), key=lambda each: each[0], default=(0, "")
+    )
     if not major:
         raise Conflict(code="pg_tools_missing", program=name, needed=at_least)
     if major < at_least:
@@ -65,9 +89,9 @@ def find_program(name: str, at_least: int) -> tuple[str, int]:
 
 
 def _major(path: str) -> int:
-    """0 for what does not run."""
+    """Returns the major version of a program; 0 if it cannot be run."""
     try:
-        done = subprocess.run(  # noqa: S603 - a path of our own finding
+        result = subprocess.run(  # noqa: S603 - the path comes from find_program
             [path, "--version"],
             capture_output=True,
             text=True,
@@ -77,12 +101,12 @@ def _major(path: str) -> int:
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    found = re.search(r"\) (\d+)", done.stdout)
-    return int(found[1]) if found else 0
+    match = re.search(r"\) (\d+)", result.stdout)
+    return int(match[1]) if match else 0
 
 
 def dump(url: str, program: str, snapshot: str, write: Callable[[bytes], object]) -> None:
-    """Give `write` the whole database in pg_dump's custom format, as `snapshot` sees it.
+    """Passes the whole database to `write`, in pg_dump's custom format, as `snapshot` sees it.
 
     Raises:
         Unavailable: pg_tool_failed.
@@ -91,11 +115,11 @@ def dump(url: str, program: str, snapshot: str, write: Callable[[bytes], object]
         *(program, "--format=custom", "--compress=1", f"--snapshot={snapshot}"),
         *("--no-owner", "--no-privileges", "--no-password", f"--lock-wait-timeout={LOCK_WAIT}"),
     ]
-    with _running(command, url, stdout=subprocess.PIPE) as (process, said):
-        assert process.stdout is not None
-        while chunk := process.stdout.read(CHUNK):
+    with _running(command, url, stdout=subprocess.PIPE) as program_run:
+        assert program_run.process.stdout is not None
+        while chunk := program_run.process.stdout.read(CHUNK):
             write(chunk)
-        _end(process, said, "pg_dump")
+        program_run.check_exit("pg_dump")
 
 
 def load(
@@ -105,80 +129,83 @@ def load(
     before: Sequence[str],
     progress: Callable[[int], object],
 ) -> None:
-    """Put a dump into a database, all or nothing.
+    """Loads a dump into a database in one transaction.
 
-    psql is told to commit only when pg_restore has read the archive to its end: whatever dies on
-    the way, this process too, leaves the database as it was.
+    psql gets its COMMIT only after pg_restore has read the whole archive: if any process dies
+    before that, this one included, the database is unchanged.
 
     Args:
         programs: paths of pg_restore and psql.
         source: the archive, read once from its beginning.
         before: statements to run first, within the same transaction.
-        progress: is told the bytes of SQL so far.
+        progress: called with the bytes of SQL loaded so far.
 
     Raises:
         Unavailable: pg_tool_failed.
     """
     pg_restore, psql = programs
     unpack = [pg_restore, "--file=-", "--no-owner", "--no-privileges"]
-    run = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
+    execute = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
     with (
-        _running(run, url, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as (into, into_said),
-        _running(unpack, url, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as (out, out_said),
+        _running(execute, url, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as loader,
+        _running(unpack, url, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as unpacker,
     ):
-        assert into.stdin is not None
-        assert out.stdin is not None
-        assert out.stdout is not None
-        feeder = Thread(target=_feed, args=(source, out.stdin), daemon=True)
+        sql, archive = loader.process.stdin, unpacker.process.stdin
+        assert sql is not None
+        assert archive is not None
+        feeder = Thread(target=_feed, args=(source, archive), daemon=True)
         feeder.start()
         try:
-            into.stdin.write("".join(f"{each};\n" for each in ("BEGIN", *before)).encode())
-            count, beginning = 0, True
-            while chunk := out.stdout.read(CHUNK):
-                count += len(chunk)
-                into.stdin.write(_for_older_servers(chunk) if beginning else chunk)
-                beginning = False
-                progress(count)
+            sql.write("".join(f"{each};\n" for each in ("BEGIN", *before)).encode())
+            _copy_sql(unpacker, sql, progress)
             feeder.join()
-            _end(out, out_said, "pg_restore")
-            into.stdin.write(b"\nCOMMIT;\n")
-            into.stdin.close()
+            unpacker.check_exit("pg_restore")
+            sql.write(b"\nCOMMIT;\n")
+            sql.close()
         except BrokenPipeError:
-            pass  # psql met an error and said so
-        _end(into, into_said, "psql")
+            pass  # psql met an error, which check_exit reports
+        loader.check_exit("psql")
+
+
+def _copy_sql(unpacker: _Program, sql: IO[bytes], progress: Callable[[int], object]) -> None:
+    assert unpacker.process.stdout is not None
+    count = 0
+    while chunk := unpacker.process.stdout.read(CHUNK):
+        sql.write(chunk if count else _for_older_servers(chunk))
+        count += len(chunk)
+        progress(count)
 
 
 def _for_older_servers(beginning: bytes) -> bytes:
-    """The first lines that pg_restore writes, without settings that servers older than it do not
-    know. They are told the defaults, so nothing is lost.
-    """
+    """Removes settings that older servers do not know from the first lines of pg_restore's output.
+    Their values are the defaults, so nothing is lost."""
     head, mark, rest = beginning.partition(b"SET client_encoding")
     return _NEW_SETTINGS.sub(b"", head) + mark + rest
 
 
-def _feed(source: IO[bytes], to: IO[bytes]) -> None:
-    """What cannot be read is missing at the other end, which says so."""
-    with suppress(OSError, ValueError), to:
+def _feed(source: IO[bytes], pipe: IO[bytes]) -> None:
+    """Copies the archive into a pipe. On an error the reader reports an incomplete archive."""
+    with suppress(OSError, ValueError), pipe:
         while chunk := source.read(CHUNK):
-            to.write(chunk)
+            pipe.write(chunk)
 
 
 @contextmanager
 def _running(
     command: list[str], url: str, *, stdin: int = subprocess.DEVNULL, stdout: int
-) -> Generator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """A program, and the file that has what it complains of. It ends with the block."""
-    with tempfile.TemporaryFile() as said, connection_environment(url) as (variables, file):
-        process = subprocess.Popen(  # noqa: S603 - a program of our own finding
+) -> Generator[_Program]:
+    """Runs a program during the block."""
+    with tempfile.TemporaryFile() as errors, connection_environment(url) as (variables, file):
+        process = subprocess.Popen(  # noqa: S603 - the path comes from find_program
             command,
             stdin=stdin,
             stdout=stdout,
-            stderr=said,
+            stderr=errors,
             env=child_environment(**variables),
             pass_fds=(file,),
         )
         try:
-            yield process, said
+            yield _Program(process, errors)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -187,13 +214,3 @@ def _running(
                 if pipe is not None:
                     with suppress(BrokenPipeError):
                         pipe.close()
-
-
-def _end(process: subprocess.Popen[bytes], said: IO[bytes], program: str) -> None:
-    if process.wait() == 0:
-        return
-    said.seek(0)
-    lines = said.read().decode("utf-8", "replace").splitlines()
-    # the line that names the fault; those after it may quote rows
-    worst = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
-    raise Unavailable(worst[:MAX_SAID], code="pg_tool_failed", program=program)

@@ -1,4 +1,4 @@
-"""The certificate behind an https address, as a browser on this machine would judge it."""
+"""Checks the certificate of an https address as a browser on this machine would."""
 
 import contextlib
 import socket
@@ -10,53 +10,55 @@ from genai_app.adapters.directory.check.handshake import (
     SOON_DAYS,
     certificate_facts,
 )
-from genai_app.adapters.directory.check.steps import Cause, Fact, FactValue
+from genai_app.adapters.directory.check.steps import DirectoryCause, Fact
+from genai_app.adapters.findings import FactValue
 
 CONNECT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSeen:
-    """`cause`: what is wrong with the certificate or the encryption, None: nothing. `reached`: at
-    all."""
+class PublicTls:
+    """The result of the check."""
 
     reached: bool
-    cause: Cause | None = None
+    cause: DirectoryCause | None = None  # None: certificate and encryption are good
     facts: dict[Fact, FactValue] = field(default_factory=dict[Fact, FactValue])
 
 
-def look_at(host: str, port: int, authorities: str | None = None) -> TlsSeen:
-    """Shake hands and hang up. Blocks for some seconds at most.
+def examine_tls(host: str, port: int, authorities: str | None = None) -> PublicTls:
+    """Makes a TLS handshake and reports the certificate. Blocks for some seconds at most.
 
     Args:
-        authorities: a PEM file in place of the system's.
+        authorities: a PEM file to use instead of the system's authorities.
     """
     cause = None
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
-        return TlsSeen(reached=False, facts={Fact.DETAIL: error.strerror or str(error)})
+        return PublicTls(reached=False, facts={Fact.DETAIL: error.strerror or str(error)})
     try:
-        der = _shake(host, port, ssl.create_default_context(cafile=authorities))
+        der = _certificate_of(host, port, ssl.create_default_context(cafile=authorities))
     except ssl.SSLCertVerificationError as error:
-        cause = CERTIFICATE_CAUSES.get(error.verify_code, Cause.CERTIFICATE_REFUSED)
+        cause = CERTIFICATE_CAUSES.get(error.verify_code, DirectoryCause.CERTIFICATE_REFUSED)
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname = False
         unverified.verify_mode = ssl.CERT_NONE
         der = b""
-        with contextlib.suppress(OSError):  # only to tell what it says; nothing is sent
-            der = _shake(host, port, unverified)
+        with contextlib.suppress(OSError):  # only to report its fields; nothing is sent
+            der = _certificate_of(host, port, unverified)
     except OSError as error:
-        return TlsSeen(reached=True, cause=Cause.NOT_TLS, facts={Fact.DETAIL: str(error)})
+        return PublicTls(
+            reached=True, cause=DirectoryCause.NOT_TLS, facts={Fact.DETAIL: str(error)}
+        )
     facts = certificate_facts(der) if der else {}
     days = facts.get(Fact.DAYS_LEFT)
     if cause is None and isinstance(days, int) and days < SOON_DAYS:
-        cause = Cause.CERTIFICATE_ENDS_SOON
-    return TlsSeen(reached=True, cause=cause, facts=facts)
+        cause = DirectoryCause.CERTIFICATE_ENDS_SOON
+    return PublicTls(reached=True, cause=cause, facts=facts)
 
 
-def _shake(host: str, port: int, context: ssl.SSLContext) -> bytes:
-    """The server's certificate. Raises OSError, ssl.SSLError among them."""
+def _certificate_of(host: str, port: int, context: ssl.SSLContext) -> bytes:
+    """Returns the server's certificate in DER. Raises OSError, of which ssl.SSLError is one."""
     with (
         socket.create_connection((host, port), CONNECT_S) as link,
         context.wrap_socket(link, server_hostname=host) as tls,

@@ -6,31 +6,25 @@ Like cli/main.py it imports what a command needs when the command runs.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genai_app.errors import Conflict, InvalidInput
+from genai_app.cli.database import on_database
+from genai_app.cli.output import DONE, say
+from genai_app.cli.users import BY, origin_of
+from genai_app.errors import InvalidInput
 
 if TYPE_CHECKING:
     from genai_app.db.database import Database
-    from genai_app.models import Origin
     from genai_app.settings.settings import Settings
 
-DONE, FAILED, MISUSED = 0, 1, 2
-BY = "command line"
 KINDS = ("dialogs", "verified")
 FORMATS = ("csv", "xlsx", "pdf", "jsonl")
 FILTERS = ("user", "department", "since", "until", "model", "source", "state")
 
-Work = Callable[["Database"], Awaitable[int]]
-Run = Callable[["Settings", argparse.Namespace], int]
-
 
 def add_commands(commands: Any) -> None:
-    """Add the commands to the parser of cli/main.py."""
+    """Adds the commands to the parser of cli/main.py."""
     export = commands.add_parser(
         "export", help="write everybody's dialogs, or verified answers, into a file"
     )
@@ -63,26 +57,6 @@ def add_commands(commands: Any) -> None:
     erase.add_argument("--directory", action="store_true", help="of the company's directory")
     erase.add_argument("--yes", action="store_true", required=True, help="yes, erase")
     erase.set_defaults(run=_erase)
-
-
-def on_database(settings: Settings, work: Work) -> int:
-    """Do `work` on a database of this version's schema. Returns its exit code."""
-    from genai_app import migrations
-    from genai_app.db.database import Database
-
-    async def run() -> int:
-        db = Database(settings.sqlalchemy_url)
-        try:
-            return await work(db)
-        finally:
-            await db.close()
-
-    if settings.embedded:
-        migrations.upgrade(settings.sqlalchemy_url)
-    elif not migrations.is_current(settings.sqlalchemy_url):
-        # servers of the older version may run on it: to migrate is said, not implied
-        raise Conflict(code="database_not_migrated")
-    return asyncio.run(run())
 
 
 def _export(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -121,7 +95,7 @@ def _hold_user(settings: Settings, arguments: argparse.Namespace) -> int:
 
     async def work(db: Database) -> int:
         holds = Holds(db, by=BY)
-        await holds.set_user(arguments.name, _origin(arguments), on=not arguments.release)
+        await holds.set_user(arguments.name, origin_of(arguments), on=not arguments.release)
         return DONE
 
     return on_database(settings, work)
@@ -144,18 +118,8 @@ def _erase(settings: Settings, arguments: argparse.Namespace) -> int:
     async def work(db: Database) -> int:
         async with answer_cache(settings) as cache:
             erasure = Erasure(db, settings, cache, by=BY)
-            receipt = await erasure.erase(arguments.name, _origin(arguments))
+            receipt = await erasure.erase(arguments.name, origin_of(arguments))
         say(receipt.to_json())
         return DONE
 
     return on_database(settings, work)
-
-
-def _origin(arguments: argparse.Namespace) -> Origin:
-    from genai_app.models import Origin
-
-    return Origin.DIRECTORY if arguments.directory else Origin.LOCAL
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

@@ -1,24 +1,25 @@
-"""`genai audit`: is everything there that was done, and as it was written?"""
+"""`genai audit`: verifies that the audit log is complete and unchanged."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from genai_app.cli.database import run_on_database
+from genai_app.cli.output import DONE, FAILED, say
 from genai_app.errors import Conflict
 
 if TYPE_CHECKING:
+    from genai_app.db.database import Database
     from genai_app.services.audit.chain import AuditChain, ChainCheck
     from genai_app.settings.settings import Settings
 
-DONE, FAILED = 0, 1
 
-
-def add_verbs(audit: argparse.ArgumentParser) -> None:
-    """What `genai audit` can do."""
+def add_commands(commands: Any) -> None:
+    """Adds `audit` and its verbs to the parser of cli/main.py."""
+    audit = commands.add_parser("audit", help="the record of who did what")
     verbs = audit.add_subparsers(required=True, metavar="VERB")
     verify = verbs.add_parser(
         "verify", help="check every row and the signed end; exit 1 names the first broken link"
@@ -61,7 +62,7 @@ def _accept(settings: Settings, arguments: argparse.Namespace) -> int:
 def _print_verdict(verdict: ChainCheck, locale: str) -> int:
     from genai_app.services.audit.chain import sentence_of
 
-    sys.stdout.write(f"{sentence_of(verdict, locale)}\n")
+    say(sentence_of(verdict, locale))
     return DONE if verdict.broken is None else FAILED
 
 
@@ -69,17 +70,12 @@ def _with_chain(
     settings: Settings, work: Callable[[AuditChain], Awaitable[ChainCheck]]
 ) -> ChainCheck:
     from genai_app import migrations
-    from genai_app.db.database import Database
     from genai_app.services.audit.chain import AuditChain
 
     if not migrations.is_current(settings.sqlalchemy_url):
         raise Conflict(code="database_not_migrated")
 
-    async def run() -> ChainCheck:
-        db = Database(settings.sqlalchemy_url)
-        try:
-            return await work(AuditChain(db, settings.anchor_path, settings.secret))
-        finally:
-            await db.close()
+    async def with_chain(db: Database) -> ChainCheck:
+        return await work(AuditChain(db, settings.anchor_path, settings.secret))
 
-    return asyncio.run(run())
+    return run_on_database(settings, with_chain)

@@ -6,7 +6,6 @@ Like cli/main.py it imports what a command needs when the command runs.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import sys
 import time
@@ -14,12 +13,14 @@ from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genai_app.cli.database import run_on_database
+from genai_app.cli.output import DONE, FAILED, say
+
 if TYPE_CHECKING:
     from genai_app.db.database import Database
     from genai_app.services.backup.restore import RestoreResult
     from genai_app.settings.settings import Settings
 
-DONE, FAILED = 0, 1
 SHOWN_EVERY_S = 0.2
 STAGES = {
     "copy": "backup.stage_copy",
@@ -30,7 +31,7 @@ STAGES = {
 
 
 def add_commands(commands: Any) -> None:
-    """Add the commands to the parser of cli/main.py."""
+    """Adds the commands to the parser of cli/main.py."""
     backup = commands.add_parser("backup", help="write a backup, and delete those that are too old")
     backup.add_argument("--drill", action="store_true", help="restore it on trial as well")
     backup.set_defaults(run=_backup)
@@ -58,10 +59,10 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app.services.backup.backup import make_backup, record_backup
 
     with _progress(settings.locale) as report:
-        made = make_backup(settings, report)
-    _on_current(settings, lambda db: record_backup(db, made))
-    _say(f"{made.path}\t{made.size}\t{made.manifest.rows}")
-    return _try(settings, made.path) if arguments.drill else DONE
+        backup = make_backup(settings, report)
+    _record(settings, lambda db: record_backup(db, backup))
+    say(f"{backup.path}\t{backup.size}\t{backup.manifest.rows}")
+    return _try(settings, backup.path) if arguments.drill else DONE
 
 
 def _drill(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -74,8 +75,8 @@ def _try(settings: Settings, path: Path | None) -> int:
 
     with _progress(settings.locale) as report:
         drill = run_drill(settings, path, report)
-    _on_current(settings, lambda db: record_trial(db, drill))
-    _say(
+    _record(settings, lambda db: record_trial(db, drill))
+    say(
         translate(
             settings.locale,
             "backup.drill_well",
@@ -89,7 +90,6 @@ def _try(settings: Settings, path: Path | None) -> int:
 
 def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app import migrations
-    from genai_app.db.database import Database
     from genai_app.i18n import translate
     from genai_app.services.backup.restore import finish_restore, load_backup
 
@@ -105,16 +105,12 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
             )
         migrations.upgrade(settings.sqlalchemy_url)
 
-        async def finish() -> RestoreResult:
-            db = Database(settings.sqlalchemy_url)
-            try:
-                return await finish_restore(
-                    db, settings, path, loaded, revoke_keys=arguments.revoke_keys
-                )
-            finally:
-                await db.close()
-
-        result = asyncio.run(finish())
+        result = run_on_database(
+            settings,
+            lambda db: finish_restore(
+                db, settings, path, loaded, revoke_keys=arguments.revoke_keys
+            ),
+        )
     moment = f"{loaded.manifest.made_at:%Y-%m-%d %H:%M:%S %Z}"
     facts: dict[str, object] = {
         "file": path.name,
@@ -129,13 +125,17 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
     if not result.same_secret:
         names.append("restore.other_secret")
     for name in names:
-        _say(translate(settings.locale, name, **facts))
+        say(translate(settings.locale, name, **facts))
     return _print_audit(result, settings.locale)
 
 
 @contextlib.contextmanager
 def _alone(settings: Settings) -> Generator[None]:
-    """No process serves the database meanwhile."""
+    """Makes sure that no process serves the database during the block.
+
+    Raises:
+        Conflict: restore_in_use.
+    """
     from genai_app import migrations
     from genai_app.errors import Conflict
     from genai_app.server import serve
@@ -153,38 +153,30 @@ def _alone(settings: Settings) -> Generator[None]:
 def _print_audit(result: RestoreResult, locale: str) -> int:
     from genai_app.services.audit.chain import sentence_of
 
-    _say(sentence_of(result.audit, locale))
+    say(sentence_of(result.audit, locale))
     return DONE if result.audit.broken is None else FAILED
 
 
-def _on_current(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
-    """Write to the audit; a database of an older version, backed up before it is migrated, has
-    none that this version could write to."""
+def _record(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
+    """Writes to the audit log, unless the database has the schema of another version, as before a
+    migration: its audit table may differ."""
     from genai_app import migrations
-    from genai_app.db.database import Database
-
-    async def run() -> None:
-        db = Database(settings.sqlalchemy_url)
-        try:
-            await work(db)
-        finally:
-            await db.close()
 
     if migrations.is_current(settings.sqlalchemy_url):
-        asyncio.run(run())
+        run_on_database(settings, work)
 
 
 @contextlib.contextmanager
 def _progress(locale: str) -> Any:
-    """Shows on a terminal what goes on and how far it is; a timer's log is spared it."""
+    """Shows the progress of the block on a terminal; prints nothing into a log."""
     from genai_app.i18n import translate
 
-    shows, last, shown_at = sys.stderr.isatty(), "", 0.0
+    is_terminal, last, shown_at = sys.stderr.isatty(), "", 0.0
 
     def report(stage: str, count: int) -> None:
         nonlocal last, shown_at
         now = time.monotonic()
-        if shows and (stage != last or now - shown_at >= SHOWN_EVERY_S):
+        if is_terminal and (stage != last or now - shown_at >= SHOWN_EVERY_S):
             last, shown_at = stage, now
             text = translate(locale, STAGES[stage], count=count, megabytes=count // 1_000_000)
             sys.stderr.write(f"\r\x1b[K{text}")
@@ -193,9 +185,5 @@ def _progress(locale: str) -> Any:
     try:
         yield report
     finally:
-        if shows:
+        if is_terminal:
             sys.stderr.write("\r\x1b[K")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

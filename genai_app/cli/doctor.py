@@ -1,4 +1,4 @@
-"""`genai doctor`: the whole installation, what is wrong with it, how to mend it."""
+"""`genai doctor`: checks the whole installation; prints what is wrong and how to correct it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from genai_app.cli.output import DONE, FAILED, MARKS, one_line, replace_unprintable, say
+
 if TYPE_CHECKING:
     from genai_app.services.doctor.doctor import Finding, Installation
     from genai_app.settings.settings import Settings
 
-DONE, FAILED = 0, 1
-MARKS = {"ok": "ok", "warning": "warn", "failed": "FAIL", "skipped": "skip"}
-
 
 def add_command(commands: Any) -> None:
-    """Add the command to the parser of cli/main.py."""
+    """Adds the command to the parser of cli/main.py."""
     doctor = commands.add_parser(
         "doctor", help="examine everything the product needs; exit 1 if something is wrong"
     )
@@ -28,26 +27,27 @@ def add_command(commands: Any) -> None:
 
 
 def examine(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Run the command. Returns its exit code."""
+    """Runs the command. Returns its exit code."""
     from genai_app.i18n import translate
     from genai_app.services.doctor import doctor
 
-    if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(errors="replace")  # a terminal may lack letters of a name
+    replace_unprintable()
     locale = settings.locale
 
-    async def work() -> list[Finding]:
-        """Prints each finding when it is there. A reader that has gone ends the command after the
-        last check: connections that are cut in the middle would be complained of."""
+    async def print_findings() -> list[Finding]:
+        """Prints each finding when it is there. If the reader of the output has gone, the command
+        ends after the last check: an earlier end would log errors of cut connections."""
         findings: list[Finding] = []
         broken_pipe: BrokenPipeError | None = None
-        async with contextlib.aclosing(doctor.examine(settings, _installation(settings))) as coming:
-            async for finding in coming:
+        async with contextlib.aclosing(
+            doctor.examine(settings, _installation(settings))
+        ) as running:
+            async for finding in running:
                 findings.append(finding)
                 if not arguments.json and broken_pipe is None:
                     try:
                         for line in _lines(finding, locale):
-                            _say(line)
+                            say(line)
                         sys.stdout.flush()
                     except BrokenPipeError as error:
                         broken_pipe = error
@@ -55,17 +55,17 @@ def examine(settings: Settings, arguments: argparse.Namespace) -> int:
             raise broken_pipe
         return findings
 
-    findings = asyncio.run(work())
-    ends = Counter(str(each.outcome) for each in findings)
-    failed, warnings = ends["failed"], ends["warning"]
+    findings = asyncio.run(print_findings())
+    outcomes = Counter(str(each.outcome) for each in findings)
+    failed, warnings = outcomes["failed"], outcomes["warning"]
     if arguments.json:
         checks = [_as_dict(each, locale) for each in findings]
-        whole = {"ok": failed == 0, "failed": failed, "warnings": warnings, "checks": checks}
-        _say(json.dumps(whole, ensure_ascii=False, indent=2))
+        report = {"ok": failed == 0, "failed": failed, "warnings": warnings, "checks": checks}
+        say(json.dumps(report, ensure_ascii=False, indent=2))
     else:
         key = "doctor.verdict_failed" if failed else "doctor.verdict_well"
-        _say("")
-        _say(translate(locale, key, failed=failed, warnings=warnings))
+        say("")
+        say(translate(locale, key, failed=failed, warnings=warnings))
     return FAILED if failed else DONE
 
 
@@ -102,7 +102,7 @@ def _as_dict(finding: Finding, locale: str) -> dict[str, object]:
 
     return {
         "check": finding.check,
-        "place": finding.place,
+        "place": finding.target,
         "outcome": finding.outcome,
         "seconds": round(finding.seconds, 3),
         "cause": finding.step.cause if finding.step else finding.cause or finding.skip,
@@ -110,12 +110,3 @@ def _as_dict(finding: Finding, locale: str) -> dict[str, object]:
         "problem": problem_of(finding, locale),
         "remedy": remedy_of(finding, locale),
     }
-
-
-def one_line(text: str) -> str:
-    """Nothing that a server wrote moves the cursor."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

@@ -1,5 +1,5 @@
-"""What must be right beside the settings themselves before a command begins: folders that are
-written, the model that answers. Each yields what is wrong."""
+"""Checks beyond the values of settings, made before a command runs: folders can be written, a model
+is there, workers can share their state. Each yields its faults."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from genai_app.settings.variables import SettingFault
 
 
 def embedded_data_dir(settings: Settings) -> Iterator[SettingFault]:
-    """The folder of the SQLite file and of the secret key."""
+    """Checks the folder of the SQLite file and of the secret key."""
     if settings.embedded:
         yield from data_dir(settings)
 
@@ -39,7 +39,8 @@ def model(settings: Settings) -> Iterator[SettingFault]:
 
 
 def shared_state(settings: Settings) -> Iterator[SettingFault]:
-    """Several processes share limits, cache and live text through Redis."""
+    """Checks the settings that several processes need: they share limits, cache and live text
+    through Redis."""
     if settings.embedded:
         yield SettingFault(
             ("database_url",), "--workers: SQLite is for one process; set PostgreSQL"

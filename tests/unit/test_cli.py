@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from genai_app import migrations
 from genai_app.cli import main as cli
+from genai_app.cli.users import ROLES
 from genai_app.i18n import LOCALES, translate
 from genai_app.models import Role
 from tests.fakes.services import free_port
@@ -75,7 +76,7 @@ def test_a_database_that_is_away_is_told_in_words_of_a_command(locale: str, tmp_
 
 
 def test_roles_are_the_models() -> None:
-    assert tuple(Role) == cli.ROLES
+    assert tuple(Role) == ROLES
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from genai_app.adapters.directory.check.steps import Cause, Fact, Outcome, Step, StepName
+from genai_app.adapters.directory.check.steps import DirectoryCause, Fact, Step, StepName
+from genai_app.adapters.findings import CheckOutcome
 from genai_app.services.doctor.directory import check, facts_of, name_of, sentences_of
 from genai_app.settings.settings import load_settings
 from tests.fakes import samba_ad
@@ -32,12 +33,12 @@ async def examined(server: Real | LdapServer, username: str = "", **overrides: A
         return [step async for step in steps]
 
 
-def failures(steps: list[Step]) -> list[tuple[StepName, Cause | None]]:
-    return [(step.name, step.cause) for step in steps if step.outcome is Outcome.FAILED]
+def failures(steps: list[Step]) -> list[tuple[StepName, DirectoryCause | None]]:
+    return [(step.name, step.cause) for step in steps if step.outcome is CheckOutcome.FAILED]
 
 
-def warnings(steps: list[Step]) -> list[tuple[StepName, Cause | None]]:
-    return [(step.name, step.cause) for step in steps if step.outcome is Outcome.WARNING]
+def warnings(steps: list[Step]) -> list[tuple[StepName, DirectoryCause | None]]:
+    return [(step.name, step.cause) for step in steps if step.outcome is CheckOutcome.WARNING]
 
 
 def step_of(steps: list[Step], name: StepName) -> Step:
@@ -62,7 +63,7 @@ async def test_all_well(real: Real, start_tls: bool) -> None:
     steps = await examined(real, login, **urls)
 
     assert failures(steps) == []
-    assert [step for step in steps if step.outcome is Outcome.SKIPPED] == []
+    assert [step for step in steps if step.outcome is CheckOutcome.SKIPPED] == []
     encryption = StepName.START_TLS if start_tls else StepName.TLS
     other = StepName.TLS if start_tls else StepName.START_TLS
     assert [step.name for step in steps] == [each for each in StepName if each is not other]
@@ -81,8 +82,8 @@ async def test_all_well(real: Real, start_tls: bool) -> None:
     assert step_of(steps, StepName.ROLE).facts == {Fact.ROLE: "user"}
     # what these servers are, and no fault of theirs
     assert warnings(steps) == [
-        (StepName.DNS, Cause.ONE_CONTROLLER),
-        (encryption, Cause.CERTIFICATE_ENDS_SOON),
+        (StepName.DNS, DirectoryCause.ONE_CONTROLLER),
+        (encryption, DirectoryCause.CERTIFICATE_ENDS_SOON),
     ]
 
 
@@ -99,9 +100,9 @@ async def test_each_controller_is_examined(slapd: SlapdServer) -> None:
 
     steps = await examined(slapd, "ivanov", ldap_urls=(dead, slapd.ldaps_url, slapd.ldaps_url))
 
-    assert failures(steps) == [(StepName.TCP, Cause.PORT_CLOSED)]
+    assert failures(steps) == [(StepName.TCP, DirectoryCause.PORT_CLOSED)]
     at_dead = [step.outcome for step in steps if step.controller.startswith(f"{dead} (")]
-    assert at_dead == [Outcome.FAILED, *[Outcome.SKIPPED] * 8]
+    assert at_dead == [CheckOutcome.FAILED, *[CheckOutcome.SKIPPED] * 8]
     assert len([step for step in steps if step.name is StepName.TCP]) == 2
     assert step_of(steps, StepName.ROLE).facts == {Fact.ROLE: "admin"}
 
@@ -109,20 +110,20 @@ async def test_each_controller_is_examined(slapd: SlapdServer) -> None:
 async def test_an_unknown_host(ldap_server: LdapServer) -> None:
     steps = await examined(ldap_server, ldap_urls=("ldaps://dc1.corp.invalid",))
 
-    assert failures(steps) == [(StepName.DNS, Cause.HOST_UNKNOWN)]
+    assert failures(steps) == [(StepName.DNS, DirectoryCause.HOST_UNKNOWN)]
     assert len(steps) == 1
 
 
 async def test_a_closed_port(ldap_server: LdapServer) -> None:
     steps = await examined(ldap_server, ldap_urls=(f"ldaps://127.0.0.1:{free_port()}",))
 
-    assert failures(steps) == [(StepName.TCP, Cause.PORT_CLOSED)]
+    assert failures(steps) == [(StepName.TCP, DirectoryCause.PORT_CLOSED)]
 
 
 async def test_a_firewall(ldap_server: LdapServer, black_hole: BlackHole) -> None:
     steps = await examined(ldap_server, ldap_urls=(black_hole.url,))
 
-    assert failures(steps) == [(StepName.TCP, Cause.FIREWALL)]
+    assert failures(steps) == [(StepName.TCP, DirectoryCause.FIREWALL)]
     assert 1 < step_of(steps, StepName.TCP).seconds < 3
 
 
@@ -131,7 +132,7 @@ async def test_no_tls_where_it_should_be(ldap_server: LdapServer) -> None:
 
     steps = await examined(ldap_server, ldap_urls=(url,))
 
-    assert failures(steps) == [(StepName.TLS, Cause.NOT_TLS)]
+    assert failures(steps) == [(StepName.TLS, DirectoryCause.NOT_TLS)]
     assert ldap_server.binds == []
 
 
@@ -139,19 +140,19 @@ async def test_no_tls_where_it_should_be(ldap_server: LdapServer) -> None:
 @pytest.mark.parametrize(
     ("cause", "issue"),
     [
-        (Cause.AUTHORITY_UNKNOWN, lambda _own, other: other.issue("127.0.0.1")),
-        (Cause.SELF_SIGNED, lambda own, _other: own.issue("127.0.0.1", self_signed=True)),
-        (Cause.CERTIFICATE_OTHER_HOST, lambda own, _other: own.issue("dc2.corp.test")),
-        (Cause.CERTIFICATE_OTHER_HOST, lambda own, _other: own.issue("127.0.0.2")),
+        (DirectoryCause.AUTHORITY_UNKNOWN, lambda _own, other: other.issue("127.0.0.1")),
+        (DirectoryCause.SELF_SIGNED, lambda own, _other: own.issue("127.0.0.1", self_signed=True)),
+        (DirectoryCause.CERTIFICATE_OTHER_HOST, lambda own, _other: own.issue("dc2.corp.test")),
+        (DirectoryCause.CERTIFICATE_OTHER_HOST, lambda own, _other: own.issue("127.0.0.2")),
         (
-            Cause.CERTIFICATE_EXPIRED,
+            DirectoryCause.CERTIFICATE_EXPIRED,
             lambda own, _other: own.issue("127.0.0.1", starts=-9 * DAY, ends=-DAY),
         ),
-        (Cause.CERTIFICATE_EARLY, lambda own, _other: own.issue("127.0.0.1", starts=DAY)),
+        (DirectoryCause.CERTIFICATE_EARLY, lambda own, _other: own.issue("127.0.0.1", starts=DAY)),
     ],
 )
 async def test_a_wrong_certificate(
-    cause: Cause,
+    cause: DirectoryCause,
     issue: Callable[[Authority, Authority], Certificate],
     start_tls: bool,
     authority: Authority,
@@ -167,7 +168,7 @@ async def test_a_wrong_certificate(
     assert failures(steps) == [(name, cause)]
     facts = step_of(steps, name).facts
     assert str(facts[Fact.SUBJECT]).startswith("CN=")
-    assert (facts[Fact.DAYS_LEFT] == -2) is (cause is Cause.CERTIFICATE_EXPIRED)
+    assert (facts[Fact.DAYS_LEFT] == -2) is (cause is DirectoryCause.CERTIFICATE_EXPIRED)
     assert server.binds == []
 
 
@@ -179,15 +180,15 @@ async def test_start_tls_refused(step: Result | Raw, ldap_server: LdapServer) ->
 
     steps = await examined(ldap_server, ldap_start_tls=True)
 
-    assert failures(steps) == [(StepName.START_TLS, Cause.START_TLS_REFUSED)]
+    assert failures(steps) == [(StepName.START_TLS, DirectoryCause.START_TLS_REFUSED)]
     assert ldap_server.binds == []
 
 
 async def test_a_directory_that_demands_encryption(slapd: SlapdServer) -> None:
     steps = await examined(slapd, ldap_urls=(slapd.start_tls_url,), ldap_start_tls=False)
 
-    assert failures(steps) == [(StepName.SERVICE_BIND, Cause.TLS_REQUIRED)]
-    assert (StepName.TLS, Cause.CLEAR_TEXT) in warnings(steps)
+    assert failures(steps) == [(StepName.SERVICE_BIND, DirectoryCause.TLS_REQUIRED)]
+    assert (StepName.TLS, DirectoryCause.CLEAR_TEXT) in warnings(steps)
 
 
 async def test_trust_in_one_certificate(authority: Authority, start_ldap: MakeLdapServer) -> None:
@@ -197,16 +198,20 @@ async def test_trust_in_one_certificate(authority: Authority, start_ldap: MakeLd
 
     steps = await examined(server, ldap_ca_file=certificate.cert)
 
-    assert step_of(steps, StepName.TLS).outcome is Outcome.OK
+    assert step_of(steps, StepName.TLS).outcome is CheckOutcome.OK
 
 
 async def test_a_wrong_password(real: Real) -> None:
     steps = await examined(real, "ivanov", ldap_bind_password="not the password")
 
     active_directory = isinstance(real, SambaServer)
-    cause = Cause.SERVICE_WRONG_PASSWORD if active_directory else Cause.SERVICE_REFUSED
+    cause = (
+        DirectoryCause.SERVICE_WRONG_PASSWORD
+        if active_directory
+        else DirectoryCause.SERVICE_REFUSED
+    )
     assert failures(steps) == [(StepName.SERVICE_BIND, cause)]
-    skipped = [step.name for step in steps if step.outcome is Outcome.SKIPPED]
+    skipped = [step.name for step in steps if step.outcome is CheckOutcome.SKIPPED]
     assert skipped[0] is StepName.ROOT_DSE
     assert skipped[-1] is StepName.ROLE
 
@@ -214,17 +219,19 @@ async def test_a_wrong_password(real: Real) -> None:
 @pytest.mark.parametrize(
     ("data", "cause"),
     [
-        ("525", Cause.SERVICE_UNKNOWN),
-        ("530", Cause.SERVICE_LOGON_HOURS),
-        ("531", Cause.SERVICE_WORKSTATION),
-        ("532", Cause.SERVICE_PASSWORD_EXPIRED),
-        ("533", Cause.SERVICE_DISABLED),
-        ("701", Cause.SERVICE_EXPIRED),
-        ("773", Cause.SERVICE_MUST_CHANGE),
-        ("775", Cause.SERVICE_LOCKED),
+        ("525", DirectoryCause.SERVICE_UNKNOWN),
+        ("530", DirectoryCause.SERVICE_LOGON_HOURS),
+        ("531", DirectoryCause.SERVICE_WORKSTATION),
+        ("532", DirectoryCause.SERVICE_PASSWORD_EXPIRED),
+        ("533", DirectoryCause.SERVICE_DISABLED),
+        ("701", DirectoryCause.SERVICE_EXPIRED),
+        ("773", DirectoryCause.SERVICE_MUST_CHANGE),
+        ("775", DirectoryCause.SERVICE_LOCKED),
     ],
 )
-async def test_what_active_directory_says(data: str, cause: Cause, ldap_server: LdapServer) -> None:
+async def test_what_active_directory_says(
+    data: str, cause: DirectoryCause, ldap_server: LdapServer
+) -> None:
     said = f"80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v"
     ldap_server.steps["bind"] = Result(49, said)
 
@@ -242,7 +249,7 @@ async def test_a_disabled_service_account(samba: SambaServer) -> None:
 
     steps = await examined(samba, ldap_bind_dn=disabled, ldap_bind_password=samba_ad.PASSWORD)
 
-    assert failures(steps) == [(StepName.SERVICE_BIND, Cause.SERVICE_DISABLED)]
+    assert failures(steps) == [(StepName.SERVICE_BIND, DirectoryCause.SERVICE_DISABLED)]
 
 
 @pytest.mark.parametrize("start_tls", [False, True])
@@ -255,7 +262,9 @@ async def test_a_frozen_controller(start_tls: bool, slapd: SlapdServer) -> None:
     finally:
         slapd.thaw()
 
-    assert failures(steps) == [(StepName.START_TLS if start_tls else StepName.TLS, Cause.SILENT)]
+    assert failures(steps) == [
+        (StepName.START_TLS if start_tls else StepName.TLS, DirectoryCause.SILENT)
+    ]
 
 
 async def test_silence(ldap_server: LdapServer) -> None:
@@ -263,14 +272,16 @@ async def test_silence(ldap_server: LdapServer) -> None:
 
     steps = await examined(ldap_server)
 
-    assert failures(steps) == [(StepName.SERVICE_BIND, Cause.SILENT)]
-    assert steps[-1].outcome is Outcome.SKIPPED
+    assert failures(steps) == [(StepName.SERVICE_BIND, DirectoryCause.SILENT)]
+    assert steps[-1].outcome is CheckOutcome.SKIPPED
 
 
 async def test_garbage(ldap_server: LdapServer) -> None:
     ldap_server.steps["bind"] = Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n", then_close=True)
 
-    assert failures(await examined(ldap_server)) == [(StepName.SERVICE_BIND, Cause.BROKE_OFF)]
+    assert failures(await examined(ldap_server)) == [
+        (StepName.SERVICE_BIND, DirectoryCause.BROKE_OFF)
+    ]
 
 
 async def test_a_wrong_search_base(real: Real) -> None:
@@ -278,8 +289,8 @@ async def test_a_wrong_search_base(real: Real) -> None:
     domain = samba_ad.DOMAIN if isinstance(real, SambaServer) else openldap.SUFFIX
 
     inside = await examined(real, ldap_user_base=f"ou=nowhere,{domain}")
-    assert failures(inside) == [(StepName.USER_BASE, Cause.BASE_MISSING)]
-    assert step_of(inside, StepName.GROUPS_FOUND).outcome is Outcome.OK
+    assert failures(inside) == [(StepName.USER_BASE, DirectoryCause.BASE_MISSING)]
+    assert step_of(inside, StepName.GROUPS_FOUND).outcome is CheckOutcome.OK
 
     outside = await examined(real, ldap_user_base="dc=elsewhere,dc=test")
     assert [name for name, _ in failures(outside)] == [StepName.USER_BASE]
@@ -293,17 +304,17 @@ async def test_a_base_with_nothing_below(slapd: SlapdServer) -> None:
         slapd, ldap_user_base=f"uid=unix,{openldap.PEOPLE}", ldap_user_filter="(mail={username})"
     )
 
-    assert failures(steps) == [(StepName.USER_BASE, Cause.BASE_EMPTY)]
+    assert failures(steps) == [(StepName.USER_BASE, DirectoryCause.BASE_EMPTY)]
 
 
 @pytest.mark.parametrize(
     ("criteria", "cause"),
     [
-        ("(noSuchAttribute={username})", Cause.FILTER_MEETS_NOBODY),
-        ("(&(uid={username})(uid>))", Cause.FILTER_BROKEN),
+        ("(noSuchAttribute={username})", DirectoryCause.FILTER_MEETS_NOBODY),
+        ("(&(uid={username})(uid>))", DirectoryCause.FILTER_BROKEN),
     ],
 )
-async def test_a_bad_filter(criteria: str, cause: Cause, real: Real) -> None:
+async def test_a_bad_filter(criteria: str, cause: DirectoryCause, real: Real) -> None:
     steps = await examined(real, ldap_user_filter=criteria)
 
     assert failures(steps) == [(StepName.USER_BASE, cause)]
@@ -314,14 +325,14 @@ async def test_no_lasting_id(ldap_server: LdapServer) -> None:
 
     steps = await examined(ldap_server, ldap_user_base=ldap_server.people[0].dn)
 
-    assert failures(steps) == [(StepName.USER_BASE, Cause.NO_ID)]
+    assert failures(steps) == [(StepName.USER_BASE, DirectoryCause.NO_ID)]
 
 
 async def test_an_unknown_group(real: Real) -> None:
     """The others count all the same."""
     steps = await examined(real, "ivanov", ldap_allowed_groups=("assistant-user",))
 
-    assert failures(steps) == [(StepName.GROUPS_FOUND, Cause.GROUP_UNKNOWN)]
+    assert failures(steps) == [(StepName.GROUPS_FOUND, DirectoryCause.GROUP_UNKNOWN)]
     assert step_of(steps, StepName.GROUPS_FOUND).facts[Fact.MISSING] == ("assistant-user",)
     assert step_of(steps, StepName.ROLE).facts == {Fact.ROLE: "admin"}
 
@@ -329,7 +340,7 @@ async def test_an_unknown_group(real: Real) -> None:
 async def test_a_group_below_another_base(slapd: SlapdServer) -> None:
     steps = await examined(slapd, ldap_group_base=openldap.PEOPLE)
 
-    assert failures(steps) == [(StepName.GROUPS_FOUND, Cause.GROUP_ELSEWHERE)]
+    assert failures(steps) == [(StepName.GROUPS_FOUND, DirectoryCause.GROUP_ELSEWHERE)]
     places = step_of(steps, StepName.GROUPS_FOUND).facts[Fact.DN]
     assert f"cn=assistant-users,{openldap.GROUPS}" in str(places)
 
@@ -337,7 +348,7 @@ async def test_a_group_below_another_base(slapd: SlapdServer) -> None:
 async def test_a_group_base_that_is_not_there(slapd: SlapdServer) -> None:
     steps = await examined(slapd, ldap_group_base=f"ou=nowhere,{openldap.SUFFIX}")
 
-    assert failures(steps) == [(StepName.GROUPS_FOUND, Cause.GROUP_BASE_MISSING)]
+    assert failures(steps) == [(StepName.GROUPS_FOUND, DirectoryCause.GROUP_BASE_MISSING)]
 
 
 async def test_two_groups_of_one_name(slapd: SlapdServer) -> None:
@@ -350,27 +361,27 @@ async def test_two_groups_of_one_name(slapd: SlapdServer) -> None:
     finally:
         slapd.change(f"dn: {twin}\nchangetype: delete\n")
 
-    assert failures(steps) == [(StepName.GROUPS_FOUND, Cause.GROUP_AMBIGUOUS)]
+    assert failures(steps) == [(StepName.GROUPS_FOUND, DirectoryCause.GROUP_AMBIGUOUS)]
 
 
 async def test_nobody_of_that_name(real: Real) -> None:
     steps = await examined(real, "nobody")
 
-    assert failures(steps) == [(StepName.USER_FOUND, Cause.USER_UNKNOWN)]
-    assert step_of(steps, StepName.USER_GROUPS).outcome is Outcome.SKIPPED
-    assert step_of(steps, StepName.ROLE).outcome is Outcome.SKIPPED
+    assert failures(steps) == [(StepName.USER_FOUND, DirectoryCause.USER_UNKNOWN)]
+    assert step_of(steps, StepName.USER_GROUPS).outcome is CheckOutcome.SKIPPED
+    assert step_of(steps, StepName.ROLE).outcome is CheckOutcome.SKIPPED
 
 
 async def test_a_name_that_cannot_be(slapd: SlapdServer) -> None:
     steps = await examined(slapd, "iva\x00nov")
 
-    assert failures(steps) == [(StepName.USER_FOUND, Cause.NAME_MALFORMED)]
+    assert failures(steps) == [(StepName.USER_FOUND, DirectoryCause.NAME_MALFORMED)]
 
 
 async def test_outside_the_base(slapd: SlapdServer) -> None:
     steps = await examined(slapd, "petrova")
 
-    assert failures(steps) == [(StepName.USER_FOUND, Cause.USER_ELSEWHERE)]
+    assert failures(steps) == [(StepName.USER_FOUND, DirectoryCause.USER_ELSEWHERE)]
     dns = step_of(steps, StepName.USER_FOUND).facts[Fact.DN]
     assert dns == (f"uid=petrova,ou=other,{openldap.SUFFIX}",)
 
@@ -378,7 +389,7 @@ async def test_outside_the_base(slapd: SlapdServer) -> None:
 async def test_left_out_by_the_filter(slapd: SlapdServer) -> None:
     steps = await examined(slapd, "outsider", ldap_user_filter="(&(uid={username})(!(cn=Роман*)))")
 
-    assert failures(steps) == [(StepName.USER_FOUND, Cause.USER_FILTERED)]
+    assert failures(steps) == [(StepName.USER_FOUND, DirectoryCause.USER_FILTERED)]
 
 
 async def test_two_of_one_name(slapd: SlapdServer) -> None:
@@ -389,18 +400,18 @@ async def test_two_of_one_name(slapd: SlapdServer) -> None:
         ldap_user_filter="(|(uid={username})(uid=petrova))",
     )
 
-    assert failures(steps) == [(StepName.USER_FOUND, Cause.USER_TWICE)]
+    assert failures(steps) == [(StepName.USER_FOUND, DirectoryCause.USER_TWICE)]
 
 
 @pytest.mark.parametrize(
     ("login", "cause"),
     [
-        ("disabled", Cause.USER_DISABLED),
-        ("expired", Cause.USER_EXPIRED),
-        ("newcomer", Cause.USER_MUST_CHANGE),
+        ("disabled", DirectoryCause.USER_DISABLED),
+        ("expired", DirectoryCause.USER_EXPIRED),
+        ("newcomer", DirectoryCause.USER_MUST_CHANGE),
     ],
 )
-async def test_accounts_that_may_not_log_in(login: str, cause: Cause, real: Real) -> None:
+async def test_accounts_that_may_not_log_in(login: str, cause: DirectoryCause, real: Real) -> None:
     steps = await examined(real, login)
 
     assert (StepName.USER_STATE, cause) in failures(steps)
@@ -409,19 +420,19 @@ async def test_accounts_that_may_not_log_in(login: str, cause: Cause, real: Real
 async def test_a_lock_that_may_be_over(slapd: SlapdServer) -> None:
     steps = await examined(slapd, "locked")
 
-    assert (StepName.USER_STATE, Cause.USER_LOCK_WRITTEN) in warnings(steps)
+    assert (StepName.USER_STATE, DirectoryCause.USER_LOCK_WRITTEN) in warnings(steps)
 
 
 @pytest.mark.parametrize(
     ("login", "cause", "fails"),
     [
-        ("night", Cause.USER_NO_LOGON_HOURS, True),
-        ("desk", Cause.USER_WORKSTATIONS, False),
-        ("osmirnova", Cause.USER_OUTSIDE_LOGON_HOURS, False),
+        ("night", DirectoryCause.USER_NO_LOGON_HOURS, True),
+        ("desk", DirectoryCause.USER_WORKSTATIONS, False),
+        ("osmirnova", DirectoryCause.USER_OUTSIDE_LOGON_HOURS, False),
     ],
 )
 async def test_when_and_where_an_account_may_log_in(
-    login: str, cause: Cause, fails: bool, samba: SambaServer
+    login: str, cause: DirectoryCause, fails: bool, samba: SambaServer
 ) -> None:
     """Active Directory tells it to the right password only; the entry tells it before."""
     hour = dt.datetime.now(dt.UTC)
@@ -447,13 +458,13 @@ async def test_a_group_without_rights(samba: SambaServer) -> None:
         steps = await examined(samba, "osmirnova", ldap_allowed_groups=(dn,))
     finally:
         samba.restore_rights(dn, descriptor)
-    assert (StepName.GROUPS_FOUND, Cause.GROUP_UNREADABLE) in failures(steps)
+    assert (StepName.GROUPS_FOUND, DirectoryCause.GROUP_UNREADABLE) in failures(steps)
 
 
 async def test_no_allowed_group(real: Real) -> None:
     steps = await examined(real, "outsider")
 
-    assert failures(steps) == [(StepName.ROLE, Cause.NO_ALLOWED_GROUP)]
+    assert failures(steps) == [(StepName.ROLE, DirectoryCause.NO_ALLOWED_GROUP)]
 
 
 async def test_no_secret_is_told(

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from genai_app import clock, migrations
-from genai_app.adapters.directory.check.steps import Cause as TlsCause
-from genai_app.adapters.public_tls import look_at
+from genai_app.adapters.directory.check.steps import DirectoryCause
+from genai_app.adapters.public_tls import examine_tls
 from genai_app.cli import main as cli
 from genai_app.server import build
 from genai_app.services.backup import store as backup_files
@@ -373,17 +373,17 @@ def test_wrong_certificates(
     authority: Authority, start_ldap: MakeLdapServer, model: ModelServer
 ) -> None:
     issue = authority.issue
-    wrong: dict[Certificate, TlsCause] = {
-        issue("localhost", ends=20 * DAY): TlsCause.CERTIFICATE_ENDS_SOON,
-        issue("localhost", starts=-2 * DAY, ends=-DAY): TlsCause.CERTIFICATE_EXPIRED,
-        issue("localhost", starts=DAY): TlsCause.CERTIFICATE_EARLY,
-        issue("other.example"): TlsCause.CERTIFICATE_OTHER_HOST,
-        issue("localhost", self_signed=True): TlsCause.SELF_SIGNED,
+    wrong: dict[Certificate, DirectoryCause] = {
+        issue("localhost", ends=20 * DAY): DirectoryCause.CERTIFICATE_ENDS_SOON,
+        issue("localhost", starts=-2 * DAY, ends=-DAY): DirectoryCause.CERTIFICATE_EXPIRED,
+        issue("localhost", starts=DAY): DirectoryCause.CERTIFICATE_EARLY,
+        issue("other.example"): DirectoryCause.CERTIFICATE_OTHER_HOST,
+        issue("localhost", self_signed=True): DirectoryCause.SELF_SIGNED,
     }
     for certificate, cause in wrong.items():
-        seen = look_at("localhost", start_ldap(certificate).port, str(authority.ca_file))
+        seen = examine_tls("localhost", start_ldap(certificate).port, str(authority.ca_file))
         assert (seen.reached, seen.cause) == (True, cause)
-    assert look_at("localhost", model.port).cause is TlsCause.NOT_TLS
+    assert examine_tls("localhost", model.port).cause is DirectoryCause.NOT_TLS
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from genai_app import clock
-from genai_app.adapters.directory.client import FoundAccount, Lockout
+from genai_app.adapters.directory.client import AccountMatch, Lockout
 from genai_app.db.database import Database
 from genai_app.errors import NotFound, RateLimited
 from genai_app.models import User
@@ -49,11 +49,11 @@ class LockingDirectory:
     def right(self) -> None:
         self.count = 0
 
-    def entry(self) -> FoundAccount:
+    def entry(self) -> AccountMatch:
         self._settle()
         if not self._tells:
-            return FoundAccount("id-of-ivanov", "Ivanov")
-        return FoundAccount("id-of-ivanov", "Ivanov", self.count, self._last_at)
+            return AccountMatch("id-of-ivanov", "Ivanov")
+        return AccountMatch("id-of-ivanov", "Ivanov", self.count, self._last_at)
 
     def _settle(self) -> None:
         if self._last_at and (self._moment.at - self._last_at).total_seconds() > self._window_s:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.directory.client import AccountState, Person
+from genai_app.adapters.directory.client import AccountState, DirectoryPerson
 from genai_app.db.database import Database
 from genai_app.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
 from genai_app.models import AuditEvent, Channel, Origin, Role, User
@@ -23,8 +23,8 @@ from genai_app.settings.settings import Settings
 ALLOWED, REVIEWERS, ADMINS = "staff", "cn=Reviewers,dc=corp", "admins"
 
 
-def person(name: str = "ivanov", *groups: str, **more: object) -> Person:
-    known = Person(
+def person(name: str = "ivanov", *groups: str, **more: object) -> DirectoryPerson:
+    known = DirectoryPerson(
         id=str(uuid.uuid4()),
         dn=f"uid={name},ou=people,dc=corp",
         username=name,

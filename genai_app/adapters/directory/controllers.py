@@ -1,4 +1,4 @@
-"""Which controller of the directory is asked first. One that failed is asked last for a while."""
+"""The order in which controllers of the directory are asked: one that failed comes last."""
 
 import socket
 import time
@@ -18,10 +18,10 @@ PORTS = {"ldap": 389, "ldaps": 636}
 
 
 def controllers_at(url: str, *, start_tls: bool) -> list[Controller]:
-    """One for each address of the URL's host.
+    """Returns a controller for each address of the URL's host.
 
     Raises:
-        OSError, UnicodeError: it has none.
+        OSError, UnicodeError: the host has no address.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -37,9 +37,9 @@ def controllers_at(url: str, *, start_tls: bool) -> list[Controller]:
 class Controllers:
     """The addresses behind the URLs of the settings, and which of them failed lately.
 
-    An Active Directory is often given by the name of its domain, which has all controllers as
-    addresses: each address fails and rests alone. Used by several threads at once; a plain dict
-    stands that, and what is lost in a race is one entry that the next failure writes again.
+    The URL of an Active Directory often has the name of its domain, which resolves to all
+    controllers: failures are recorded by address. Used by several threads without a lock: a race
+    loses one entry at most, which the next failure writes again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -47,32 +47,33 @@ class Controllers:
         self._rests_until: dict[tuple[Any, ...], float] = {}  # time.monotonic()
 
     def ranked(self) -> tuple[list[Controller], list[str]]:
-        """Controllers in the order to ask them, and the hosts whose names mean nothing now."""
-        found: dict[tuple[Any, ...], Controller] = {}
-        unknown: list[str] = []
+        """Returns the controllers in the order to ask them, and the hosts without an address."""
+        controllers: dict[tuple[Any, ...], Controller] = {}
+        unknown_hosts: list[str] = []
         for url, start_tls in self._servers:
             try:
                 for controller in controllers_at(url, start_tls=start_tls):
-                    found.setdefault(controller.address, controller)
+                    controllers.setdefault(controller.address, controller)
             except (OSError, UnicodeError):
-                unknown.append(urlsplit(url).hostname or "")
-        return sorted(found.values(), key=self.is_resting), unknown  # stable: else as they stand
+                unknown_hosts.append(urlsplit(url).hostname or "")
+        # sorted() is stable: otherwise the order of the settings holds
+        return sorted(controllers.values(), key=self.is_resting), unknown_hosts
 
     def is_resting(self, controller: Controller) -> bool:
-        """It failed less than half a minute ago."""
+        """Returns whether the controller failed less than half a minute ago."""
         return time.monotonic() < self._rests_until.get(controller.address, 0)
 
     def failed(self, controller: Controller, cause: str) -> None:
-        """Ask it last for half a minute."""
+        """Ranks the controller last for half a minute."""
         if not self.is_resting(controller):
             log.warning("directory.controller_dead", controller=controller.label, cause=cause)
         self._rests_until[controller.address] = time.monotonic() + REST_S
 
     def served(self, controller: Controller) -> None:
-        """It is as good as any again."""
+        """Ends the rest of a controller that serves again."""
         if self._rests_until.pop(controller.address, None) is not None:
             log.info("directory.controller_back", controller=controller.label)
 
-    def others_left(self, rest: Sequence[Controller]) -> bool:
-        """Whether one that is not known to fail is among those still to be asked."""
-        return not all(map(self.is_resting, rest))
+    def has_healthy(self, controllers: Sequence[Controller]) -> bool:
+        """Returns whether any of the controllers has not failed lately."""
+        return not all(map(self.is_resting, controllers))

@@ -1,4 +1,4 @@
-"""How long a call to the directory may take, in the threads that its network calls block."""
+"""Deadlines of the blocking network calls to the directory, which run in threads."""
 
 import contextlib
 import socket
@@ -7,11 +7,11 @@ import time
 
 
 class TimeIsUp(Exception):
-    """The call's time is used up, or nobody waits for it any more."""
+    """Raised when the call's time is used up, or when its caller has gone."""
 
 
 class TimeLimit:
-    """The seconds that one call may take in all, waiting for a thread included.
+    """The seconds that one call may take in all, including the wait for a thread.
 
     Made in the event loop, used in a thread; `abandon` ends a wait in that thread at once.
     """
@@ -21,13 +21,13 @@ class TimeLimit:
         self._lock = threading.Lock()
         self._abandoned = False
         self._sockets: list[socket.socket] = []
-        self.begun = False  # a thread took it up
+        self.begun = False  # set by the thread that runs the call
 
     def left_s(self) -> float:
-        """Seconds that remain, more than 0.
+        """Returns the seconds that remain, more than 0.
 
         Raises:
-            TimeIsUp: none do.
+            TimeIsUp: no time remains.
         """
         left = self._at - time.monotonic()
         if self._abandoned or left <= 0:
@@ -35,41 +35,41 @@ class TimeLimit:
         return left
 
     def hold(self, link: socket.socket) -> None:
-        """Have `link` cut when the call is abandoned."""
+        """Registers a socket that `abandon` shuts down."""
         with self._lock:
             self._sockets.append(link)
             if self._abandoned:
-                self._cut(link)
+                self._shut_down(link)
 
-    def let_go(self, link: socket.socket) -> None:
-        """`link` is about to be closed, or another took its place."""
+    def release(self, link: socket.socket) -> None:
+        """Unregisters a socket, before it is closed or wrapped by another."""
         with self._lock:
             if link in self._sockets:
                 self._sockets.remove(link)
 
     def abandon(self) -> None:
-        """The caller has gone."""
+        """Ends the call: nobody waits for its result any more."""
         with self._lock:
             self._abandoned = True
             for link in self._sockets:
-                self._cut(link)
+                self._shut_down(link)
 
     @staticmethod
-    def _cut(link: socket.socket) -> None:
-        # not SSLSocket's own shutdown: it first takes the encryption away, and a thread that is
-        # about to send would send in clear text
+    def _shut_down(link: socket.socket) -> None:
+        # not SSLSocket.shutdown: it removes the encryption first, and a thread that is about to
+        # send would send in clear text
         with contextlib.suppress(OSError):
             socket.socket.shutdown(link, socket.SHUT_RDWR)
 
 
 class TimedSocket:
-    """A socket as ldap3 uses it, whose waits end at one moment, however slowly bytes come."""
+    """A socket for ldap3 whose reads and writes end at `until`, however slowly bytes arrive."""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
-        self.until = 0.0
+        self.until = 0.0  # time.monotonic()
         self.bytes_left = 0
-        self.failure = ""
+        self.failure = ""  # cause of the last error, as in ControllerFailed
 
     def recv(self, size: int) -> bytes:
         self._link.settimeout(self._wait_s())

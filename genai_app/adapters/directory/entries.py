@@ -1,4 +1,4 @@
-"""What an entry of the directory says about a person."""
+"""Entries of the directory, and the accounts they describe."""
 
 import re
 import uuid
@@ -26,13 +26,13 @@ MAX_TEXT = 256
 
 UAC_DISABLED = 0x2
 UAC_LOCKED = 0x10
-UAC_KEEPS_PASSWORD = 0x10000 | 0x40000  # it never expires, or a smart card is the password
+UAC_KEEPS_PASSWORD = 0x10000 | 0x40000  # DONT_EXPIRE_PASSWORD, SMARTCARD_REQUIRED
 UAC_PASSWORD_EXPIRED = 0x800000
 
 AD_NEVER = (0, 0x7FFFFFFFFFFFFFFF)
 _AD_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PPOLICY_DISABLED = "000001010000Z"  # locked since the year 0: by hand, and for good
+PPOLICY_DISABLED = "000001010000Z"  # the year 0: an administrator locked it permanently
 
 
 class AccountState(StrEnum):
@@ -46,7 +46,7 @@ class AccountState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DirectoryPerson:
     """An account of the directory."""
 
     id: str  # objectGUID as a UUID's text, or ipaUniqueID, nsUniqueId, entryUUID; never a name
@@ -57,40 +57,40 @@ class Person:
     groups: frozenset[str]  # those of the settings, as written there, that the person is in
     state: AccountState
     department: str = ""
-    # of the settings too: nobody can tell now whether the person is in these
+    # groups of the settings whose members cannot be read now
     unknown_groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class FoundAccount:
-    """The account that a typed name means, before its password is checked. `wrong_tries`: wrong
-    passwords that the directory itself counts for it, from wherever they came; None: not known."""
+class AccountMatch:
+    """The account that a typed name belongs to, before its password is checked."""
 
     id: str
     username: str
+    # wrong passwords from any source, as the directory counts them; None: it does not say
     wrong_tries: int | None = None
     last_wrong_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A DN and its attributes, names in lower case."""
+    """A DN and its attributes by their names in lower case."""
 
     dn: str
     values: dict[str, list[bytes]] = field(repr=False)
 
     def raw(self, name: str) -> bytes:
-        """The first value; empty where there is none."""
+        """Returns the first value; empty where there is none."""
         values = self.values.get(name.lower())
         return values[0] if values else b""
 
     def text(self, name: str) -> str:
-        """The first value as text for people: one line, storable, not endless."""
+        """Returns the first value as text for people: one line, 256 characters at most."""
         text = clean_text(self.raw(name).decode("utf-8", "replace"))
         return " ".join(text.split())[:MAX_TEXT]
 
     def texts(self, name: str) -> list[str]:
-        """All values, as they are."""
+        """Returns all values, unchanged."""
         return [value.decode("utf-8", "replace") for value in self.values.get(name.lower(), ())]
 
     def number(self, name: str) -> int | None:
@@ -99,23 +99,23 @@ class Entry:
 
 
 def entry_id(entry: Entry) -> str:
-    """The id that stays through renames and moves; empty where the service account sees none.
+    """Returns the id that survives renames and moves; empty where the service account sees none.
 
-    nsUniqueId comes before entryUUID: 389 Directory Server got the latter in an update, and nobody
-    may become somebody else by an update.
+    nsUniqueId comes before entryUUID: an update of 389 Directory Server added entryUUID, and an
+    update must not change the identity of an account.
     """
     guid = entry.raw("objectGUID")
     if len(guid) == 16:
         return str(uuid.UUID(bytes_le=guid))
     for name in ("ipaUniqueID", "nsUniqueId", "entryUUID"):
-        if found := entry.text(name):
-            return found.lower()
+        if text := entry.text(name):
+            return text.lower()
     return ""
 
 
-def meant(entries: list[Entry], name: TypedName) -> Entry | None:
-    """The account that a typed name means. Of several: whose UPN it is, else whose mail address,
-    else whose login; there must be one."""
+def select_entry(entries: list[Entry], name: TypedName) -> Entry | None:
+    """Returns the entry that a typed name belongs to: of several the one with this UPN, else with
+    this mail address, else with this login. None where that is not exactly one."""
     if len(entries) > 1 and "@" in name.full:
         full, short = name.full.casefold(), name.short.casefold()
         for names, typed in (
@@ -133,8 +133,8 @@ def meant(entries: list[Entry], name: TypedName) -> Entry | None:
     return entries[0] if len(entries) == 1 else None
 
 
-def found_account(entry: Entry) -> FoundAccount:
-    """The account of an entry with an id, and the wrong passwords that the entry counts."""
+def match_of(entry: Entry) -> AccountMatch:
+    """Returns the account of an entry with an id, and its count of wrong passwords."""
     failures = [_moment(text) for text in entry.texts("pwdFailureTime")]
     times = [moment for moment in failures if moment is not None]
     count, last_at = entry.number("badPwdCount"), entry.number("badPasswordTime")
@@ -142,7 +142,7 @@ def found_account(entry: Entry) -> FoundAccount:
         times = [_ad_time(last_at)] if last_at else []
     elif times:
         count = len(times)
-    return FoundAccount(entry_id(entry), _login(entry), count, max(times, default=None))
+    return AccountMatch(entry_id(entry), _login(entry), count, max(times, default=None))
 
 
 def person_of(
@@ -150,10 +150,10 @@ def person_of(
     groups: frozenset[str],
     state: AccountState,
     unknown_groups: frozenset[str] = frozenset(),
-) -> Person:
-    """The person that an entry with an id stands for."""
+) -> DirectoryPerson:
+    """Returns the person that an entry with an id describes."""
     username = _login(entry)
-    return Person(
+    return DirectoryPerson(
         id=entry_id(entry),
         dn=entry.dn,
         username=username,
@@ -171,9 +171,9 @@ def _login(entry: Entry) -> str:
 
 
 def state_of(entry: Entry) -> AccountState:
-    """The state that the entry's attributes tell; those that cannot be read tell nothing.
+    """Returns the state that the entry's readable attributes describe, else ACTIVE.
 
-    LOCKED may be over: a lock of OpenLDAP's policy stays written until the next login.
+    LOCKED may be over: OpenLDAP's policy leaves the attribute in place until the next login.
     """
     control = entry.number("userAccountControl")
     state = _other_state(entry) if control is None else _ad_state(entry, control)
@@ -206,23 +206,23 @@ def _other_state(entry: Entry) -> AccountState | None:
     starts_at = _moment(entry.text("pwdStartTime"))
     if starts_at is not None and starts_at > clock.now():
         return AccountState.DISABLED
-    unlocks_at = entry.text("accountUnlockTime")  # "0": not by itself
+    unlocks_at = entry.text("accountUnlockTime")  # "0": never by itself
     if locked_at or (unlocks_at and not _is_past(unlocks_at)):
         return AccountState.LOCKED
     return AccountState.MUST_CHANGE if entry.text("pwdReset").lower() == "true" else None
 
 
 def _is_past(text: str) -> bool:
-    """Whether a GeneralizedTime is over; one that cannot be read is not."""
+    """Returns whether a GeneralizedTime is past; False for one that cannot be read."""
     moment = _moment(text)
     return moment is not None and moment <= clock.now()
 
 
 def _moment(text: str) -> datetime | None:
-    """A GeneralizedTime, `20260131235959Z`; None for what cannot be read."""
-    found = re.fullmatch(r"(\d{14})(?:\.\d+)?Z", text)
+    """Parses a GeneralizedTime, `20260131235959Z`; None for any other text."""
+    match = re.fullmatch(r"(\d{14})(?:\.\d+)?Z", text)
     try:
-        moment = datetime.strptime(found[1], "%Y%m%d%H%M%S") if found else None  # noqa: DTZ007
+        moment = datetime.strptime(match[1], "%Y%m%d%H%M%S") if match else None  # noqa: DTZ007
     except ValueError:
         return None
     return moment and moment.replace(tzinfo=UTC)

@@ -1,9 +1,9 @@
-"""Which of the settings' groups a person is in, through whatever groups lie between.
+"""Searches for the settings' groups, and for the people in them, directly or through other groups.
 
-An Active Directory is asked for `tokenGroups`: one read gives all security groups, nested ones and
-the primary group's included, as the controller itself would use them. Where it tells none (the
-service account may not read it) or the group is only a mailing list, the matching rule
-LDAP_MATCHING_RULE_IN_CHAIN answers. Elsewhere groups are climbed level by level.
+Active Directory has `tokenGroups`: one read returns all security groups, nested ones and the
+primary group included, as the controller itself uses them. Where it is empty (the service account
+may not read it) or the group is only a mailing list, LDAP_MATCHING_RULE_IN_CHAIN is used. Other
+servers are searched level by level.
 """
 
 import struct
@@ -13,7 +13,7 @@ from enum import StrEnum
 import structlog
 
 from genai_app.adapters.directory.entries import Entry
-from genai_app.adapters.directory.link import Found, Link
+from genai_app.adapters.directory.link import Link, SearchResult
 from genai_app.adapters.directory.names import any_of, dn_key, escaped
 from genai_app.errors import DirectoryUnavailable
 from genai_app.settings.settings import Settings
@@ -28,7 +28,7 @@ IN_CHAIN = "1.2.840.113556.1.4.1941"
 AD_SECURITY_GROUP = 0x80000000
 ATTRIBUTES = ("objectClass", "cn", "sAMAccountName", "objectSid", "groupType", "gidNumber")
 NO_SUCH_OBJECT, INVALID_DN, NO_RIGHTS = 32, 34, 50
-# what a group has whose members may be searched for; the last two may have none
+# matches groups whose members are visible; those of the last two classes may have none
 MEMBERS_SEEN = any_of(
     [
         *(f"({name}=*)" for name in ("member", "uniqueMember", "memberUid")),
@@ -45,26 +45,25 @@ GROUP_CLASSES = any_of(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of the settings, found in the directory."""
+    """A group of the settings and its entry in the directory."""
 
     written: str  # as it stands in the settings
     dn: str
     sid: bytes
-    security: bool  # of Active Directory: it counts for rights, so tokenGroups has it
+    security: bool  # a security group of Active Directory, which tokenGroups contains
     gid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """`held`: groups that the person is in. `unknown`: groups whose members the service account may
-    not see, so that "is not in it" cannot be told from "cannot be read"."""
+    """The groups that a person is in, of those that were asked for."""
 
     held: list[Group]
-    unknown: list[Group]
+    unknown: list[Group]  # the service account may not see the members
 
 
 class GroupFault(StrEnum):
-    """Why a group of the settings says nothing about anybody."""
+    """Why nobody's membership in a group of the settings can be determined."""
 
     MISSING = "group_missing"  # renamed, deleted, moved out of the base, or hidden
     AMBIGUOUS = "group_ambiguous"
@@ -72,11 +71,11 @@ class GroupFault(StrEnum):
 
 
 class GroupsUnreadable(DirectoryUnavailable):
-    """The service account has no right to look for groups."""
+    """Raised when the service account has no right to search for groups."""
 
 
 def groups_written(settings: Settings) -> tuple[str, ...]:
-    """The groups that the settings name, each once."""
+    """Returns the groups that the settings name, each once."""
     names = (
         *settings.ldap_allowed_groups,
         *settings.ldap_reviewer_groups,
@@ -86,10 +85,10 @@ def groups_written(settings: Settings) -> tuple[str, ...]:
 
 
 def look_up(link: Link, written: str, base: str, *, active_directory: bool) -> list[Entry]:
-    """The groups that a name or DN of the settings means; it should be one.
+    """Returns the entries that a name or DN of the settings matches; there should be one.
 
     Raises:
-        GroupsUnreadable: the service account may not search there, or the base is not there.
+        GroupsUnreadable: the service account may not search there, or the base does not exist.
         DirectoryUnavailable
     """
     if "=" in written:
@@ -98,21 +97,21 @@ def look_up(link: Link, written: str, base: str, *, active_directory: bool) -> l
 
 
 def resolve(link: Link, written: str, base: str, *, active_directory: bool) -> Group | GroupFault:
-    """The one group that `written` means, with members that can be searched for.
+    """Returns the one group that `written` matches, if its members are visible.
 
     Raises:
-        DirectoryUnavailable: the server failed; nothing is known of the group.
+        DirectoryUnavailable: the server failed; the state of the group is unknown.
     """
     try:
         entries = look_up(link, written, base, active_directory=active_directory)
     except GroupsUnreadable:
         return GroupFault.UNREADABLE
-    if len(entries) > 1:  # whoever may make a group somewhere must not make administrators
+    if len(entries) > 1:  # the right to create a group somewhere must not make administrators
         return GroupFault.AMBIGUOUS
     if not entries:
         return GroupFault.MISSING
     group = group_of(written, entries[0])
-    # an entry without its attributes is all that Active Directory shows of a group without rights
+    # without rights Active Directory shows an entry without attributes
     if not (group.sid if active_directory else entries[0].raw("objectClass")):
         return GroupFault.UNREADABLE
     if not active_directory and not link.search(group.dn, MEMBERS_SEEN).entries:
@@ -129,7 +128,7 @@ def membership(
     active_directory: bool,
     context: str,
 ) -> Membership:
-    """Which of `groups` the person of `entry` is in.
+    """Returns which of `groups` the person of `entry` is in.
 
     Raises:
         GroupsUnreadable: the service account may not search for groups at all.
@@ -139,17 +138,18 @@ def membership(
         return Membership([], [])
     if active_directory:
         return _ad_membership(link, entry, groups, context)
-    keys = climbed(link, entry, base, wanted={dn_key(group.dn) for group in groups})
+    keys = groups_above(link, entry, base, wanted={dn_key(group.dn) for group in groups})
     return Membership([group for group in groups if dn_key(group.dn) in keys], [])
 
 
 def paths_to(
     link: Link, entry: Entry, base: str, wanted: set[str], *, searches: int
 ) -> dict[str, list[str]]:
-    """For people: the groups between an entry and each wanted group, by the latter's dn_key.
+    """Returns the chain of groups from an entry to each wanted group, for display, as
+    {dn_key of the wanted group: DNs, the wanted one last}.
 
-    One search a group, so that it is known who is in whom; what `searches` do not reach is left
-    out, as are groups that no member is written into (a primary group of Active Directory).
+    Makes one search for each group, `searches` at most; groups that these do not reach are left
+    out, as are groups that do not list the member (a primary group of Active Directory).
     """
     came_from: dict[str, list[str]] = {}
     level = [(any_of(_direct(entry)), list[str]())]
@@ -164,10 +164,10 @@ def paths_to(
 
 
 def _by_dn(link: Link, dn: str) -> list[Entry]:
-    found = link.search(dn, "(objectClass=*)", ATTRIBUTES)
-    if found.code == NO_RIGHTS:
-        raise GroupsUnreadable(f"group: {found.description}")
-    return found.expect("group", codes=(0, NO_SUCH_OBJECT, INVALID_DN))
+    result = link.search(dn, "(objectClass=*)", ATTRIBUTES)
+    if result.code == NO_RIGHTS:
+        raise GroupsUnreadable(f"group: {result.description}")
+    return result.expect("group", codes=(0, NO_SUCH_OBJECT, INVALID_DN))
 
 
 def _by_name(link: Link, name: str, base: str, *, active_directory: bool) -> list[Entry]:
@@ -177,13 +177,13 @@ def _by_name(link: Link, name: str, base: str, *, active_directory: bool) -> lis
     else:
         criteria = f"(&{GROUP_CLASSES}(cn={value}))"
     entries = _readable(link.search(base, criteria, ATTRIBUTES, subtree=True), "group_base")
-    # sAMAccountName is one in a domain, cn only in its folder
+    # sAMAccountName is unique in a domain, cn only in its folder
     exact = [each for each in entries if each.text("sAMAccountName").lower() == name.lower()]
     return exact if len(exact) == 1 else entries
 
 
 def group_of(written: str, entry: Entry) -> Group:
-    """The group of the settings that an entry is."""
+    """Builds the group of the settings from its entry."""
     kind = entry.number("groupType")
     return Group(
         written,
@@ -195,8 +195,8 @@ def group_of(written: str, entry: Entry) -> Group:
 
 
 def _ad_membership(link: Link, entry: Entry, groups: list[Group], context: str) -> Membership:
-    """By tokenGroups. Nobody's are empty: every account has a primary group. So none at all means
-    that the service account may not see them."""
+    """Determines memberships by tokenGroups. Every account has a primary group, so an empty list
+    means that the service account may not read it."""
     rows = link.search(entry.dn, "(objectClass=*)", ("tokenGroups",))
     tokens = {
         sid
@@ -223,7 +223,8 @@ def _ad_membership(link: Link, entry: Entry, groups: list[Group], context: str) 
 
 
 def _primary_group(link: Link, entry: Entry, context: str) -> list[str]:
-    """Its DN: `memberOf` leaves it out. It has the account's SID with another last number."""
+    """Returns the DN of the primary group, which `memberOf` leaves out. Its SID is the account's
+    with another last number."""
     number, sid = entry.number("primaryGroupID"), entry.raw("objectSid")
     if number is None or len(sid) < 12:
         return []
@@ -233,21 +234,22 @@ def _primary_group(link: Link, entry: Entry, context: str) -> list[str]:
 
 
 def _is_in_chain(link: Link, dn: str, group_dn: str) -> bool:
-    """Asked of the person, then of the group: either may be hidden from the service account."""
-    found = link.search(dn, f"(memberOf:{IN_CHAIN}:={escaped(group_dn)})")
-    if found.entries:
+    """Searches the person's entry, then the group's: one of them may be hidden from the service
+    account."""
+    if link.search(dn, f"(memberOf:{IN_CHAIN}:={escaped(group_dn)})").entries:
         return True
     return bool(link.search(group_dn, f"(member:{IN_CHAIN}:={escaped(dn)})").entries)
 
 
-def climbed(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str]:
-    """Keys (names.dn_key) of the groups above an entry, until all that are wanted are found.
+def groups_above(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str]:
+    """Returns the keys (names.dn_key) of the groups that contain an entry, directly or through
+    other groups. Stops when all wanted ones are among them.
 
     Raises:
-        DirectoryUnavailable: the server told only a part, or a search failed.
+        DirectoryUnavailable: the server returned only a part, or a search failed.
     """
     level = [row.dn for row in _search(link, base, any_of(_direct(entry)))]
-    # what the server computed itself: dynamic groups, groups whose members may not be read
+    # groups that the server computes itself: dynamic ones, ones whose members are not visible
     level += entry.texts("memberOf")
     seen: dict[str, str] = {}
     for _ in range(MAX_DEPTH):
@@ -260,19 +262,20 @@ def climbed(link: Link, entry: Entry, base: str, *, wanted: set[str]) -> set[str
             break
         dns, level = list(fresh.values()), list[str]()
         for start in range(0, len(dns), BATCH):
-            parents = [one for dn in dns[start : start + BATCH] for one in _containing(escaped(dn))]
+            batch = dns[start : start + BATCH]
+            parents = [each for dn in batch for each in _containing(escaped(dn))]
             level += [row.dn for row in _search(link, base, any_of(parents))]
     log.warning("directory.too_many_groups", groups=len(seen), depth=MAX_DEPTH)
     return set(seen)
 
 
 def _direct(entry: Entry) -> list[str]:
-    """Filters of the groups that have the entry itself as a member."""
-    first = _containing(escaped(entry.dn))
-    first += [f"(memberUid={escaped(uid)})" for uid in entry.texts("uid")]
+    """Returns filters for the groups that have the entry itself as a member."""
+    filters = _containing(escaped(entry.dn))
+    filters += [f"(memberUid={escaped(uid)})" for uid in entry.texts("uid")]
     if gid := entry.text("gidNumber"):
-        first.append(f"(&(objectClass=posixGroup)(gidNumber={escaped(gid)}))")
-    return first
+        filters.append(f"(&(objectClass=posixGroup)(gidNumber={escaped(gid)}))")
+    return filters
 
 
 def _containing(value: str) -> list[str]:
@@ -283,7 +286,7 @@ def _search(link: Link, base: str, criteria: str) -> list[Entry]:
     return _readable(link.search(base, criteria, subtree=True), "groups")
 
 
-def _readable(found: Found, what: str) -> list[Entry]:
-    if found.code in (NO_SUCH_OBJECT, NO_RIGHTS):
-        raise GroupsUnreadable(f"{what}: {found.description}")
-    return found.expect(what)
+def _readable(result: SearchResult, what: str) -> list[Entry]:
+    if result.code in (NO_SUCH_OBJECT, NO_RIGHTS):
+        raise GroupsUnreadable(f"{what}: {result.description}")
+    return result.expect(what)

@@ -1,10 +1,9 @@
-"""One connection to one controller of the directory: TLS, deadlines, binds and searches.
+"""A connection to one controller of the directory: TLS, deadlines, binds and searches.
 
-The only module that touches ldap3, whose types are unknown and which raises whatever happens to it
-(OSError, IndexError, KeyError, struct.error, errors of pyasn1): here all of it becomes
-`ControllerFailed`. Its own sockets and its own TLS are not used: they check no IP address of a
-certificate on Python 3.12 and later, know no fraction of a second, and start each wait anew with
-every byte that drips in.
+The only module that imports ldap3, which has no types and lets errors of all kinds through
+(OSError, IndexError, KeyError, struct.error, errors of pyasn1): they become `ControllerFailed`. Its
+own sockets and TLS are not used: on Python 3.12 and later they do not check the IP address of a
+certificate, and their timeouts are whole seconds that start again with every byte received.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ from genai_app.errors import DirectoryUnavailable, SettingsError
 
 CONNECT_TIMEOUT_S = 1.5
 ANSWER_TIMEOUT_S = 4.0
-MAX_ANSWER_BYTES = 8_000_000  # of one operation; ldap3 believes any length that a server names
+MAX_ANSWER_BYTES = 8_000_000  # of one operation; ldap3 itself sets no limit
 
 START_TLS = "1.3.6.1.4.1.1466.20037"
 PASSWORD_POLICY = "1.3.6.1.4.1.42.2.27.8.5.1"  # noqa: S105  # the name of a control
@@ -40,8 +39,8 @@ _ldap3: Any = ldap3
 
 
 class ControllerFailed(Exception):
-    """This controller does not serve; another may. The text begins with a cause word: `timeout`,
-    `refused`, `closed`, `garbled`, `tls`, `busy`, `unavailable`, `network`."""
+    """Raised when this controller does not serve; another one may. The text begins with a cause
+    word: `timeout`, `refused`, `closed`, `garbled`, `tls`, `busy`, `unavailable`, `network`."""
 
     @property
     def cause(self) -> str:
@@ -49,10 +48,10 @@ class ControllerFailed(Exception):
 
 
 class CertificateRefused(ControllerFailed):
-    """Not the controller it should be, or its certificate ran out.
+    """Raised when the controller's certificate is not valid for its name or not valid now.
 
     Args:
-        verify_code: OpenSSL's, X509_V_ERR_...
+        verify_code: OpenSSL's code, X509_V_ERR_...
     """
 
     def __init__(self, cause: str, verify_code: int) -> None:
@@ -61,15 +60,15 @@ class CertificateRefused(ControllerFailed):
 
 
 class StartTlsRefused(ControllerFailed):
-    """It serves without encryption only."""
+    """Raised when the controller does not offer StartTLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """One address of one of the directory's servers."""
+    """An address of one of the directory's servers."""
 
     url: str  # as it stands in the settings
-    host: str  # the name its certificate must bear
+    host: str  # the name that its certificate must contain
     family: int
     address: tuple[Any, ...]
     secure: bool  # ldaps
@@ -77,22 +76,22 @@ class Controller:
 
     @property
     def label(self) -> str:
-        """For the log."""
+        """The controller's URL and address, for the log."""
         return f"{self.url} ({self.address[0]})"
 
 
 @dataclass(frozen=True, slots=True)
 class BindAnswer:
-    """What a controller said to a name and a password."""
+    """A controller's answer to a name and a password."""
 
     code: int
     message: str
-    policy: bytes | None  # value of the password policy control, where the server knows that
+    policy: bytes | None  # value of the password policy control, if the server sends one
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search brought. Entries are of this server: references to others are left out."""
+class SearchResult:
+    """The result of a search. References to other servers are left out of `entries`."""
 
     code: int
     description: str
@@ -100,10 +99,10 @@ class Found:
     entries: list[Entry]
 
     def expect(self, what: str, *, codes: Sequence[int] = (0,)) -> list[Entry]:
-        """The entries.
+        """Returns the entries.
 
         Raises:
-            DirectoryUnavailable: `what: ...`, for any result code but `codes`.
+            DirectoryUnavailable: `what: ...`, for any result code that is not in `codes`.
         """
         if self.code not in codes:
             raise DirectoryUnavailable(f"{what}: {self.description} {self.message}"[:300].strip())
@@ -111,8 +110,8 @@ class Found:
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """The rules for every connection: a certificate of our authority or of the system's, that
-    bears the host's name or address; TLS 1.2 or later.
+    """Returns the TLS rules of all connections: a certificate for the host's name or address,
+    signed by the authority in `ca_file`, without a file by one of the system's; TLS 1.2 or later.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -123,15 +122,15 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
         reason = error.strerror or type(error).__name__
         raise SettingsError(f"GENAI_LDAP_CA_FILE: cannot be read: {reason}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 began to refuse certificates of many a company's own authority for their form,
-    # and to accept an intermediate one as an anchor. The same on all versions here.
+    # By default Python 3.13 refuses the form of many companies' own certificates, and accepts an
+    # intermediate one as an anchor. These flags make all versions behave alike.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def connected(controller: Controller, limit: TimeLimit) -> socket.socket:
-    """A connection over which nothing was sent; `limit` holds it.
+    """Opens a connection and registers it with `limit`. Nothing is sent.
 
     Raises:
         ControllerFailed, TimeIsUp
@@ -141,44 +140,44 @@ def connected(controller: Controller, limit: TimeLimit) -> socket.socket:
     try:
         link.settimeout(min(CONNECT_TIMEOUT_S, limit.left_s()))
         link.connect(controller.address)
-        # else the first request over TLS 1.3 waits 40 ms for an acknowledgement
+        # otherwise the first request over TLS 1.3 waits 40 ms for an acknowledgement
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException as error:
-        limit.let_go(link)
+        limit.release(link)
         link.close()
         if isinstance(error, TimeoutError):
             raise ControllerFailed("timeout: connect") from None
         if isinstance(error, ConnectionRefusedError):
             raise ControllerFailed("refused") from None
         if isinstance(error, OSError):
-            limit.left_s()  # cut by abandon(): no fault of the controller
+            limit.left_s()  # raises after abandon(): the controller is not at fault
             raise ControllerFailed(f"network: {error}") from None
         raise
     return link
 
 
 class Link:
-    """A connection that is open, encrypted where it must be, and not bound. A context manager.
+    """An open connection, encrypted if the settings demand it, and not bound. A context manager.
 
     Args:
-        patience_s: the longest wait for one answer; less while another controller could be asked.
+        answer_timeout_s: the longest wait for one answer.
 
     Raises:
-        CertificateRefused, ControllerFailed: no connection, no TLS; nothing was sent then.
+        CertificateRefused, ControllerFailed: no connection or no TLS; no name or password was sent.
         TimeIsUp
     """
 
     def __init__(
-        self, controller: Controller, tls: ssl.SSLContext, limit: TimeLimit, patience_s: float
+        self, controller: Controller, tls: ssl.SSLContext, limit: TimeLimit, answer_timeout_s: float
     ) -> None:
         self.controller = controller
         self._limit = limit
-        self._patience_s = min(patience_s, ANSWER_TIMEOUT_S)
+        self._answer_timeout_s = min(answer_timeout_s, ANSWER_TIMEOUT_S)
         self._socket = connected(controller, limit)
         try:
             if controller.secure:
                 self._encrypt(tls)
-            self._ldap = self._adopted()
+            self._ldap = self._ldap3_connection()
             if controller.start_tls:
                 self._start_tls(tls)
         except BaseException:
@@ -195,29 +194,32 @@ class Link:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            with contextlib.suppress(Exception):  # a farewell; whether it arrives is no matter
+            with contextlib.suppress(Exception):  # an unbind request needs no answer
                 self._timed.until = time.monotonic() + 0.2
                 self._ldap.unbind()
         self._close_socket()
 
     @property
     def encryption(self) -> tuple[str, bytes] | None:
-        """The version of TLS and the server's certificate (DER); None without TLS."""
+        """The version of TLS and the server's certificate in DER; None without TLS."""
         if not isinstance(self._socket, ssl.SSLSocket):
             return None
         return self._socket.version() or "", self._socket.getpeercert(binary_form=True) or b""
 
     def bind(self, dn: str, secret: bytes) -> BindAnswer:
-        """Present a name and a password.
+        """Sends a name and a password and returns the answer.
 
         Args:
-            secret: bytes, for ldap3 rewrites text by the rules of SASLprep: a soft hyphen vanishes,
-                a ligature falls apart, and Hebrew beside Latin is refused.
+            secret: bytes, because ldap3 changes text by the rules of SASLprep: it removes soft
+                hyphens, splits ligatures, refuses Hebrew beside Latin.
+
+        Raises:
+            ControllerFailed, TimeIsUp
         """
         self._ldap.user, self._ldap.password = dn, secret
         self._ldap.authentication = _ldap3.SIMPLE
         try:
-            with self._asked():
+            with self._operation():
                 self._ldap.bind(read_server_info=False, controls=[(PASSWORD_POLICY, False, None)])
                 result = self._result()
                 controls: dict[str, Any] = result.get("controls") or {}
@@ -239,14 +241,14 @@ class Link:
         *,
         subtree: bool = False,
         size_limit: int = 0,
-    ) -> Found:
-        """Entries at or below `base` that meet the filter `criteria`.
+    ) -> SearchResult:
+        """Returns the entries at or, with `subtree`, below `base` that match the filter `criteria`.
 
         Raises:
             ControllerFailed, TimeIsUp
-            DirectoryUnavailable: `filter: ...`, it cannot be read.
+            DirectoryUnavailable: `filter: ...`, the filter is malformed.
         """
-        with self._asked() as wait_s:
+        with self._operation() as wait_s:
             self._ldap.search(
                 base,
                 criteria,
@@ -257,13 +259,13 @@ class Link:
                 time_limit=max(1, int(wait_s)),
             )
             result = self._result()
-            found = [
+            entries = [
                 Entry(str(row["dn"]), _values(row["raw_attributes"]))
                 for row in cast("list[dict[str, Any]]", self._ldap.response)
                 if row["type"] == "searchResEntry"
             ]
-        return Found(
-            int(result["result"]), str(result["description"]), str(result["message"] or ""), found
+        return SearchResult(
+            int(result["result"]), str(result["description"]), str(result["message"] or ""), entries
         )
 
     def _result(self) -> dict[str, Any]:
@@ -274,7 +276,7 @@ class Link:
 
     def _encrypt(self, tls: ssl.SSLContext) -> None:
         clear = self._socket
-        clear.settimeout(min(self._patience_s, self._limit.left_s()))
+        clear.settimeout(min(self._answer_timeout_s, self._limit.left_s()))
         try:
             encrypted = tls.wrap_socket(
                 clear, server_hostname=self.controller.host, do_handshake_on_connect=False
@@ -292,26 +294,26 @@ class Link:
             reason = getattr(error, "reason", None) or type(error).__name__
             raise ControllerFailed(f"tls: {reason}") from None
         finally:
-            self._limit.let_go(clear)
+            self._limit.release(clear)
 
     def _start_tls(self, tls: ssl.SSLContext) -> None:
-        with self._asked():
+        with self._operation():
             self._ldap.extended(START_TLS)
             result = self._result()
         if result["result"] != 0:
             raise StartTlsRefused(f"tls: StartTLS refused: {result['description']}")
         self._encrypt(tls)
-        self._ldap = self._adopted()
+        self._ldap = self._ldap3_connection()
 
-    def _adopted(self) -> Any:
-        """ldap3 on our socket. What its `open` does beside connecting is done here: it would look
-        the host up again, without a deadline."""
+    def _ldap3_connection(self) -> Any:
+        """Returns ldap3's connection object on our socket. Its `open` is not called, because that
+        looks the host up again without a deadline; the rest of its work is done here."""
         self._timed = TimedSocket(self._socket)
         server = _ldap3.Server(self.controller.host, get_info=_ldap3.NONE)
         connection = _ldap3.Connection(
             server,
             client_strategy=_ldap3.SYNC,
-            auto_referrals=False,  # it would carry the password to any host that an answer names
+            auto_referrals=False,  # ldap3 would send the password to any host in an answer
             auto_range=False,
             check_names=False,
             read_only=True,
@@ -323,9 +325,9 @@ class Link:
         return connection
 
     @contextlib.contextmanager
-    def _asked(self) -> Generator[float]:
-        """Around one operation: gives its seconds, and one meaning to whatever goes wrong."""
-        wait_s = min(self._patience_s, self._limit.left_s())
+    def _operation(self) -> Generator[float]:
+        """Bounds one operation and translates its errors. Yields its time limit in seconds."""
+        wait_s = min(self._answer_timeout_s, self._limit.left_s())
         self._timed.until = time.monotonic() + wait_s
         self._timed.bytes_left = MAX_ANSWER_BYTES
         try:
@@ -341,7 +343,7 @@ class Link:
             ) from None
 
     def _close_socket(self) -> None:
-        self._limit.let_go(self._socket)
+        self._limit.release(self._socket)
         self._socket.close()
 
 

@@ -1,8 +1,8 @@
-"""The groups that the settings name, as the directory has them now, and who is in them.
+"""The memberships of people in the groups that the settings name.
 
-"Is not in the group" is said only of a group that was there, with members that can be searched for,
-before and after the search for its members. All else is "unknown": the group was renamed, deleted
-or hidden, and nobody loses anything for that.
+A person is reported as outside a group only if the group existed, with visible members, before and
+after the search for its members. Otherwise the membership is "unknown": the group was renamed,
+deleted or hidden, and nobody loses rights because of that.
 """
 
 import threading
@@ -28,18 +28,18 @@ from genai_app.settings.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
-KEEP_S = 300.0  # how long a group that was found need not be looked for again
+KEEP_S = 300.0  # for which the groups that names were resolved to are cached
 
 Resolved = dict[str, Group | GroupFault]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Groups as the settings write them. `held`: the person is in them. `unknown`: nobody can tell
-    now. In all others the person is not."""
+class HeldGroups:
+    """A person's memberships. Groups are written as in the settings; in those that are in neither
+    set the person is not."""
 
     held: frozenset[str]
-    unknown: frozenset[str]
+    unknown: frozenset[str]  # cannot be determined now
 
 
 class ConfiguredGroups:
@@ -49,74 +49,75 @@ class ConfiguredGroups:
         self._written = groups_written(settings)
         self._base = settings.ldap_group_base
         self._lock = threading.Lock()
-        self._found: Resolved = {}
+        self._last: Resolved = {}  # the newest result for each name
         self._until = 0.0  # time.monotonic()
 
-    def of(self, link: Link, entry: Entry, *, active_directory: bool, context: str) -> Answer:
-        """Which of the groups the person of `entry` is in.
+    def of(self, link: Link, entry: Entry, *, active_directory: bool, context: str) -> HeldGroups:
+        """Returns which of the groups the person of `entry` is in.
 
         Args:
             link: bound as the service account.
-            context: the part of the directory to look for groups in, unless the settings name one.
+            context: the base for searches of groups, unless the settings have one.
 
         Raises:
             DirectoryUnavailable: the server failed.
         """
 
         def members_of(groups: Iterable[Group | GroupFault]) -> Membership:
-            known = [group for group in groups if isinstance(group, Group)]
+            resolved = [group for group in groups if isinstance(group, Group)]
             try:
                 return membership(
-                    *(link, entry, known, self._base or context),
+                    *(link, entry, resolved, self._base or context),
                     active_directory=active_directory,
                     context=context,
                 )
             except GroupsUnreadable:
-                return Membership([], known)
+                return Membership([], resolved)
 
         before = self._resolved(link, context, active_directory=active_directory)
         first = members_of(before.values())
         held = {group.written for group in first.held}
-        doubted = [written for written in self._written if written not in held]
-        if not doubted:
-            return Answer(frozenset(held), frozenset())
-        after = self._resolve(link, doubted, context, active_directory=active_directory)
-        changed = {name for name in doubted if not _is_same(before[name], after[name])}
+        others = [written for written in self._written if written not in held]
+        if not others:
+            return HeldGroups(frozenset(held), frozenset())
+        after = self._resolve(link, others, context, active_directory=active_directory)
+        changed = {name for name in others if not _is_same(before[name], after[name])}
         held |= {group.written for group in members_of(after[name] for name in changed).held}
-        unseen = {group.written for group in first.unknown}
-        return Answer(frozenset(held), frozenset((changed | unseen | _faulty(after)) - held))
+        hidden = {group.written for group in first.unknown}
+        unknown = (changed | hidden | _faulty(after)) - held
+        return HeldGroups(frozenset(held), frozenset(unknown))
 
     def faults(self, link: Link, *, active_directory: bool, context: str) -> dict[str, GroupFault]:
-        """The groups of the settings that say nothing about anybody now, and why."""
-        found = self._resolve(link, self._written, context, active_directory=active_directory)
-        return {name: group for name, group in found.items() if isinstance(group, GroupFault)}
+        """Returns the groups whose memberships cannot be determined now, and why."""
+        groups = self._resolve(link, self._written, context, active_directory=active_directory)
+        return {name: group for name, group in groups.items() if isinstance(group, GroupFault)}
 
     def _resolved(self, link: Link, context: str, *, active_directory: bool) -> Resolved:
         with self._lock:
             if time.monotonic() < self._until:
-                return dict(self._found)
-        found = self._resolve(link, self._written, context, active_directory=active_directory)
+                return dict(self._last)
+        groups = self._resolve(link, self._written, context, active_directory=active_directory)
         with self._lock:
             self._until = time.monotonic() + KEEP_S
-        return found
+        return groups
 
     def _resolve(
         self, link: Link, names: Iterable[str], context: str, *, active_directory: bool
     ) -> Resolved:
         base = self._base or context
-        found: Resolved = {
+        groups: Resolved = {
             name: resolve(link, name, base, active_directory=active_directory) for name in names
         }
         with self._lock:
-            new = {name for name in _faulty(found) if self._found.get(name) != found[name]}
-            self._found |= found
+            new = {name for name in _faulty(groups) if self._last.get(name) != groups[name]}
+            self._last |= groups
         for name in new:
-            log.error(f"directory.{found[name]}", group=name)
-        return found
+            log.error(f"directory.{groups[name]}", group=name)
+        return groups
 
 
-def _faulty(found: Resolved) -> set[str]:
-    return {name for name, group in found.items() if isinstance(group, GroupFault)}
+def _faulty(groups: Resolved) -> set[str]:
+    return {name for name, group in groups.items() if isinstance(group, GroupFault)}
 
 
 def _is_same(one: Group | GroupFault, other: Group | GroupFault) -> bool:

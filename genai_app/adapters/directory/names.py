@@ -1,4 +1,4 @@
-"""How people write a name, and how names and DNs are written into filters and compared."""
+"""Names as people type them; filters that search for them; comparison of DNs."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from genai_app.errors import NotAuthenticated
 from genai_app.text import is_invisible
 
 MAX_NAME = 256
-PLACE = "{username}"
+PLACEHOLDER = "{username}"
 
 _PLAIN = re.compile(rb"[A-Za-z0-9]")
 _AD_USER = "(objectCategory=person)(objectClass=user)"
@@ -19,15 +19,14 @@ _USER = "(|(objectClass=person)(objectClass=posixAccount))"
 
 @dataclass(frozen=True, slots=True)
 class TypedName:
-    """`ivanov`, `CORP\\ivanov`, `CORP/ivanov` or `ivanov@corp.test`, as one person may write one
-    account."""
+    """A login as it was typed: `ivanov`, `CORP\\ivanov`, `CORP/ivanov` or `ivanov@corp.test`."""
 
     short: str  # without a domain
-    full: str  # with the part behind the @, if one was written; else the same
+    full: str  # with the part behind the @, if there is one; else as `short`
 
 
 def parse_name(text: str) -> TypedName:
-    """What somebody wrote into the field of the name.
+    """Parses the text of the name field.
 
     Raises:
         NotAuthenticated: `bad_name`; no directory has such an account.
@@ -41,25 +40,25 @@ def parse_name(text: str) -> TypedName:
 
 
 def escaped(value: str | bytes) -> str:
-    """`value` for a filter: nothing in it means anything but itself.
+    """Escapes a value for a filter.
 
-    More than ldap3's escape_filter_chars: that leaves spaces, which its parser strips off the ends,
-    and takes binary values for text where they happen to be.
+    ldap3's escape_filter_chars does less: it leaves spaces, which its parser strips off the ends,
+    and treats binary values as text where they decode as such.
     """
     raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
     return "".join(chr(byte) if _PLAIN.match(bytes([byte])) else f"\\{byte:02x}" for byte in raw)
 
 
 def any_of(filters: list[str]) -> str:
-    """A filter that one of `filters` suffices for."""
+    """Joins filters by OR."""
     return filters[0] if len(filters) == 1 else f"(|{''.join(filters)})"
 
 
 def login_filter(name: TypedName, *, active_directory: bool, custom: str) -> str:
-    """The filter that finds the account of that name."""
+    """Returns the filter that matches the account of that name."""
     if custom:
         forms = dict.fromkeys((name.short, name.full))
-        return any_of([custom.replace(PLACE, escaped(form)) for form in forms])
+        return any_of([custom.replace(PLACEHOLDER, escaped(form)) for form in forms])
     names = [f"({'sAMAccountName' if active_directory else 'uid'}={escaped(name.short)})"]
     if "@" in name.full:
         attributes = ("userPrincipalName", "mail") if active_directory else ("mail",)
@@ -68,48 +67,54 @@ def login_filter(name: TypedName, *, active_directory: bool, custom: str) -> str
 
 
 def people_filter(*, active_directory: bool, custom: str) -> str:
-    """The filter that finds all who may log in by their names."""
-    # the custom filter may demand more than a name: a group, a place, not to have been dismissed
-    return custom.replace(PLACE, "*") if custom else f"(&{_AD_USER})" if active_directory else _USER
+    """Returns the filter that matches all accounts that may log in."""
+    # the custom filter may demand more than a name: a group, an office, the state of employment
+    return (
+        custom.replace(PLACEHOLDER, "*")
+        if custom
+        else f"(&{_AD_USER})"
+        if active_directory
+        else _USER
+    )
 
 
 def id_filter(directory_id: str, *, active_directory: bool, custom: str) -> str:
-    """The filter that finds the account of that id, if it may still log in by its name.
+    """Returns the filter that matches the account of that id, if it may still log in.
 
     Raises:
-        ValueError: it is no id of such a directory.
+        ValueError: such a directory has no ids of this form.
     """
-    may = people_filter(active_directory=active_directory, custom=custom)
+    people = people_filter(active_directory=active_directory, custom=custom)
     if active_directory:
         guid = escaped(guid_bytes(directory_id))
-        return f"(&(objectGUID={guid}){may})"
+        return f"(&(objectGUID={guid}){people})"
     value = escaped(directory_id)
     ids = f"(|(entryUUID={value})(ipaUniqueID={value})(nsUniqueId={value}))"
-    return f"(&{ids}{may})"
+    return f"(&{ids}{people})"
 
 
 def guid_bytes(text: str) -> bytes:
-    """The 16 bytes of an objectGUID.
+    """Returns the 16 bytes of an objectGUID.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no GUID.
     """
     return uuid.UUID(text).bytes_le
 
 
 def dn_key(dn: str) -> str:
-    """A DN such that two ways to write one are equal: case, spaces, escapes, order within a
-    relative name. What cannot be parsed equals only itself."""
+    """Returns a key that is equal for all spellings of one DN: case, spaces, escapes, order within
+    a relative name. A text that cannot be parsed equals only itself."""
     return ",".join(_rdn_key(rdn) for rdn in _split(dn.strip(), ",;"))
 
 
 def first_name(dn: str) -> str:
-    """For people: the first value of a DN, `sales` of `cn=sales,ou=groups,dc=corp,dc=test`."""
+    """Returns the first value of a DN, for display: `sales` of `cn=sales,ou=groups,dc=corp`."""
     return _unescaped(_split(dn.strip(), ",;")[0].partition("=")[2])
 
 
 def is_below(dn: str, base: str) -> bool:
-    """Whether `dn` is `base` or lies below it."""
+    """Returns whether `dn` is `base` or lies below it."""
     inner, outer = dn_key(dn), dn_key(base)
     return inner == outer or inner.endswith(f",{outer}") or not outer
 
@@ -119,7 +124,7 @@ def _rdn_key(rdn: str) -> str:
     for part in _split(rdn, "+"):
         name, equals, value = part.partition("=")
         text = " ".join(_unescaped(value).split()).casefold()
-        # escaped again, each in one way, so that a comma within is not one between
+        # escaped again, in one uniform way: a comma in a value must not look like a separator
         parts.append(name.strip().lower() + equals + re.sub(r"([,+=;\\])", r"\\\1", text))
     return "+".join(sorted(parts))
 

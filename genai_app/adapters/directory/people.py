@@ -1,8 +1,8 @@
-"""Finds the entry of a person: by the name that was typed, or by the id that is known."""
+"""Searches for the entry of a person, by a typed name or by an id."""
 
 from collections.abc import Sequence
 
-from genai_app.adapters.directory.entries import ATTRIBUTES, Entry, entry_id, meant
+from genai_app.adapters.directory.entries import ATTRIBUTES, Entry, entry_id, select_entry
 from genai_app.adapters.directory.link import Link
 from genai_app.adapters.directory.names import (
     TypedName,
@@ -18,43 +18,43 @@ from genai_app.settings.settings import Settings
 
 NO_SUCH_OBJECT, SIZE_LIMIT, NO_RIGHTS = 32, 4, 50
 ID_NAMES = ("objectGUID", "entryUUID", "ipaUniqueID", "nsUniqueId")
-MOST_NAMESAKES = 10  # entries that one typed name may meet by login, UPN and mail
+MAX_NAMESAKES = 10  # entries that one typed name may match by login, UPN and mail
 
 
 class PersonUnreadable(DirectoryUnavailable):
-    """The entry is there, and the service account may not read it."""
+    """Raised when the entry exists, and the service account may not read it."""
 
 
 def entries_of_name(
     link: Link, root: Root, settings: Settings, name: TypedName
 ) -> tuple[Entry | None, list[Entry]]:
-    """The account that a typed name means, and all entries that the name meets.
+    """Returns the entry that a typed name belongs to, and all entries that match the name.
 
     Raises:
-        DirectoryUnavailable: `user_base: ...`, it cannot be searched.
+        DirectoryUnavailable: `user_base: ...`, the base cannot be searched.
     """
     criteria = login_filter(
         name, active_directory=root.active_directory, custom=settings.ldap_user_filter
     )
-    found = link.search(
-        settings.ldap_user_base, criteria, ATTRIBUTES, subtree=True, size_limit=MOST_NAMESAKES
+    result = link.search(
+        settings.ldap_user_base, criteria, ATTRIBUTES, subtree=True, size_limit=MAX_NAMESAKES
     )
-    entries = found.expect("user_base", codes=(0, SIZE_LIMIT))
-    if found.code == SIZE_LIMIT and len(entries) < MOST_NAMESAKES:
+    entries = result.expect("user_base", codes=(0, SIZE_LIMIT))
+    if result.code == SIZE_LIMIT and len(entries) < MAX_NAMESAKES:
         raise DirectoryUnavailable("user_base: sizeLimitExceeded")
-    return meant(entries, name), entries
+    return select_entry(entries, name), entries
 
 
 def find_entry(
     link: Link, root: Root, settings: Settings, directory_id: str, dn_hint: str
 ) -> Entry | None:
-    """The entry of that id, if it may still log in by its name.
+    """Returns the entry of that id, if it may still log in.
 
-    None: it is not there, or no longer met by the filter. An entry that is hidden altogether looks
-    the same as a deleted one: see `count_seen`.
+    None: no such entry, or the filter excludes it. An entry that the service account may not see
+    at all looks like a deleted one: see `count_seen`.
 
     Args:
-        dn_hint: where it was last; saves a search over the whole base.
+        dn_hint: the last DN of the entry; saves a search over the whole base.
 
     Raises:
         PersonUnreadable, DirectoryUnavailable
@@ -65,7 +65,7 @@ def find_entry(
             active_directory=root.active_directory,
             custom=settings.ldap_user_filter,
         )
-    except ValueError:  # of another kind of directory than this one
+    except ValueError:  # an id of another kind of directory
         return None
     base = settings.ldap_user_base
     hinted = bool(dn_hint) and is_below(dn_hint, base)
@@ -84,16 +84,17 @@ def find_entry(
 
 
 def _check_readable(link: Link, dn: str) -> None:
-    """Raises PersonUnreadable where an entry is at `dn` whose id cannot be read."""
-    found = link.search(dn, "(objectClass=*)", ID_NAMES)
-    if found.code == NO_RIGHTS or (
-        found.code == 0 and not any(entry_id(entry) for entry in found.entries)
+    """Raises PersonUnreadable where the entry at `dn` exists and its id cannot be read."""
+    result = link.search(dn, "(objectClass=*)", ID_NAMES)
+    if result.code == NO_RIGHTS or (
+        result.code == 0 and not any(entry_id(entry) for entry in result.entries)
     ):
         raise PersonUnreadable(f"person: cannot be read: {dn}")
 
 
 def count_seen(link: Link, root: Root, settings: Settings, ids: Sequence[str]) -> int:
-    """How many of the accounts with these ids can be seen; without ids, whether anybody can.
+    """Returns how many of the accounts with these ids can be seen. Without ids: 1 if any account
+    can be seen, else 0.
 
     Raises:
         DirectoryUnavailable
@@ -102,5 +103,5 @@ def count_seen(link: Link, root: Root, settings: Settings, ids: Sequence[str]) -
     criteria = [id_filter(each, active_directory=ad, custom="") for each in ids]
     criteria = criteria or [people_filter(active_directory=ad, custom=custom)]
     base = settings.ldap_user_base
-    found = link.search(base, any_of(criteria), subtree=True, size_limit=max(1, len(ids)))
-    return len(found.expect("user_base", codes=(0, SIZE_LIMIT)))
+    result = link.search(base, any_of(criteria), subtree=True, size_limit=max(1, len(ids)))
+    return len(result.expect("user_base", codes=(0, SIZE_LIMIT)))

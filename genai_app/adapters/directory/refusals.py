@@ -1,4 +1,4 @@
-"""What a bind with a person's name and password said: right, wrong, or right and still refused."""
+"""Answers to a bind with a person's name and password: accepted, wrong, or right but refused."""
 
 import re
 
@@ -19,21 +19,21 @@ AD_REASONS = {
     "773": "must_change",
     "775": "locked",
 }
-# Active Directory says these to the right password only; 775 it says to any
+# Active Directory sends these for the right password only; 775 for any password
 _AD_PROVEN = ("530", "531", "532", "533", "701", "773")
 POLICY_REASONS = {0: "password_expired", 1: "locked", 2: "must_change"}
-# draft-behera-ldap-password-policy: both are found after the password was compared
+# draft-behera-ldap-password-policy: both are sent after the password was compared
 _POLICY_PROVEN = (0, 2)
-# what a server that lets the bind succeed does not know of, or leaves to its clients
+# states in which some servers let the bind succeed and leave the refusal to their clients
 REFUSED_STATES = (AccountState.DISABLED, AccountState.EXPIRED, AccountState.MUST_CHANGE)
 
 
 def check_answer(answer: BindAnswer, entry: Entry) -> None:
-    """Returns when the bind proved the password and the account is active.
+    """Checks that the bind proved the password and that the account is active.
 
     Raises:
         NotAuthenticated: the password is wrong, or nothing proves that it is right.
-        Forbidden: it is right, and the directory refuses the person all the same.
+        Forbidden: it is right, and the directory refuses the person nevertheless.
         DirectoryUnavailable: the answer says nothing about the person.
     """
     state = state_of(entry)
@@ -48,7 +48,7 @@ def check_answer(answer: BindAnswer, entry: Entry) -> None:
         raise DirectoryUnavailable(f"bind: {answer.code} {answer.message}"[:300])
     if _is_proven(answer, data):
         raise _refused(reason, data)
-    # OpenLDAP says 49 to all of them: what it wrote into the entry tells more
+    # OpenLDAP answers 49 to all of them: the state in the entry is more precise
     generic = reason in ("wrong_password", "locked") and not data
     if generic and state in (AccountState.DISABLED, AccountState.LOCKED):
         reason = str(state)
@@ -56,17 +56,17 @@ def check_answer(answer: BindAnswer, entry: Entry) -> None:
 
 
 def _is_proven(answer: BindAnswer, data: str) -> bool:
-    """Whether a refusal tells that the password was right."""
+    """Returns whether a refusal proves that the password was right."""
     if data:
         return data in _AD_PROVEN
-    # 389 Directory Server compares the password before it says so
+    # 389 Directory Server compares the password before it sends this message
     if answer.code == 49 and "password expired" in answer.message.lower():
         return True
     return policy_error(answer.policy) in _POLICY_PROVEN
 
 
 def bind_reason(code: int, message: str, policy: bytes | None) -> str:
-    """Why a name and a password were refused; empty when that is not what happened."""
+    """Returns why a name and a password were refused; empty where they were not refused."""
     data = _data_of(message)
     if code == 49 and data in AD_REASONS:
         return AD_REASONS[data]
@@ -80,12 +80,12 @@ def bind_reason(code: int, message: str, policy: bytes | None) -> str:
         return "locked" if "retry limit" in message.lower() else ""
     if code == 53 and "inactivated" in message.lower():  # the same: "Account inactivated."
         return "disabled"
-    # the account has no password, or vanished since it was found
+    # the account has no password, or was deleted after the search
     return {48: "wrong_password", 32: "unknown_user"}.get(code, "")
 
 
 def policy_error(value: bytes | None) -> int | None:
-    """The `error` of a password policy response control, draft-behera-ldap-password-policy:
+    """Returns the `error` of a password policy response control, draft-behera-ldap-password-policy:
     SEQUENCE { warning [0] CHOICE OPTIONAL, error [1] ENUMERATED OPTIONAL }."""
     if not value or value[0] != 0x30 or len(value) < 2 or value[1] != len(value) - 2:
         return None
@@ -99,9 +99,9 @@ def policy_error(value: bytes | None) -> int | None:
 
 
 def _data_of(message: str) -> str:
-    """The sub-code of Active Directory, such as `52e`; empty where there is none."""
-    found = _AD_DATA.search(message)
-    return found[1].lower() if found else ""
+    """Returns the sub-code of Active Directory, such as `52e`; empty where there is none."""
+    match = _AD_DATA.search(message)
+    return match[1].lower() if match else ""
 
 
 def _refused(reason: str, data: str) -> Forbidden:

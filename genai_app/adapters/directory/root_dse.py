@@ -1,4 +1,4 @@
-"""What a controller says of itself and of its domain: its kind, its contexts, when it locks."""
+"""The root entry of a controller (its kind and its contexts) and its policy of lockout."""
 
 from dataclasses import dataclass
 
@@ -13,31 +13,31 @@ TICKS_PER_S = 10_000_000  # Active Directory counts time in tenths of a microsec
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What a controller says of itself."""
+    """A controller's description of itself."""
 
     active_directory: bool
     contexts: tuple[str, ...]
-    domain: str  # the context of its own domain; empty where there is no such word
+    domain: str  # the context of its own domain; empty outside Active Directory
 
     def context_of(self, base: str) -> str:
-        """The naming context that `base` lies in; `base` itself where none is told."""
+        """Returns the naming context that `base` lies in; `base` itself where none is listed."""
         above = [each for each in self.contexts if each and is_below(base, each)]
         return max(above, key=len, default=base)
 
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """After how many wrong passwords the directory locks an account by itself."""
+    """The number of wrong passwords after which the directory locks an account by itself."""
 
     tries: int  # 1 or more
-    window_s: int  # they are forgotten after this; 0: only a right password makes them forgotten
+    window_s: int  # a wrong password counts for so long; 0: until the right password is sent
 
 
 def read_root(link: Link) -> Root:
-    """The root entry of the controller at the other end.
+    """Reads the root entry of the controller that `link` is connected to.
 
     Raises:
-        DirectoryUnavailable: `root_dse: ...`, it cannot be read.
+        DirectoryUnavailable: `root_dse: ...`, the entry cannot be read.
     """
     names = ("supportedCapabilities", "namingContexts", "defaultNamingContext")
     rows = link.search("", "(objectClass=*)", names).expect("root_dse")
@@ -51,11 +51,11 @@ def read_root(link: Link) -> Root:
 
 
 def read_lockout(link: Link, root: Root, base: str) -> Lockout | None:
-    """The policy that holds for most accounts; None: it never locks, or cannot be read.
+    """Reads the policy that applies to most accounts; None: it never locks, or cannot be read.
 
-    Active Directory has it at its domain. (Policies for single groups of accounts, PSO, may be
-    stricter, and a service account seldom may read them.) Of OpenLDAP's policies the default is
-    named in its configuration only; where there is one policy, it is that.
+    Active Directory stores it in the entry of the domain. (Policies for groups of accounts, PSO,
+    may be stricter; a service account can seldom read them.) OpenLDAP names its default policy only
+    in its configuration: a single policy is taken for the default.
     """
     context = root.context_of(base)
     if root.active_directory:
@@ -63,10 +63,10 @@ def read_lockout(link: Link, root: Root, base: str) -> Lockout | None:
         rows = link.search(root.domain or context, "(objectClass=*)", names).entries
         return _ad_lockout(rows[0]) if rows else None
     names = ("pwdLockout", "pwdMaxFailure", "pwdFailureCountInterval")
-    found = link.search(context, "(objectClass=pwdPolicy)", names, subtree=True, size_limit=2)
-    if found.code != 0 or len(found.entries) != 1:
+    result = link.search(context, "(objectClass=pwdPolicy)", names, subtree=True, size_limit=2)
+    if result.code != 0 or len(result.entries) != 1:
         return None
-    policy = found.entries[0]
+    policy = result.entries[0]
     tries = policy.number("pwdMaxFailure") or 0
     if policy.text("pwdLockout").lower() != "true" or tries < 1:
         return None
@@ -75,5 +75,7 @@ def read_lockout(link: Link, root: Root, base: str) -> Lockout | None:
 
 def _ad_lockout(domain: Entry) -> Lockout | None:
     tries = domain.number("lockoutThreshold") or 0
-    window = domain.number("lockOutObservationWindow") or 0  # negative: an interval
+    window = (
+        domain.number("lockOutObservationWindow") or 0
+    )  # an interval is stored as a negative number
     return Lockout(tries, abs(window) // TICKS_PER_S) if tries > 0 else None

@@ -1,7 +1,7 @@
 """Short messages between the processes of one installation, over Redis' publish and subscribe.
 
-A message may be lost, and nobody is told: it only saves a look into the database. Redis away means
-silence; the connection comes back by itself.
+A message may be lost without an error: it only saves a query of the database. While Redis is away,
+no messages arrive; the connection is restored automatically.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from genai_app.adapters.redis.client import REST_S, SOCKET_TIMEOUT_S, Entries
 log = structlog.stdlib.get_logger(__name__)
 
 CHANNEL = "genai:process:"
-LISTEN_S = 5.0  # then Redis is asked whether it is there: a dead link would be silent for ever
+LISTEN_S = 5.0  # then Redis is pinged: a dead connection would stay silent for ever
 
 
 class Bus:
-    """The letter box of this process, and the way into those of others.
+    """Receives the messages for this process and sends messages to others.
 
     Args:
-        address: names this process among all.
+        address: the unique name of this process.
     """
 
     def __init__(self, url: str, address: str) -> None:
@@ -35,7 +35,7 @@ class Bus:
         self._listening: asyncio.Task[None] | None = None
 
     def open(self, receive: Callable[[bytes], None]) -> None:
-        """Begin to listen; `receive` is called with each message and must not raise."""
+        """Starts listening; `receive` is called with each message and must not raise."""
         self._listening = asyncio.create_task(self._listen(receive), name="bus")
 
     async def close(self) -> None:
@@ -45,13 +45,13 @@ class Bus:
         await self._entries.aclose()
 
     async def send(self, address: str, message: bytes) -> bool:
-        """Whether Redis took it for a process that listens. Never raises, never takes longer than
-        a second; after a failure nothing is tried for a moment."""
+        """Sends a message. Returns whether the process at `address` listens. Never raises, takes a
+        second at most; after a failure nothing is sent for a moment."""
         return await self._entries.publish(CHANNEL + address, message)
 
     async def _listen(self, receive: Callable[[bytes], None]) -> None:
         while True:
-            # a client of its own: its connection is silent for seconds, which others must not be
+            # a separate client, whose reads may wait for longer than the usual timeout
             client: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
                 self._url, socket_connect_timeout=SOCKET_TIMEOUT_S, health_check_interval=LISTEN_S
             )

@@ -1,4 +1,4 @@
-"""What a Redis says of itself, and why it does not: for whoever sets it up."""
+"""Checks whether a Redis can be used, for `genai doctor`."""
 
 import asyncio
 import ssl
@@ -18,28 +18,28 @@ KEY_S = 10
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """`policy`: what it throws away when it is full. Both "" where our user may not ask."""
+    """The description of a Redis that works. Texts are "" if our user may not read them."""
 
     version: str
-    policy: str
+    policy: str  # of eviction, `maxmemory_policy`
 
 
 @dataclass(frozen=True, slots=True)
 class RedisFault:
     """Why Redis could not be used.
 
-    `auth`: a wrong or missing password; `rights`: its user may not; `tls`: no encrypted connection
-    came about; `closed`: it hangs up, as a port that wants TLS does; `other`: what answers is no
-    Redis; `silent`; `gone`: nobody listens.
+    `auth`: a wrong or missing password; `rights`: the user lacks a right; `tls`: the TLS handshake
+    failed; `closed`: the server hung up, as a TLS port does; `other`: not a Redis; `silent`: no
+    answer in time; `gone`: nobody listens.
     """
 
-    what: Literal["auth", "rights", "tls", "closed", "other", "silent", "gone"]
+    kind: Literal["auth", "rights", "tls", "closed", "other", "silent", "gone"]
     detail: str
 
 
 async def examine(url: str, *, channels: bool) -> RedisFacts | RedisFault:
-    """Write and delete one key, publish if `channels` are used, then ask. Each step has the
-    deadline of client.py."""
+    """Writes and deletes a key, publishes a message if `channels` are used, and reads the facts.
+    Each step has the timeout of client.py."""
     # redis-py types its two kinds of client as one
     client: Any = redis_client(url)
     try:
@@ -47,10 +47,10 @@ async def examine(url: str, *, channels: bool) -> RedisFacts | RedisFault:
         await client.delete(KEY)
         if channels:
             await client.publish(KEY, b"")
-        told: dict[str, object] = {}
-        with suppress(NoPermissionError):  # a right that the product itself has no need of
+        info: dict[str, object] = {}
+        with suppress(NoPermissionError):  # the product itself does not need this right
             for part in ("server", "memory"):
-                told |= await client.info(part)
+                info |= await client.info(part)
     except AuthenticationError as error:
         return RedisFault("auth", str(error))
     except NoPermissionError as error:
@@ -61,8 +61,7 @@ async def examine(url: str, *, channels: bool) -> RedisFacts | RedisFault:
         return _fault(error)
     finally:
         await client.aclose()
-    version, policy = str(told.get("redis_version", "")), str(told.get("maxmemory_policy", ""))
-    return RedisFacts(version, policy)
+    return RedisFacts(str(info.get("redis_version", "")), str(info.get("maxmemory_policy", "")))
 
 
 def _fault(error: BaseException) -> RedisFault:
@@ -83,7 +82,7 @@ def _fault(error: BaseException) -> RedisFault:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from, outermost first."""
+    """Yields the error and its causes, outermost first."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:

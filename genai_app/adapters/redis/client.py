@@ -1,7 +1,6 @@
-"""Redis: one bounded pool for each user of it, short deadlines; counters of `limits` upon it, and
-entries that may be lost.
+"""Redis: bounded pools with short timeouts, the counters of `limits`, and entries that may be lost.
 
-Nothing here is kept for good: whoever uses it has an answer to "Redis is gone".
+Nothing is stored here permanently: every caller works without Redis.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ LimitStorage = ProcessWindows | SharedWindows
 
 
 def redis_client(url: str) -> Redis:
-    """A client with a pool of its own; connects at the first command. `aclose()` ends both."""
+    """Returns a client with its own pool; connects at the first command. `aclose()` closes both."""
     return Redis.from_pool(_pool(url))
 
 
@@ -41,14 +40,14 @@ def _pool(url: str) -> BlockingConnectionPool:
         timeout=SOCKET_TIMEOUT_S,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
-        # again for a connection that Redis closed meanwhile; who keeps silent is not asked twice
+        # retry on a new connection if Redis closed the old one; not after a timeout
         retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
     )
 
 
 def limit_storage(url: str | None) -> LimitStorage:
-    """Where `limits` counts: Redis, or this process. Raises limits.errors.StorageError when used
-    while Redis is away. To be closed by `close_storage`."""
+    """Returns the storage of `limits`: Redis, or without a URL this process. It raises
+    limits.errors.StorageError while Redis is away. Close it by `close_storage`."""
     if url is None:
         return ProcessWindows()
     scheme = "redis+unix" if urlsplit(url).scheme == "unix" else urlsplit(url).scheme
@@ -62,12 +61,12 @@ def limit_storage(url: str | None) -> LimitStorage:
 
 
 def is_shared(storage: LimitStorage) -> bool:
-    """Whether all processes count in it."""
+    """Returns whether all processes share the storage."""
     return isinstance(storage, SharedWindows)
 
 
 async def give_back(storage: LimitStorage, key: str) -> None:
-    """Take the newest entry out of the moving window `key`, which `limits` itself cannot."""
+    """Removes the newest entry of the moving window `key`, which `limits` itself cannot do."""
     if isinstance(storage, ProcessWindows):
         entries = storage.events.get(key)
         if entries:
@@ -78,16 +77,16 @@ async def give_back(storage: LimitStorage, key: str) -> None:
 
 
 async def forget(storage: LimitStorage, key: str) -> None:
-    """Empty the moving window `key`."""
+    """Empties the moving window `key`."""
     if isinstance(storage, ProcessWindows):
-        # in place: its own clear() takes the list away under the task that expires entries
+        # in place: the storage's clear() removes the list that the expiring task iterates over
         storage.events.get(key, []).clear()
     else:
         await storage.clear(key)
 
 
 async def close_storage(storage: LimitStorage) -> None:
-    """Close the connections of a storage."""
+    """Closes the connections of a storage."""
     if isinstance(storage, SharedWindows):
         await _client(storage).connection_pool.disconnect()
 
@@ -98,8 +97,8 @@ def _client(storage: SharedWindows) -> Redis:
 
 
 class Entries:
-    """Values that may be lost at any moment. Each call is bounded; a Redis that failed is left
-    alone for a moment, so that an answer does not wait for it again and again."""
+    """Values that may be lost at any moment. Each call takes a second at most; after a failure
+    Redis is not called for a moment, so that an answer does not wait for it repeatedly."""
 
     def __init__(self, url: str) -> None:
         self._client = redis_client(url)
@@ -109,7 +108,7 @@ class Entries:
         return await self._bounded(lambda: self._client.get(key))
 
     async def set(self, key: str, value: bytes, *, ttl_s: int, listed_in: str = "") -> None:
-        """`listed_in`: a list of keys that can be forgotten together."""
+        """Stores a value. `listed_in`: a set of keys that can be deleted together."""
         pipe: Any = self._client.pipeline(transaction=False)
         pipe.set(key, value, ex=ttl_s)
         if listed_in:
@@ -117,12 +116,12 @@ class Entries:
         await self._bounded(pipe.execute)
 
     async def publish(self, channel: str, message: bytes) -> bool:
-        """Whether somebody listens there and was told."""
+        """Publishes a message. Returns whether a listener received it."""
         client: Any = self._client  # redis-py types its two kinds of client as one
         return bool(await self._bounded(lambda: client.publish(channel, message)))
 
     async def forget_listed(self, listed_in: str) -> None:
-        """Take away all entries of a list, and the list."""
+        """Deletes all entries of such a set, and the set."""
 
         async def forget() -> None:
             client: Any = self._client  # redis-py types its two kinds of client as one
@@ -131,7 +130,7 @@ class Entries:
         await self._bounded(forget)
 
     async def delete_all(self, prefix: str) -> int:
-        """Delete every key that begins so. Returns how many there were."""
+        """Deletes every key that begins with `prefix`. Returns their number. Raises Unavailable."""
         count = 0
         client: Any = self._client  # redis-py types its two kinds of client as one
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
@@ -143,10 +142,10 @@ class Entries:
         return count
 
     async def check(self) -> None:
-        """One round trip, whatever was before. Raises Unavailable."""
+        """Makes a round trip, even after a failure a moment ago. Raises Unavailable."""
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                await self._client.get("genai:none")  # PING needs a right of its own
+                await self._client.get("genai:none")  # PING would need another right
         except (RedisError, TimeoutError, OSError) as error:
             raise Unavailable(f"redis: {type(error).__name__}") from error
 
@@ -167,8 +166,8 @@ class Entries:
 
 
 async def _cancellable(call: Callable[[], Awaitable[Any]]) -> Any:
-    """On Python 3.11 redis-py's own `asyncio.wait_for` may lose a cancellation: the call ends as if
-    nothing had been said."""
+    """Awaits a call and preserves a cancellation, which redis-py's `asyncio.wait_for` may lose on
+    Python 3.11."""
     task = asyncio.current_task()
     assert task is not None
     before = task.cancelling()

@@ -1,5 +1,5 @@
-"""Moving windows of `limits` that no step of a clock holds up: in Redis by its own clock, since all
-processes count there; in one process by the steady clock. `limits` itself takes the host's clock.
+"""Moving windows of `limits` that are immune to changes of the host's clock, which `limits` itself
+uses: in Redis they use its clock, which all processes share; in one process the steady clock.
 """
 
 import bisect
@@ -12,8 +12,8 @@ from genai_app import clock
 
 SWEEP_S = 60.0
 
-# An entry of the future is from before Redis' clock was set back, or of a server that was replaced
-# by one whose clock is behind: it would shut its user out until the clock has caught up.
+# An entry of the future was made before Redis' clock was set back, or by a replaced server whose
+# clock was ahead: it would lock its user out until the clock has caught up.
 _BEGIN = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -34,7 +34,8 @@ redis.call('LTRIM', KEYS[1], 0, limit - 1)
 redis.call('EXPIRE', KEYS[1], expiry)
 return 1
 """
-# entries run from the newest to the oldest: how many are within the window, how old the last is
+# Entries are ordered from the newest to the oldest. Returns how many are within the window, and the
+# age of the last of them.
 LOOK = f"""{_BEGIN}
 local low, high = 0, redis.call('LLEN', KEYS[1])
 while low < high do
@@ -53,7 +54,7 @@ return {{low, string.format('%.6f', math.max(now - oldest, 0))}}
 
 
 class SharedWindows(RedisStorage):
-    """Of all processes. The start of a window is told on the scale of `clock.now()`."""
+    """Windows that all processes share. The start of a window is a time of `clock.now()`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -74,7 +75,7 @@ class SharedWindows(RedisStorage):
 
 
 class ProcessWindows(MemoryStorage):
-    """Of this process alone."""
+    """Windows of this process alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class ProcessWindows(MemoryStorage):
         return clock.now().timestamp() - age_s, count
 
     def _sweep(self, now: float) -> None:
-        """Forgets windows that are over, now and then."""
+        """Deletes expired windows once a minute."""
         if now - self._swept_at < SWEEP_S:
             return
         self._swept_at = now

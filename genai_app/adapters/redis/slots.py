@@ -1,14 +1,14 @@
-"""Slots at the model servers and the line before them, in Redis: one script, so that each step of
-any process is atomic, by Redis' own clock, so that no process' clock matters.
+"""Slots at the model servers and the queue before them, in Redis. One script does each step of a
+process, so that it is atomic and uses Redis' clock.
 
 Keys, of which each may vanish at any moment:
 
     genai:{slots}:at:<endpoint>        sorted set: runs that hold a slot, by the end of their lease
-    genai:{slots}:line:<endpoints>     sorted set: runs that wait, by their rank
-    ...:seen                           sorted set: the same runs, by when they were last asked for
-    ...:processes                      sorted set: processes, by when they were last heard of
-    ...:counter                        the highest rank that was given
-    ...:since                          since when the above are known, in ms
+    genai:{slots}:line:<endpoints>     sorted set: the queue, runs by their rank
+    ...:seen                           sorted set: the same runs, by the time of their last request
+    ...:processes                      sorted set: processes, by the time of their last step
+    ...:counter                        the highest rank so far
+    ...:since                          the time in ms at which this state was first written
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from genai_app.errors import Unavailable
 LEASE_MS = 10_000
 WAITER_MS = 4_000
 PROCESS_MS = 10_000
-WARM_MS = 3_000  # within it every process that lives has said what it holds
+WARM_MS = 3_000  # within it every live process has reported the slots that it holds
 KEEP_MS = 60_000
 
-# Whose turn it is, is decided by the rank alone: the lowest goes first. It is given once, when a
-# run joins (`rank_of` below). An order that is fair to users gives other ranks, nothing else.
+# The run with the lowest rank goes first. A rank is assigned once, when a run joins (`rank_of`
+# below). An order that is fair to users would only assign other ranks.
 SCRIPT = """
-local since_key, counter, line, seen, processes =
+local since_key, counter, queue, seen, processes =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local at = 0
 local function arg() at = at + 1; return ARGV[at] end
 local function num() return tonumber(arg()) end
 
-local process, most, line_most = arg(), num(), num()
-local known, top, heard_since, whole = num(), num(), num(), num()
+local process, most, queue_most = arg(), num(), num()
+local known_processes, top, last_since, reports_held = num(), num(), num(), num()
 local lease, waiter, process_ms, warm, keep = num(), num(), num(), num(), num()
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -53,10 +53,10 @@ local function rank_of(id)
   return redis.call('INCR', counter)
 end
 
--- 1. what is over, what goes on, and what nobody has renewed
+-- 1. end runs, renew leases, remove what nobody has renewed
 for _ = 1, num() do
   local id = arg()
-  redis.call('ZREM', line, id)
+  redis.call('ZREM', queue, id)
   redis.call('ZREM', seen, id)
   for n = 1, endpoints do redis.call('ZREM', slots(n), id) end
 end
@@ -72,69 +72,69 @@ for n = 1, endpoints do
   total = total + math.max(0, math.min(free[n], room[n]))
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - waiter)) do
-  redis.call('ZREM', line, id)
+  redis.call('ZREM', queue, id)
   redis.call('ZREM', seen, id)
 end
 redis.call('ZADD', processes, now, process)
 redis.call('ZREMRANGEBYSCORE', processes, '-inf', now - process_ms)
 
--- 2. a store that was emptied grants nothing until all, or the only one, have said what they hold
+-- 2. after Redis was emptied nothing is granted until all processes have reported what they hold
 local since = tonumber(redis.call('GET', since_key))
 if not since or since > now then
   since = now
   redis.call('SET', since_key, now)
 end
-local forgot = heard_since > 0 and heard_since ~= since and whole == 0
+local was_emptied = last_since > 0 and last_since ~= since and reports_held == 0
 local count = redis.call('ZCARD', processes)
-if now - since < warm then count = math.max(count, known) end
-if forgot or (known > 1 and now - since < warm) then total = 0 end
+if now - since < warm then count = math.max(count, known_processes) end
+if was_emptied or (known_processes > 1 and now - since < warm) then total = 0 end
 if top > tonumber(redis.call('GET', counter) or 0) then redis.call('SET', counter, top) end
 
--- 3. the line: who joins, whose turn it is, who has which place
-local mine, asked = {}, {}
+-- 3. the queue: add new runs, grant slots, report positions
+local by_id, requests = {}, {}
 for _ = 1, num() do
   local id, rank, avoid = arg(), num(), num()
-  local one = {id = id, rank = rank, avoid = avoid, new = rank == 0, at = 0, place = 0}
-  if one.new then one.rank = rank_of(id) end
-  redis.call('ZADD', line, one.rank, id)
+  local run = {id = id, rank = rank, avoid = avoid, new = rank == 0, endpoint = 0, position = 0}
+  if run.new then run.rank = rank_of(id) end
+  redis.call('ZADD', queue, run.rank, id)
   redis.call('ZADD', seen, now, id)
-  mine[id] = one
-  asked[#asked + 1] = one
+  by_id[id] = run
+  requests[#requests + 1] = run
 end
 local function best(avoid)
-  local found
+  local choice
   for n = 1, endpoints do
     if free[n] > 0 and room[n] > 0 then
       local cost = (n == avoid and 2 or 0) + (rests[n] > 0 and 1 or 0)
-      if not found or cost < found.cost or (cost == found.cost and free[n] > free[found.n]) then
-        found = {n = n, cost = cost}
+      if not choice or cost < choice.cost or (cost == choice.cost and free[n] > free[choice.n]) then
+        choice = {n = n, cost = cost}
       end
     end
   end
-  return found and found.n
+  return choice and choice.n
 end
-local first = total > 0 and redis.call('ZRANGE', line, 0, total - 1) or {}
+local first = total > 0 and redis.call('ZRANGE', queue, 0, total - 1) or {}
 for _, id in ipairs(first) do
-  local one = mine[id]
-  local n = best(one and one.avoid or 0)
+  local run = by_id[id]
+  local n = best(run and run.avoid or 0)
   if not n then break end
-  free[n] = free[n] - 1  -- of another process' run it is kept for that one
-  if one then
+  free[n] = free[n] - 1  -- kept for the run of another process until it asks
+  if run then
     room[n] = room[n] - 1
     hold(n, id)
-    redis.call('ZREM', line, id)
+    redis.call('ZREM', queue, id)
     redis.call('ZREM', seen, id)
-    one.at = n
+    run.endpoint = n
   end
 end
-for _, one in ipairs(asked) do
-  if one.at == 0 then
-    if one.new and redis.call('ZCARD', line) > line_most then
-      redis.call('ZREM', line, one.id)
-      redis.call('ZREM', seen, one.id)
-      one.at = -1
+for _, run in ipairs(requests) do
+  if run.endpoint == 0 then
+    if run.new and redis.call('ZCARD', queue) > queue_most then
+      redis.call('ZREM', queue, run.id)
+      redis.call('ZREM', seen, run.id)
+      run.endpoint = -1
     else
-      one.place = redis.call('ZRANK', line, one.id) + 1
+      run.position = redis.call('ZRANK', queue, run.id) + 1
     end
   end
 end
@@ -143,117 +143,119 @@ for n = 1, 5 do redis.call('PEXPIRE', KEYS[n], keep) end
 local answer =
   {count, since, tonumber(redis.call('GET', counter) or 0)}
 for n = 1, endpoints do answer[#answer + 1] = redis.call('ZCARD', slots(n)) end
-for _, one in ipairs(asked) do
-  answer[#answer + 1] = one.rank
-  answer[#answer + 1] = one.at
-  answer[#answer + 1] = one.place
+for _, run in ipairs(requests) do
+  answer[#answer + 1] = run.rank
+  answer[#answer + 1] = run.endpoint
+  answer[#answer + 1] = run.position
 end
 return answer
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A run that wants a slot. `rank`: 0 until it has one. `avoid`: an endpoint to take last."""
+class SlotRequest:
+    """A run that wants a slot."""
 
     id: str
-    rank: int = 0
-    avoid: int | None = None
+    rank: int = 0  # 0: not in the queue yet
+    avoid: int | None = None  # an endpoint to use only if no other has a slot
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """`endpoint`: where it has a slot now; None where it waits at `place`, from 1 on, or where the
-    line is full and it does not: place 0."""
+class SlotReply:
+    """The reply to a request."""
 
     rank: int
-    endpoint: int | None
-    place: int
+    endpoint: int | None  # at which the run has a slot now
+    position: int  # in the queue, from 1 on; 0: has a slot, or, without one, the queue is full
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`since`: another number than before: Redis was emptied. `top`: the highest rank. `used`:
-    slots that are taken, by endpoint, over all processes. `told`: as it was asked."""
+class SlotsState:
+    """The state after a step, over all processes."""
 
     processes: int
-    since: int
-    top: int
-    used: list[int]
-    told: list[Told]
+    since: int  # another number than before means that Redis was emptied
+    top: int  # the highest rank
+    used: list[int]  # slots taken, by endpoint
+    replies: list[SlotReply]  # in the order of the requests
 
 
 class SharedSlots:
-    """One step at a time; endpoints are numbered from 0 in the order of `urls`.
+    """The slots and the queue that all processes share. Endpoints are numbered from 0 in the order
+    of `urls`. Steps must not overlap.
 
     Args:
-        process: a name of this process that no other has.
+        process: the unique name of this process.
         most: slots of each endpoint.
+        queue_most: runs in the queue.
     """
 
     def __init__(
-        self, url: str, urls: Sequence[str], *, process: str, most: int, line_most: int
+        self, url: str, urls: Sequence[str], *, process: str, most: int, queue_most: int
     ) -> None:
         self._client = redis_client(url)
         self._script: Any = self._client.register_script(SCRIPT)
-        at = [_digest(each) for each in urls]
-        line = f"genai:{{slots}}:line:{_digest(*sorted(urls))}"
-        ends = (":since", ":counter", "", ":seen", ":processes")
-        self._keys = [*(line + end for end in ends), *(f"genai:{{slots}}:at:{one}" for one in at)]
-        self._fixed = (process, most, line_most)
+        queue = f"genai:{{slots}}:line:{_digest(*sorted(urls))}"
+        suffixes = (":since", ":counter", "", ":seen", ":processes")
+        self._keys = [
+            *(queue + suffix for suffix in suffixes),
+            *(f"genai:{{slots}}:at:{_digest(url)}" for url in urls),
+        ]
+        self._fixed = (process, most, queue_most)
 
     async def step(
         self,
         *,
-        over: Sequence[str] = (),
+        ended: Sequence[str] = (),
         held: Sequence[tuple[str, int]] | None = None,
         room: Sequence[tuple[int, bool]],
-        asked: Sequence[Asked] = (),
+        requests: Sequence[SlotRequest] = (),
         processes: int = 1,
         top: int = 0,
         since: int = 0,
-    ) -> Answer:
-        """Give back what is over, renew what is held, and see who of those asked gets a slot.
+    ) -> SlotsState:
+        """Releases the slots of ended runs, renews the leases of held ones, and grants slots to
+        requests.
 
         Args:
-            held: all runs that hold a slot, and the endpoint of each; None: not this time.
-            room: how many of the asked each endpoint may get, and whether others go before it.
-            processes, top, since: the number of processes, the highest rank and `Answer.since`, as
-                last heard.
+            held: all runs that hold a slot, each with its endpoint; None: renew nothing now.
+            room: for each endpoint the most requests to grant, and whether to prefer others.
+            processes, top, since: as in the last SlotsState.
 
         Raises:
-            Unavailable: no answer within a second. What was asked may have been done.
+            Unavailable: no answer within a second. The step may have been made.
         """
         arguments: list[str | int] = [
             *self._fixed,
             *(processes, top, since, int(held is not None)),
             *(LEASE_MS, WAITER_MS, PROCESS_MS, WARM_MS, KEEP_MS),
-            *(len(over), *over, len(held or ())),
+            *(len(ended), *ended, len(held or ())),
         ]
         for run, endpoint in held or ():
             arguments += (run, endpoint + 1)
         for most, rests in room:
             arguments += (most, int(rests))
-        arguments.append(len(asked))
-        for one in asked:
-            arguments += (one.id, one.rank, 0 if one.avoid is None else one.avoid + 1)
+        arguments.append(len(requests))
+        for each in requests:
+            arguments += (each.id, each.rank, 0 if each.avoid is None else each.avoid + 1)
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
                 answer: list[int] = await self._script(keys=self._keys, args=arguments)
         except (RedisError, TimeoutError, OSError) as error:
             raise Unavailable(f"redis: {type(error).__name__}") from error
         count = len(room)
-        told = [
-            Told(rank, at - 1 if at > 0 else None, place)
-            for rank, at, place in zip(*[iter(answer[3 + count :])] * 3, strict=True)
+        replies = [
+            SlotReply(rank, endpoint - 1 if endpoint > 0 else None, position)
+            for rank, endpoint, position in zip(*[iter(answer[3 + count :])] * 3, strict=True)
         ]
         processes, since, top = answer[:3]
-        return Answer(processes, since, top, answer[3 : 3 + count], told)
+        return SlotsState(processes, since, top, answer[3 : 3 + count], replies)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
 
 def _digest(*urls: str) -> str:
-    """An address may hold a password."""
+    """Returns a short digest of addresses, which may contain passwords."""
     return hashlib.sha256(" ".join(urls).encode()).hexdigest()[:16]

@@ -4,15 +4,15 @@ import reflex as rx
 
 from genai_app.components.account.section import section, section_error
 from genai_app.components.text import of_locale, t
-from genai_app.state.admin.admin import AdminState, DirectoryState, Outcome, StepRow
+from genai_app.state.admin.admin import AdminState, CheckOutcome, DirectoryState, StepRow
 
 
 def _mark(outcome: rx.Var[str]) -> rx.Component:
     return rx.match(
         outcome,
-        (Outcome.OK, rx.icon("circle-check", size=16, aria_hidden=True)),
-        (Outcome.WARNING, rx.icon("triangle-alert", size=16, aria_hidden=True)),
-        (Outcome.FAILED, rx.icon("circle-x", size=16, aria_hidden=True)),
+        (CheckOutcome.OK, rx.icon("circle-check", size=16, aria_hidden=True)),
+        (CheckOutcome.WARNING, rx.icon("triangle-alert", size=16, aria_hidden=True)),
+        (CheckOutcome.FAILED, rx.icon("circle-x", size=16, aria_hidden=True)),
         rx.icon("circle-dashed", size=16, aria_hidden=True),
     )
 
@@ -20,9 +20,9 @@ def _mark(outcome: rx.Var[str]) -> rx.Component:
 def _outcome(outcome: rx.Var[str]) -> rx.Var[str]:
     return rx.match(
         outcome,
-        (Outcome.OK, t("directory.ok")),
-        (Outcome.WARNING, t("directory.warning")),
-        (Outcome.FAILED, t("directory.failed")),
+        (CheckOutcome.OK, t("directory.ok")),
+        (CheckOutcome.WARNING, t("directory.warning")),
+        (CheckOutcome.FAILED, t("directory.failed")),
         t("directory.skipped"),
     )
 
@@ -41,7 +41,7 @@ def _step(step: rx.Var[StepRow]) -> rx.Component:
                     rx.el.strong(of_locale(step.name)),
                     rx.el.span(_outcome(step.outcome), class_name="visually-hidden"),
                     rx.cond(
-                        step.outcome != Outcome.SKIPPED,
+                        step.outcome != CheckOutcome.SKIPPED,
                         rx.el.span(
                             t("directory.milliseconds", count=step.milliseconds),
                             class_name="step-time",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from genai_app.access import RANK
-from genai_app.adapters.directory.client import Person
+from genai_app.adapters.directory.client import DirectoryPerson
 from genai_app.models import Role, User
 from genai_app.settings.settings import Settings
 
@@ -44,7 +44,7 @@ def role_of(settings: Settings, groups: Collection[str]) -> Role | None:
     return None
 
 
-def standing_of(settings: Settings, person: Person, user: User | None) -> Standing:
+def standing_of(settings: Settings, person: DirectoryPerson, user: User | None) -> Standing:
     """Returns the role and memberships of `person`. For a group that cannot be found or read now,
     the last membership applies; if there is none, because the group is new in the settings, `user`
     keeps the present role.

@@ -1,6 +1,6 @@
 """The tries that one login counts, and how they are settled when it ends."""
 
-from genai_app.adapters.directory.client import FoundAccount
+from genai_app.adapters.directory.client import AccountMatch
 from genai_app.services.accounts.login_failures import CountedTry, FailurePolicy
 from genai_app.services.accounts.login_limits import LoginLimits, Try
 
@@ -16,13 +16,13 @@ class LoginAttempt:
     """
 
     def __init__(self, limits: LoginLimits, address: str) -> None:
-        self.entry: FoundAccount | None = None
+        self.entry: AccountMatch | None = None
         self._limits = limits
         self._address = address
         self._tries: list[Try | CountedTry] = []
 
     async def take(
-        self, name: str, entry: FoundAccount | None = None, policy: FailurePolicy | None = None
+        self, name: str, entry: AccountMatch | None = None, policy: FailurePolicy | None = None
     ) -> None:
         """Counts a try before its password is sent.
 

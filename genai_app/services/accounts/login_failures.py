@@ -23,7 +23,7 @@ from sqlmodel import col
 
 from genai_app import clock, metrics
 from genai_app.access import Actor
-from genai_app.adapters.directory.client import FoundAccount, Lockout
+from genai_app.adapters.directory.client import AccountMatch, Lockout
 from genai_app.db.database import Database
 from genai_app.db.statements import table_of
 from genai_app.errors import InvalidInput, NotFound, RateLimited
@@ -105,7 +105,7 @@ class FailureCounter:
         self._swept_at: datetime | None = None
 
     async def take(
-        self, name: str, entry: FoundAccount | None, policy: FailurePolicy, *, familiar: bool
+        self, name: str, entry: AccountMatch | None, policy: FailurePolicy, *, familiar: bool
     ) -> CountedTry:
         """Counts a try before its password is sent. Concurrent tries are counted one by one.
 
@@ -126,7 +126,7 @@ class FailureCounter:
         return CountedTry(self, account, familiar=familiar)
 
     async def _take(
-        self, account: bytes, entry: FoundAccount | None, policy: FailurePolicy, *, familiar: bool
+        self, account: bytes, entry: AccountMatch | None, policy: FailurePolicy, *, familiar: bool
     ) -> None:
         now = clock.now()
         async with self._db.write() as session:
@@ -210,7 +210,7 @@ class FailureCounter:
             )
 
 
-def account_digest(name: str, entry: FoundAccount | None) -> bytes:
+def account_digest(name: str, entry: AccountMatch | None) -> bytes:
     """Returns the 32-byte key of an account's row: a digest of the entry's id, or of the name when
     there is no entry."""
     text = f"entry\0{entry.id}" if entry else f"name\0{_folded(name)}"
@@ -242,7 +242,7 @@ def _forget(row: LoginFailures, policy: FailurePolicy, now: datetime) -> None:
 
 def _wait_s(
     row: LoginFailures,
-    entry: FoundAccount | None,
+    entry: AccountMatch | None,
     policy: FailurePolicy,
     now: datetime,
     *,

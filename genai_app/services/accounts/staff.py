@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.adapters.directory.client import AccountState, Person
+from genai_app.adapters.directory.client import AccountState, DirectoryPerson
 from genai_app.db.database import Database
 from genai_app.errors import DirectoryUnavailable, Forbidden, InvalidInput, NotAuthenticated
 from genai_app.models import Origin, Role, User
@@ -45,7 +45,7 @@ class Staff:
         self._db = db
         self._settings = settings
 
-    async def enter(self, person: Person) -> User:
+    async def enter(self, person: DirectoryPerson) -> User:
         """Returns the account of a person whose password was right, created or updated.
 
         Raises:
@@ -58,7 +58,7 @@ class Staff:
         except IntegrityError:  # two first logins at the same time
             return await self._enter(person)
 
-    async def _enter(self, person: Person) -> User:
+    async def _enter(self, person: DirectoryPerson) -> User:
         async with self._db.write() as session:
             user = await session.scalar(
                 sa.select(User).where(col(User.external_id) == person.id).with_for_update()
@@ -85,7 +85,7 @@ class Staff:
             return Forbidden("no_group", code="no_access_contact", contact=contact)
         return Forbidden("no_group", code="no_access")
 
-    async def keep(self, user: User, person: Person | None) -> str:
+    async def keep(self, user: User, person: DirectoryPerson | None) -> str:
         """Updates, opens or closes an account by the directory's present data.
 
         Args:
@@ -117,7 +117,7 @@ class Staff:
         self,
         session: AsyncSession,
         user: User | None,
-        person: Person,
+        person: DirectoryPerson,
         standing: Standing,
         role: Role,
     ) -> User:
@@ -187,7 +187,7 @@ def is_disabled_here(user: User) -> bool:
     return user.disabled_at is not None and not reason.startswith(CLOSED_BY_DIRECTORY)
 
 
-def _username(person: Person) -> str:
+def _username(person: DirectoryPerson) -> str:
     """Returns the folded name, or the person's id when the name is not allowed here."""
     try:
         return fold_username(person.username)

@@ -1,6 +1,6 @@
 """Logins with a password of the directory; the account itself is a row of this database."""
 
-from genai_app.adapters.directory.client import Directory, FoundAccount, Lockout
+from genai_app.adapters.directory.client import AccountMatch, Directory, Lockout
 from genai_app.adapters.directory.names import parse_name
 from genai_app.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
 from genai_app.models import User
@@ -47,7 +47,7 @@ class StaffLogin:
         """
         policy = await self._policy()
 
-        async def admit(account: FoundAccount | None) -> None:
+        async def admit(account: AccountMatch | None) -> None:
             await attempt.take(account_name(username), account, policy)
 
         try:

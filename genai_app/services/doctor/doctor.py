@@ -1,4 +1,4 @@
-"""`genai doctor`: everything that the product stands on, looked at once, each part on its own."""
+"""`genai doctor`: independent checks of everything that the product depends on, run at once."""
 
 import asyncio
 import re
@@ -13,13 +13,12 @@ from urllib.parse import unquote
 import structlog
 from pydantic import SecretStr
 
+from genai_app.adapters.findings import FactValue
 from genai_app.services.doctor import local, servers
-from genai_app.services.doctor.directory import Outcome
 from genai_app.services.doctor.findings import (
-    Cause,
     CheckName,
+    DoctorCause,
     FactName,
-    FactValue,
     Finding,
     facts_of,
     failed,
@@ -33,7 +32,6 @@ from genai_app.settings.settings import Settings
 __all__ = [
     "Finding",
     "Installation",
-    "Outcome",
     "examine",
     "facts_of",
     "problem_of",
@@ -46,36 +44,36 @@ log = structlog.stdlib.get_logger(__name__)
 MASK = "***"
 LOCAL_S = 10.0
 DATABASE_S = 15.0
-DIRECTORY_S = 40.0  # a controller has 30 of its own
+DIRECTORY_S = 40.0  # the check of one controller takes 30 at most
 NETWORK_S = 20.0
 
 Check = Callable[[], Awaitable[list[Finding]]]
 
 
 async def examine(settings: Settings, installation: Installation) -> AsyncGenerator[Finding]:
-    """What was found, in the order of CheckName. All checks run at once, each under its deadline;
-    none stops another."""
+    """Yields the findings in the order of CheckName. All checks run at once, each under its
+    deadline; none stops another."""
     model_s = settings.llm_first_token_timeout_s + 3 * settings.llm_connect_timeout_s
 
-    def block(work: Callable[[], list[Finding]]) -> Check:
+    def in_thread(work: Callable[[], list[Finding]]) -> Check:
         return lambda: _in_thread(work)
 
     checks: dict[CheckName, tuple[Check, float]] = {
-        CheckName.SETTINGS: (block(lambda: local.check_settings(settings)), LOCAL_S),
-        CheckName.FRONT_END: (block(lambda: local.check_front_end(installation)), LOCAL_S),
-        CheckName.DATA_DIR: (block(lambda: local.check_data_dir(settings)), LOCAL_S),
-        CheckName.DISK: (block(lambda: local.check_disk(settings)), LOCAL_S),
+        CheckName.SETTINGS: (in_thread(lambda: local.check_settings(settings)), LOCAL_S),
+        CheckName.FRONT_END: (in_thread(lambda: local.check_front_end(installation)), LOCAL_S),
+        CheckName.DATA_DIR: (in_thread(lambda: local.check_data_dir(settings)), LOCAL_S),
+        CheckName.DISK: (in_thread(lambda: local.check_disk(settings)), LOCAL_S),
         CheckName.DATABASE: (lambda: servers.check_database(settings), DATABASE_S),
         CheckName.MIGRATIONS: (
-            block(lambda: servers.check_migrations(settings, installation)),
+            in_thread(lambda: servers.check_migrations(settings, installation)),
             DATABASE_S,
         ),
         CheckName.REDIS: (lambda: servers.check_redis(settings), NETWORK_S),
         CheckName.DIRECTORY: (lambda: servers.check_directory(settings), DIRECTORY_S),
         CheckName.MODEL: (lambda: servers.check_models(settings), model_s),
-        CheckName.CERTIFICATE: (block(lambda: servers.check_certificate(settings)), NETWORK_S),
+        CheckName.CERTIFICATE: (in_thread(lambda: servers.check_certificate(settings)), NETWORK_S),
         CheckName.CLOCK: (lambda: servers.check_clock(settings), NETWORK_S),
-        CheckName.BACKUP: (block(lambda: local.check_backup(settings)), LOCAL_S),
+        CheckName.BACKUP: (in_thread(lambda: local.check_backup(settings)), LOCAL_S),
     }
     secrets = _secrets(settings)
     tasks = [
@@ -92,42 +90,45 @@ async def examine(settings: Settings, installation: Installation) -> AsyncGenera
 
 
 async def _bounded(name: CheckName, check: Check, deadline_s: float) -> list[Finding]:
+    """Runs a check. Returns a failure for one that takes too long or raises."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(deadline_s):
             findings = await check()
     except TimeoutError:
-        findings = [failed(name, Cause.CHECK_SLOW)]
-    except Exception as error:  # a bug of one check leaves the others their say
+        findings = [failed(name, DoctorCause.CHECK_SLOW)]
+    except Exception as error:  # a bug in one check must not stop the others
         log.debug("doctor.bug", check=name, exc_info=True)
-        findings = [failed(name, Cause.CHECK_BROKE, facts={FactName.DETAIL: type(error).__name__})]
+        findings = [
+            failed(name, DoctorCause.CHECK_BROKE, facts={FactName.DETAIL: type(error).__name__})
+        ]
     seconds = time.monotonic() - began
     return [each if each.seconds else replace(each, seconds=seconds) for each in findings]
 
 
 async def _in_thread(work: Callable[[], list[Finding]]) -> list[Finding]:
-    """A thread that nobody waits for at the end: a dead disk never gives an answer."""
+    """Runs `work` in a daemon thread, so that a dead disk does not keep the process from ending."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[list[Finding]] = loop.create_future()
+    future: asyncio.Future[list[Finding]] = loop.create_future()
 
-    def set_unless_over(setter: Callable[[Any], None], value: object) -> None:
-        if not answer.done():
+    def set_unless_done(setter: Callable[[Any], None], value: object) -> None:
+        if not future.done():
             setter(value)
 
     def run() -> None:
         try:
-            setter, value = answer.set_result, work()
+            setter, value = future.set_result, work()
         except Exception as error:
-            setter, value = answer.set_exception, error
-        with suppress(RuntimeError):  # too late: the loop is closed
-            loop.call_soon_threadsafe(set_unless_over, setter, value)
+            setter, value = future.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(set_unless_done, setter, value)
 
     Thread(target=run, daemon=True).start()
-    return await answer
+    return await future
 
 
 def _secrets(settings: Settings) -> list[str]:
-    """Everything that must not be told, should a server repeat it."""
+    """Returns the passwords that must be hidden in messages of servers."""
     secrets: list[str] = []
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -138,9 +139,9 @@ def _secrets(settings: Settings) -> list[str]:
 
 
 def _passwords(text: str) -> list[str]:
-    """Of an address that was checked: as it is written, and as a server would repeat it."""
-    written = re.match(r"\w+://[^:/?#@]*:([^/?#@]+)@", text)
-    return [written[1], unquote(written[1])] if written else []
+    """Returns the password in a URL, as it is written and decoded; [] without one."""
+    match = re.match(r"\w+://[^:/?#@]*:([^/?#@]+)@", text)
+    return [match[1], unquote(match[1])] if match else []
 
 
 def _masked(finding: Finding, secrets: list[str]) -> Finding:

@@ -1,17 +1,17 @@
-"""What `genai doctor` reports: checks, how they ended, what was seen, what is wrong.
+"""The report of `genai doctor`: its checks, how each ended, facts, and causes of failures.
 
-Each word of Cause has two sentences in locales/*.json: `doctor.cause.<word>` says what is wrong,
-`doctor.remedy.<word>` how to mend it; `doctor.skip.<word>` says why nothing was looked at.
-`doctor.check.<word>` and `doctor.fact.<word>` are names for people.
+Each word of DoctorCause has two sentences in locales/*.json: `doctor.cause.<word>` says what is
+wrong, `doctor.remedy.<word>` how to correct it. `doctor.skip.<word>` says why a check was skipped.
+`doctor.check.<word>` and `doctor.fact.<word>` are titles.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from genai_app.adapters.findings import CheckOutcome, FactValue
 from genai_app.i18n import translate
 from genai_app.services.doctor.directory import (
-    Outcome,
     Step,
     name_of,
     sentences_of,
@@ -22,7 +22,7 @@ from genai_app.services.doctor.directory import (
 
 
 class CheckName(StrEnum):
-    """In the order in which they are told."""
+    """Checks in the order of the report."""
 
     SETTINGS = "settings"
     FRONT_END = "front_end"
@@ -39,7 +39,7 @@ class CheckName(StrEnum):
 
 
 class FactName(StrEnum):
-    """What a check saw."""
+    """Names of the facts that checks report."""
 
     VERSION = "version"
     PATH = "path"
@@ -53,11 +53,11 @@ class FactName(StrEnum):
     OFF_S = "off_s"
     AGE_H = "age_h"
     FILE = "file"
-    DETAIL = "detail"  # what the other side or the system said, in its own words
+    DETAIL = "detail"  # an unchanged message of the server or of the system
 
 
-class Cause(StrEnum):
-    """What is wrong; a closed set."""
+class DoctorCause(StrEnum):
+    """Everything that can be wrong."""
 
     CHECK_SLOW = "check_slow"
     CHECK_BROKE = "check_broke"
@@ -131,7 +131,7 @@ class Cause(StrEnum):
 
 
 class Skip(StrEnum):
-    """Why nothing was looked at."""
+    """Why a check was skipped."""
 
     NOT_SET = "not_set"
     DEMO_MODEL = "demo_model"
@@ -142,62 +142,64 @@ class Skip(StrEnum):
     NOT_WATCHED = "not_watched"
 
 
-FactValue = str | int | float | tuple[str, ...]
 Facts = Mapping[FactName, FactValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found at one place. `step`: of the directory's own check, which has its own
-    words."""
+    """The result of a check for one target."""
 
     check: CheckName
-    outcome: Outcome
-    place: str = ""
+    outcome: CheckOutcome
+    target: str = ""  # a URL, a controller, a server's name; "" where there is only one
     facts: Facts = field(default_factory=dict[FactName, FactValue])
-    cause: Cause | None = None
+    cause: DoctorCause | None = None
     skip: Skip | None = None
-    step: Step | None = None
+    step: Step | None = None  # of the check of the directory, which has its own causes and facts
     seconds: float = 0.0
 
 
-def well(check: CheckName, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.OK, place, facts or {})
+def well(check: CheckName, target: str = "", facts: Facts | None = None) -> Finding:
+    return Finding(check, CheckOutcome.OK, target, facts or {})
 
 
-def warned(check: CheckName, cause: Cause, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.WARNING, place, facts or {}, cause)
+def warned(
+    check: CheckName, cause: DoctorCause, target: str = "", facts: Facts | None = None
+) -> Finding:
+    return Finding(check, CheckOutcome.WARNING, target, facts or {}, cause)
 
 
-def failed(check: CheckName, cause: Cause, place: str = "", facts: Facts | None = None) -> Finding:
-    return Finding(check, Outcome.FAILED, place, facts or {}, cause)
+def failed(
+    check: CheckName, cause: DoctorCause, target: str = "", facts: Facts | None = None
+) -> Finding:
+    return Finding(check, CheckOutcome.FAILED, target, facts or {}, cause)
 
 
-def skipped(check: CheckName, why: Skip) -> Finding:
-    return Finding(check, Outcome.SKIPPED, skip=why)
+def skipped(check: CheckName, reason: Skip) -> Finding:
+    return Finding(check, CheckOutcome.SKIPPED, skip=reason)
 
 
 def title_of(finding: Finding, locale: str) -> str:
-    """What was looked at, and where."""
+    """Returns the title of a finding: the check, its step, its target."""
     name = translate(locale, f"doctor.check.{finding.check}")
     step = f", {name_of(finding.step, locale)}" if finding.step else ""
-    return f"{name}{step}{f' ({finding.place})' if finding.place else ''}"
+    return f"{name}{step}{f' ({finding.target})' if finding.target else ''}"
 
 
 def facts_of(finding: Finding, locale: str) -> list[str]:
-    """What was seen, `name: value` each."""
+    """Returns the facts of a finding, each as `name: value`."""
     if finding.step is not None:
         return facts_of_step(finding.step, locale)
-    shown: list[str] = []
+    lines: list[str] = []
     for fact, value in finding.facts.items():
         text = ", ".join(value) if isinstance(value, tuple) else str(value)
         if text:
-            shown.append(f"{translate(locale, f'doctor.fact.{fact}')}: {text}")
-    return shown
+            lines.append(f"{translate(locale, f'doctor.fact.{fact}')}: {text}")
+    return lines
 
 
 def problem_of(finding: Finding, locale: str) -> str:
-    """What is wrong, or why nothing was looked at; "" where all is well."""
+    """Returns what is wrong, or why the check was skipped; "" if all is well."""
     if finding.step is not None:
         return (sentences_of(finding.step, locale) or ("", ""))[0]
     if finding.skip is not None:
@@ -206,7 +208,7 @@ def problem_of(finding: Finding, locale: str) -> str:
 
 
 def remedy_of(finding: Finding, locale: str) -> str:
-    """How to mend it; "" where nothing is to be mended."""
+    """Returns how to correct what is wrong; "" if there is nothing to correct."""
     if finding.step is not None:
         return (sentences_of(finding.step, locale) or ("", ""))[1]
     return translate(locale, f"doctor.remedy.{finding.cause}") if finding.cause else ""

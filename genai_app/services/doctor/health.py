@@ -1,4 +1,4 @@
-"""Whether each thing that the product needs answers."""
+"""The state of the servers that the product depends on: database, models, Redis, directory."""
 
 import asyncio
 import time
@@ -14,53 +14,54 @@ CHECK_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a model server is. `paused`: it failed too often and is not asked for a moment."""
+    """The load of a model server."""
 
-    used: int
+    used: int  # slots
     most: int
-    paused: bool
+    paused: bool  # it failed too often and gets no requests for a moment
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One dependency at this moment. `endpoint`: the host of a model server, for administrators."""
+    """The state of a dependency now."""
 
     name: str
     up: bool
-    seconds: float
-    endpoint: str = ""
+    seconds: float  # that its check took
+    endpoint: str = ""  # the host of a model server, for administrators
     load: Load | None = None
 
 
 async def check_dependencies(services: Services) -> list[Health]:
-    """All that are set up, asked at once; each model server by itself."""
-    asked = [_ask("database", services.db.check())]
-    asked += [_ask_model(services, number) for number in range(len(services.llm.endpoints))]
+    """Checks all dependencies that are set up, at once; each model server separately."""
+    checks = [_bounded("database", services.db.check())]
+    checks += [_check_model(services, number) for number in range(len(services.llm.endpoints))]
     if services.redis is not None:
-        asked.append(_ask("redis", services.redis.check()))
+        checks.append(_bounded("redis", services.redis.check()))
     if services.cache_redis is not None:
-        asked.append(_ask("cache", services.cache_redis.check()))
+        checks.append(_bounded("cache", services.cache_redis.check()))
     if services.directory_status is not None:
-        asked.append(_ask("directory", services.directory_status.check()))
-    return list(await asyncio.gather(*asked))
+        checks.append(_bounded("directory", services.directory_status.check()))
+    return list(await asyncio.gather(*checks))
 
 
-async def _ask_model(services: Services, number: int) -> Health:
+async def _check_model(services: Services, number: int) -> Health:
     endpoint, slots = services.llm.endpoints[number], services.slots
-    health = await _ask("model", services.llm.check(endpoint))
+    health = await _bounded("model", services.llm.check(endpoint))
     load = Load(slots.used(number), slots.most, endpoint.breaker.state is BreakerState.OPEN)
     return replace(health, endpoint=endpoint.name, load=load)
 
 
 def by_name(checks: Sequence[Health]) -> dict[str, bool]:
-    """Whether what bears a name is up; of several model servers, whether any is."""
+    """Returns {name: up}. Of several dependencies with one name, such as model servers, one must
+    be up."""
     up: dict[str, bool] = {}
     for each in checks:
         up[each.name] = up.get(each.name, False) or each.up
     return up
 
 
-async def _ask(name: str, check: Awaitable[None]) -> Health:
+async def _bounded(name: str, check: Awaitable[None]) -> Health:
     begun = time.monotonic()
     try:
         async with asyncio.timeout(CHECK_S):

@@ -1,4 +1,5 @@
-"""What `genai doctor` asks the servers: database, Redis, models, the public address, the clocks."""
+"""Checks of `genai doctor` that connect to servers: database, Redis, directory, models, the public
+address, clocks."""
 
 import asyncio
 import ssl
@@ -12,21 +13,21 @@ import sqlalchemy as sa
 
 from genai_app import clock
 from genai_app.adapters.directory.check.steps import Fact
+from genai_app.adapters.findings import CheckOutcome, FactValue
 from genai_app.adapters.llm.catalogue import Served
 from genai_app.adapters.llm.client import LlmClient
 from genai_app.adapters.llm.dialects import ChatTurn
-from genai_app.adapters.public_tls import TlsSeen, look_at
+from genai_app.adapters.public_tls import PublicTls, examine_tls
 from genai_app.adapters.redis.check import RedisFault
 from genai_app.adapters.redis.check import examine as examine_redis
 from genai_app.db.database import Database
 from genai_app.errors import AppError, StorageUnavailable
-from genai_app.services.doctor.directory import Outcome, Step
+from genai_app.services.doctor.directory import Step
 from genai_app.services.doctor.directory import check as check_steps
 from genai_app.services.doctor.findings import (
-    Cause,
     CheckName,
+    DoctorCause,
     FactName,
-    FactValue,
     Finding,
     Skip,
     failed,
@@ -39,7 +40,7 @@ from genai_app.settings.settings import LOOPBACK, Settings
 
 OLDEST_POSTGRESQL = 14
 OLDEST_REDIS = (6, 2)
-OFF_S = 2.0  # as /readyz and the log of a process report it
+OFF_S = 2.0  # the threshold of /readyz and of the log, too
 FAR_OFF_S = 60.0
 
 _SERVER = sa.text(
@@ -57,36 +58,37 @@ _SERVER = sa.text(
     """
 )
 _MODEL_CAUSES = {
-    "model_unavailable": Cause.MODEL_GONE,
-    "model_auth": Cause.MODEL_AUTH,
-    "model_unknown": Cause.MODEL_UNLISTED,
-    "model_timeout": Cause.MODEL_SLOW,
-    "model_total_timeout": Cause.MODEL_SLOW,
-    "model_busy": Cause.MODEL_BUSY,
-    "model_interrupted": Cause.MODEL_CUT,
-    "model_failed": Cause.MODEL_CUT,
+    "model_unavailable": DoctorCause.MODEL_GONE,
+    "model_auth": DoctorCause.MODEL_AUTH,
+    "model_unknown": DoctorCause.MODEL_UNLISTED,
+    "model_timeout": DoctorCause.MODEL_SLOW,
+    "model_total_timeout": DoctorCause.MODEL_SLOW,
+    "model_busy": DoctorCause.MODEL_BUSY,
+    "model_interrupted": DoctorCause.MODEL_CUT,
+    "model_failed": DoctorCause.MODEL_CUT,
 }
 _REDIS_CAUSES = {
-    "auth": Cause.REDIS_AUTH,
-    "rights": Cause.REDIS_RIGHTS,
-    "tls": Cause.REDIS_TLS,
-    "closed": Cause.REDIS_CLOSED,
-    "other": Cause.REDIS_OTHER,
-    "silent": Cause.REDIS_SILENT,
-    "gone": Cause.REDIS_GONE,
+    "auth": DoctorCause.REDIS_AUTH,
+    "rights": DoctorCause.REDIS_RIGHTS,
+    "tls": DoctorCause.REDIS_TLS,
+    "closed": DoctorCause.REDIS_CLOSED,
+    "other": DoctorCause.REDIS_OTHER,
+    "silent": DoctorCause.REDIS_SILENT,
+    "gone": DoctorCause.REDIS_GONE,
 }
 
 
-def _not_there_yet(settings: Settings) -> bool:
+def _is_first_start(settings: Settings) -> bool:
+    """Returns whether the SQLite file does not exist yet."""
     if not settings.embedded:
         return False
     return not Path(sa.engine.make_url(settings.sqlalchemy_url).database or "").exists()
 
 
 async def check_database(settings: Settings) -> list[Finding]:
-    """Reached, of an age that we know, and ours to write."""
+    """Checks that the database answers, has a supported version, and can be written."""
     check = CheckName.DATABASE
-    if _not_there_yet(settings):
+    if _is_first_start(settings):
         return [skipped(check, Skip.FIRST_START)]
     db = Database(settings.sqlalchemy_url)
     try:
@@ -102,48 +104,48 @@ async def check_database(settings: Settings) -> list[Finding]:
     finally:
         await db.close()
     facts = {FactName.VERSION: f"PostgreSQL {row.version}"}
-    wrong = [
+    causes = [
         cause
-        for cause, is_so in (
-            (Cause.DATABASE_OLD, row.major < OLDEST_POSTGRESQL),
-            (Cause.DATABASE_ENCODING, row.encoding != "UTF8"),
-            (Cause.DATABASE_READ_ONLY, row.read_only),
-            (Cause.DATABASE_RIGHTS, not row.may_create or row.closed),
+        for cause, applies in (
+            (DoctorCause.DATABASE_OLD, row.major < OLDEST_POSTGRESQL),
+            (DoctorCause.DATABASE_ENCODING, row.encoding != "UTF8"),
+            (DoctorCause.DATABASE_READ_ONLY, row.read_only),
+            (DoctorCause.DATABASE_RIGHTS, not row.may_create or row.closed),
         )
-        if is_so
+        if applies
     ]
-    return [failed(check, cause, facts=facts) for cause in wrong] or [well(check, facts=facts)]
+    return [failed(check, cause, facts=facts) for cause in causes] or [well(check, facts=facts)]
 
 
-def _database_cause(error: BaseException) -> Cause:
-    """By what the driver said, however deep it stands."""
+def _database_cause(error: BaseException) -> DoctorCause:
+    """Returns the cause of a driver's error, searched for in its whole chain of causes."""
     seen: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in seen:
         seen.append(each)
         state = str(getattr(each, "sqlstate", None) or "")
         if state.startswith("28"):
-            return Cause.DATABASE_AUTH
+            return DoctorCause.DATABASE_AUTH
         if state.startswith("3D"):
-            return Cause.DATABASE_MISSING
+            return DoctorCause.DATABASE_MISSING
         if state == "53300":
-            return Cause.DATABASE_FULL
+            return DoctorCause.DATABASE_FULL
         if state == "57P03":
-            return Cause.DATABASE_STARTING
+            return DoctorCause.DATABASE_STARTING
         if isinstance(each, ssl.SSLError) or "rejected SSL upgrade" in str(each):
-            return Cause.DATABASE_TLS
+            return DoctorCause.DATABASE_TLS
         if isinstance(each, TimeoutError):
-            return Cause.DATABASE_SILENT
+            return DoctorCause.DATABASE_SILENT
         if isinstance(each, OSError):
-            return Cause.DATABASE_REFUSED
+            return DoctorCause.DATABASE_REFUSED
         each = getattr(each, "orig", None) or each.__cause__ or each.__context__
-    return Cause.DATABASE_AWAY
+    return DoctorCause.DATABASE_AWAY
 
 
 def check_migrations(settings: Settings, installation: Installation) -> list[Finding]:
-    """Blocks."""
+    """Compares the database's schema with this version's. Blocks."""
     check = CheckName.MIGRATIONS
-    if _not_there_yet(settings):
+    if _is_first_start(settings):
         return [skipped(check, Skip.FIRST_START)]
     try:
         state = installation.schema()
@@ -152,67 +154,68 @@ def check_migrations(settings: Settings, installation: Installation) -> list[Fin
     if state == "current":
         return [well(check)]
     if state == "newer":
-        return [failed(check, Cause.SCHEMA_NEWER)]
-    cause = Cause.SCHEMA_NONE if state == "none" else Cause.SCHEMA_OLDER
+        return [failed(check, DoctorCause.SCHEMA_NEWER)]
+    cause = DoctorCause.SCHEMA_NONE if state == "none" else DoctorCause.SCHEMA_OLDER
     return [failed(check, cause)]
 
 
 async def check_redis(settings: Settings) -> list[Finding]:
+    """Checks the Redis of limits and live text, and that of the cache if it has its own."""
     if settings.redis_url is None:
         return [skipped(CheckName.REDIS, Skip.NOT_SET)]
-    looked = [_check_redis(settings.redis_url.get_secret_value())]
+    checks = [_check_redis(settings.redis_url.get_secret_value())]
     if settings.cache_redis_url is not None:
-        looked.append(_check_redis(settings.cache_redis_url.get_secret_value(), "cache"))
-    return [finding for findings in await asyncio.gather(*looked) for finding in findings]
+        checks.append(_check_redis(settings.cache_redis_url.get_secret_value(), "cache"))
+    return [finding for findings in await asyncio.gather(*checks) for finding in findings]
 
 
-async def _check_redis(url: str, place: str = "") -> list[Finding]:
-    """`place`: "cache" is one that has nothing but answers and may throw them away."""
+async def _check_redis(url: str, target: str = "") -> list[Finding]:
+    """Checks one Redis. With the target "cache" it holds cached answers only and may evict them."""
     check, parts = CheckName.REDIS, urlsplit(url)
-    reply = await examine_redis(url, channels=not place)
-    if isinstance(reply, RedisFault):
-        facts: dict[FactName, FactValue] = {FactName.DETAIL: reply.detail}
-        return [failed(check, _REDIS_CAUSES[reply.what], place, facts)]
-    facts = {FactName.VERSION: reply.version, FactName.POLICY: reply.policy}
+    result = await examine_redis(url, channels=not target)
+    if isinstance(result, RedisFault):
+        facts: dict[FactName, FactValue] = {FactName.DETAIL: result.detail}
+        return [failed(check, _REDIS_CAUSES[result.kind], target, facts)]
+    facts = {FactName.VERSION: result.version, FactName.POLICY: result.policy}
     findings: list[Finding] = []
-    numbers = tuple(int(each) for each in reply.version.split(".")[:2] if each.isdigit())
+    numbers = tuple(int(each) for each in result.version.split(".")[:2] if each.isdigit())
     if numbers and numbers < OLDEST_REDIS:
-        findings.append(failed(check, Cause.REDIS_OLD, place, facts))
-    if reply.policy not in ("", "noeviction") and not place:
-        findings.append(warned(check, Cause.REDIS_EVICTS, place, facts))
+        findings.append(failed(check, DoctorCause.REDIS_OLD, target, facts))
+    if result.policy not in ("", "noeviction") and not target:
+        findings.append(warned(check, DoctorCause.REDIS_EVICTS, target, facts))
     if parts.scheme != "unix" and parts.hostname not in LOOPBACK and not parts.password:
-        findings.append(warned(check, Cause.REDIS_OPEN, place, facts))
-    return findings or [well(check, place, facts)]
+        findings.append(warned(check, DoctorCause.REDIS_OPEN, target, facts))
+    return findings or [well(check, target, facts)]
 
 
 async def check_directory(settings: Settings) -> list[Finding]:
-    """`genai ldap check` without its good news."""
+    """Runs `genai ldap check`; reports its failures and warnings, and controllers without any."""
     check = CheckName.DIRECTORY
     if not settings.directory:
         return [skipped(check, Skip.LOCAL_ONLY)]
     steps: list[Step] = []
-    async with aclosing(check_steps(settings)) as coming:
-        steps = [step async for step in coming]
+    async with aclosing(check_steps(settings)) as running:
+        steps = [step async for step in running]
     findings = [
         Finding(check, step.outcome, step.controller, step=step, seconds=step.seconds)
         for step in steps
-        if step.outcome in (Outcome.FAILED, Outcome.WARNING)
+        if step.outcome in (CheckOutcome.FAILED, CheckOutcome.WARNING)
     ]
-    troubled = {step.controller for step in steps if step.outcome is not Outcome.OK}
-    places = dict.fromkeys(step.controller for step in steps)
-    return findings + [well(check, place) for place in places if place not in troubled]
+    faulty = {step.controller for step in steps if step.outcome is not CheckOutcome.OK}
+    targets = dict.fromkeys(step.controller for step in steps)
+    return findings + [well(check, target) for target in targets if target not in faulty]
 
 
 async def check_models(settings: Settings) -> list[Finding]:
-    """A real question to each endpoint, of one token."""
+    """Sends each endpoint a real request for one token."""
     if settings.demo_model:
         return [skipped(CheckName.MODEL, Skip.DEMO_MODEL)]
-    asked = (_check_model(settings, url) for url in settings.llm_base_url)
-    return [finding for findings in await asyncio.gather(*asked) for finding in findings]
+    checks = (_check_model(settings, url) for url in settings.llm_base_url)
+    return [finding for findings in await asyncio.gather(*checks) for finding in findings]
 
 
 async def _check_model(settings: Settings, url: str) -> list[Finding]:
-    check, place = CheckName.MODEL, _shown(url)
+    check, target = CheckName.MODEL, _without_password(url)
     client = LlmClient(settings, base_urls=[url])
     facts: dict[FactName, FactValue] = {}
     try:
@@ -222,55 +225,55 @@ async def _check_model(settings: Settings, url: str) -> list[Finding]:
         facts[FactName.MODEL] = wanted = settings.llm_model or served.models[0]
         if settings.llm_kind == "openai" and wanted not in served.models:
             facts[FactName.SERVED] = served.models
-            return [failed(check, Cause.MODEL_UNLISTED, place, facts)]
+            return [failed(check, DoctorCause.MODEL_UNLISTED, target, facts)]
         turns = [ChatTurn("user", "1")]
         async with aclosing(client.stream(turns, max_tokens=1)) as answer:
             async for _ in answer:
                 pass
     except AppError as error:
-        cause = _MODEL_CAUSES.get(error.code, Cause.MODEL_REFUSED)
-        return [failed(check, cause, place, {**facts, FactName.DETAIL: _first_line(error)})]
+        cause = _MODEL_CAUSES.get(error.code, DoctorCause.MODEL_REFUSED)
+        return [failed(check, cause, target, {**facts, FactName.DETAIL: _first_line(error)})]
     finally:
         await client.aclose()
-    return [well(check, place, facts)]
+    return [well(check, target, facts)]
 
 
-def _shown(url: str) -> str:
-    """Without what else may stand in a URL."""
+def _without_password(url: str) -> str:
+    """Returns a URL without its user information and query."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def check_certificate(settings: Settings) -> list[Finding]:
-    """Of the address that users open. Blocks."""
+    """Checks the certificate of the public address. Blocks."""
     check, parts = CheckName.CERTIFICATE, urlsplit(settings.url)
     if parts.scheme == "http":
         if parts.hostname in LOOPBACK:
             return [skipped(check, Skip.LOCAL_ONLY)]
-        return [warned(check, Cause.NO_TLS, settings.url)]
-    seen = look_at(parts.hostname or "", parts.port or 443)
-    return [_judged(seen, settings.url)]
+        return [warned(check, DoctorCause.NO_TLS, settings.url)]
+    tls = examine_tls(parts.hostname or "", parts.port or 443)
+    return [_certificate_finding(tls, settings.url)]
 
 
-def _judged(seen: TlsSeen, place: str) -> Finding:
+def _certificate_finding(tls: PublicTls, target: str) -> Finding:
     check = CheckName.CERTIFICATE
     facts: dict[FactName, FactValue] = {
         FactName(fact.value): value
-        for fact, value in seen.facts.items()
+        for fact, value in tls.facts.items()
         if fact in (Fact.DAYS_LEFT, Fact.ISSUER, Fact.NAMES, Fact.DETAIL)
     }
-    if not seen.reached:  # some networks lead nobody from the inside to the outside address
-        return warned(check, Cause.PUBLIC_UNREACHABLE, place, facts)
-    if seen.cause is None:
-        return well(check, place, facts)
-    cause = Cause(seen.cause.value)
-    # browsers may know an authority that this machine does not
-    lenient = (Cause.CERTIFICATE_ENDS_SOON, Cause.AUTHORITY_UNKNOWN)
-    return (warned if cause in lenient else failed)(check, cause, place, facts)
+    if not tls.reached:  # in some networks the public address cannot be reached from inside
+        return warned(check, DoctorCause.PUBLIC_UNREACHABLE, target, facts)
+    if tls.cause is None:
+        return well(check, target, facts)
+    cause = DoctorCause(tls.cause.value)
+    # browsers may trust an authority that this machine does not
+    lenient = (DoctorCause.CERTIFICATE_ENDS_SOON, DoctorCause.AUTHORITY_UNKNOWN)
+    return (warned if cause in lenient else failed)(check, cause, target, facts)
 
 
 async def check_clock(settings: Settings) -> list[Finding]:
-    """This machine's against those of the database and of the model servers."""
+    """Compares this machine's clock with those of the database and of the model servers."""
     check = CheckName.CLOCK
     clocks: list[tuple[str, float]] = []
     if not settings.embedded:
@@ -280,18 +283,19 @@ async def check_clock(settings: Settings) -> list[Finding]:
     if not clocks:
         return [skipped(check, Skip.NO_OTHER_CLOCK)]
     findings: list[Finding] = []
-    for place, off_s in clocks:
+    for target, off_s in clocks:
         facts = {FactName.OFF_S: round(off_s, 1)}
         if abs(off_s) > FAR_OFF_S:
-            findings.append(failed(check, Cause.CLOCK_FAR_OFF, place, facts))
+            findings.append(failed(check, DoctorCause.CLOCK_FAR_OFF, target, facts))
         elif abs(off_s) > OFF_S:
-            findings.append(warned(check, Cause.CLOCK_OFF, place, facts))
+            findings.append(warned(check, DoctorCause.CLOCK_OFF, target, facts))
         else:
-            findings.append(well(check, place, facts))
+            findings.append(well(check, target, facts))
     return findings
 
 
 async def _database_clock(settings: Settings) -> list[tuple[str, float]]:
+    """Returns the database's name and the seconds that its clock is ahead; [] without an answer."""
     db = Database(settings.sqlalchemy_url)
     try:
         async with db.read() as session:
@@ -307,6 +311,8 @@ async def _database_clock(settings: Settings) -> list[tuple[str, float]]:
 
 
 async def _model_clocks(settings: Settings) -> list[tuple[str, float]]:
+    """Returns the address of each model server that sends a Date header, and the seconds that its
+    clock is ahead."""
     client = LlmClient(settings, base_urls=settings.llm_base_url)
     try:
         replies = await client.catalogue.ask_each(settings.llm_connect_timeout_s)
@@ -319,8 +325,10 @@ async def _model_clocks(settings: Settings) -> list[tuple[str, float]]:
                 moment = parsedate_to_datetime(served.date)
             except ValueError:
                 continue
-            # it tells whole seconds
-            clocks.append((_shown(url), (moment - clock.host_time()).total_seconds() + 0.5))
+            # the Date header has whole seconds
+            clocks.append(
+                (_without_password(url), (moment - clock.host_time()).total_seconds() + 0.5)
+            )
     return clocks
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from genai_app.adapters.redis.slots import Answer, Asked, SharedSlots, Told
+from genai_app.adapters.redis.slots import SharedSlots, SlotReply, SlotRequest, SlotsState
 from genai_app.errors import Unavailable
 from genai_app.services.generation.local_queue import LocalQueue, QueuedRun, busy
 from genai_app.services.generation.wakeup import Wakeup
@@ -33,7 +33,7 @@ class SharedQueue:
             [each.url for each in queue.endpoints],
             process=process,
             most=queue.slots,
-            line_most=queue.most_waiting,
+            queue_most=queue.most_waiting,
         )
         self.is_away = False  # Redis; this process grants its share of the slots by itself
         self.used = [0] * len(queue.endpoints)  # slots over all processes, as last heard
@@ -51,7 +51,7 @@ class SharedQueue:
         await self._store.aclose()
 
     async def join(self, run: QueuedRun) -> None:
-        """Asks for a slot or a position. Sets `is_away` where Redis does not answer."""
+        """Asks for a slot or a position. Sets `is_away` where Redis does not state."""
         # in a task of its own: a cancellation in the middle of a call may be lost there
         joining = asyncio.create_task(self._step([run]))
         self._joining.add(joining)
@@ -97,13 +97,13 @@ class SharedQueue:
         for run in runs:
             run.asking = True
         try:
-            answer = await self._store.step(
-                over=released,
+            state = await self._store.step(
+                ended=released,
                 held=held,
                 room=[
                     (o, each.breaker.rests) for o, each in zip(offers, queue.endpoints, strict=True)
                 ],
-                asked=[Asked(run.id, run.rank, run.avoid) for run in runs],
+                requests=[SlotRequest(run.id, run.rank, run.avoid) for run in runs],
                 processes=queue.processes,
                 top=queue.top_rank,
                 since=self._since,
@@ -112,8 +112,8 @@ class SharedQueue:
             self._lost(error)
             return False
         else:
-            self._learn(answer)
-            for run, reply in zip(runs, answer.told, strict=True):
+            self._learn(state)
+            for run, reply in zip(runs, state.replies, strict=True):
                 self._apply(run, reply)
             return True
         finally:
@@ -121,11 +121,11 @@ class SharedQueue:
                 run.asking = False
             queue.withdraw(offers, runs)
 
-    def _learn(self, answer: Answer) -> None:
-        self.used, self._queue.processes = answer.used, answer.processes
-        self._queue.top_rank = max(self._queue.top_rank, answer.top)
-        if answer.since != self._since:
-            self._since = answer.since
+    def _learn(self, state: SlotsState) -> None:
+        self.used, self._queue.processes = state.used, state.processes
+        self._queue.top_rank = max(self._queue.top_rank, state.top)
+        if state.since != self._since:
+            self._since = state.since
             self._renew_at = 0.0  # Redis was emptied: it has to hear what is held
             self._wakeup.now()
         if self.is_away:
@@ -133,14 +133,14 @@ class SharedQueue:
             self._wakeup.now()
             log.info("slots.redis_back")
 
-    def _apply(self, run: QueuedRun, reply: Told) -> None:
+    def _apply(self, run: QueuedRun, reply: SlotReply) -> None:
         run.rank = reply.rank
         if run.slot.done():  # stopped, or out of time, while Redis was asked about it
             self.release(run.id)
         elif reply.endpoint is not None:
             self._queue.grant(run, reply.endpoint)
-        elif reply.place:
-            run.move_to(reply.place)
+        elif reply.position:
+            run.move_to(reply.position)
         else:
             run.refuse(busy("the queue is full"))
 

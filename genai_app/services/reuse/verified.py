@@ -65,7 +65,7 @@ class Which(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class VerifiedMatch:
     """A verified answer that a question gets."""
 
     id: uuid.UUID
@@ -115,7 +115,7 @@ class Verified:
             ),
         )
 
-    async def find(self, question: str) -> Found | None:
+    async def find(self, question: str) -> VerifiedMatch | None:
         """Returns the answer to a question that is asked alone. Asks the database, by index, only
         where this process knows that there is one."""
         if not self._questions.digests:
@@ -125,7 +125,7 @@ class Verified:
             return None
         async with self._db.statement_runner() as runner:
             rows = await runner.fetch(_FIND, digest=digest, now=clock.now())
-        return Found(*rows[0]) if rows else None
+        return VerifiedMatch(*rows[0]) if rows else None
 
     def note_hit(self, key: uuid.UUID) -> None:
         """Counts a use of a verified answer, in memory first: all who ask the same would wait for

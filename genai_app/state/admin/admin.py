@@ -12,7 +12,7 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.doctor.directory import (
-    Outcome,
+    CheckOutcome,
     Step,
     check,
     facts_of,
@@ -134,8 +134,8 @@ class DirectoryState(rx.State):
             async for step in check(settings, username.strip()):
                 async with self:
                     self.steps = [*self.steps, _row(step, before)]
-                    self.failed += step.outcome is Outcome.FAILED
-                    self.warnings += step.outcome is Outcome.WARNING
+                    self.failed += step.outcome is CheckOutcome.FAILED
+                    self.warnings += step.outcome is CheckOutcome.WARNING
                 before = step.controller
             async with self:
                 self.ended = True

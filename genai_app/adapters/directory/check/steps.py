@@ -1,16 +1,18 @@
-"""What a check of the directory reports: steps, how they ended, what was seen, what is wrong.
+"""The report of a check of the directory: its steps, how each ended, facts, and causes of failures.
 
-Each word of Cause has two sentences in locales/*.json: `ldap.cause.<word>` says what is wrong,
-`ldap.remedy.<word>` how to mend it; `ldap.step.<word>` and `ldap.fact.<word>` are names for people.
+Each word of DirectoryCause has two sentences in locales/*.json: `ldap.cause.<word>` says what is
+wrong, `ldap.remedy.<word>` how to correct it. `ldap.step.<word>` and `ldap.fact.<word>` are titles.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from genai_app.adapters.findings import CheckOutcome, FactValue
+
 
 class StepName(StrEnum):
-    """In the order in which they are taken. The last four are of a user, if one is named."""
+    """Steps in their order. The last four examine one user, if a name was entered."""
 
     DNS = "dns"
     TCP = "tcp"
@@ -26,21 +28,14 @@ class StepName(StrEnum):
     ROLE = "role"
 
 
-class Outcome(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-    SKIPPED = "skipped"  # pointless after what failed before
-
-
 class Fact(StrEnum):
-    """What a step saw. Values are text, numbers, booleans, or several texts."""
+    """Names of facts that steps report. Values are text, numbers, booleans, or several texts."""
 
     ADDRESSES = "addresses"
     TLS_VERSION = "tls_version"
     SUBJECT = "subject"
     ISSUER = "issuer"
-    NAMES = "names"  # that the certificate is good for
+    NAMES = "names"  # for which the certificate is valid
     DAYS_LEFT = "days_left"
     ACCOUNT = "account"
     ACTIVE_DIRECTORY = "active_directory"
@@ -59,11 +54,11 @@ class Fact(StrEnum):
     WORKSTATIONS = "workstations"
     WRONG_TRIES = "wrong_tries"
     ROLE = "role"
-    DETAIL = "detail"  # what the other side or the system said, in its own words
+    DETAIL = "detail"  # an unchanged message of the server or of the system
 
 
-class Cause(StrEnum):
-    """What is wrong; a closed set."""
+class DirectoryCause(StrEnum):
+    """Everything that can be wrong."""
 
     HOST_UNKNOWN = "host_unknown"
     DNS_SLOW = "dns_slow"
@@ -137,34 +132,33 @@ class Cause(StrEnum):
     ANSWERED_OTHERWISE = "answered_otherwise"
 
 
-FactValue = str | int | tuple[str, ...]
 Facts = Mapping[Fact, FactValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the check, ended."""
+    """A step of the check that has ended."""
 
-    controller: str  # `ldaps://dc1.corp.example:636 (10.0.0.1)`; of dns without the address
+    controller: str  # `ldaps://dc1.corp.example:636 (10.0.0.1)`; for DNS without the address
     name: StepName
-    outcome: Outcome
+    outcome: CheckOutcome
     seconds: float = 0.0
     facts: Facts = field(default_factory=dict[Fact, FactValue])
-    cause: Cause | None = None  # of a failure or a warning
+    cause: DirectoryCause | None = None  # of a failure or a warning
 
 
-class Fault(Exception):
-    """A step failed."""
+class StepFailed(Exception):
+    """Raised when a step fails."""
 
-    def __init__(self, cause: Cause, facts: Facts | None = None) -> None:
+    def __init__(self, cause: DirectoryCause, facts: Facts | None = None) -> None:
         super().__init__(cause)
         self.cause = cause
         self.facts: Facts = facts or {}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A step went well, or well enough: `cause` is of a warning."""
+class StepPassed:
+    """The result of a step that did not fail."""
 
     facts: Facts = field(default_factory=dict[Fact, FactValue])
-    cause: Cause | None = None
+    cause: DirectoryCause | None = None  # of a warning
