@@ -13,7 +13,7 @@ from genai_app.settings.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
-REST_S = 30.0
+DEMOTED_S = 30.0
 PORTS = {"ldap": 389, "ldaps": 636}
 
 
@@ -44,7 +44,7 @@ class Controllers:
 
     def __init__(self, settings: Settings) -> None:
         self._servers = [(url, settings.start_tls(url)) for url in settings.ldap_urls]
-        self._rests_until: dict[tuple[Any, ...], float] = {}  # time.monotonic()
+        self._demoted_until: dict[tuple[Any, ...], float] = {}  # time.monotonic()
 
     def ranked(self) -> tuple[list[Controller], list[str]]:
         """Returns the controllers in the order to ask them, and the hosts without an address."""
@@ -57,23 +57,23 @@ class Controllers:
             except (OSError, UnicodeError):
                 unknown_hosts.append(urlsplit(url).hostname or "")
         # sorted() is stable: otherwise the order of the settings holds
-        return sorted(controllers.values(), key=self.is_resting), unknown_hosts
+        return sorted(controllers.values(), key=self.is_demoted), unknown_hosts
 
-    def is_resting(self, controller: Controller) -> bool:
+    def is_demoted(self, controller: Controller) -> bool:
         """Returns whether the controller failed less than half a minute ago."""
-        return time.monotonic() < self._rests_until.get(controller.address, 0)
+        return time.monotonic() < self._demoted_until.get(controller.address, 0)
 
     def failed(self, controller: Controller, cause: str) -> None:
         """Ranks the controller last for half a minute."""
-        if not self.is_resting(controller):
+        if not self.is_demoted(controller):
             log.warning("directory.controller_dead", controller=controller.label, cause=cause)
-        self._rests_until[controller.address] = time.monotonic() + REST_S
+        self._demoted_until[controller.address] = time.monotonic() + DEMOTED_S
 
     def served(self, controller: Controller) -> None:
-        """Ends the rest of a controller that serves again."""
-        if self._rests_until.pop(controller.address, None) is not None:
+        """Restores the rank of a controller that serves again."""
+        if self._demoted_until.pop(controller.address, None) is not None:
             log.info("directory.controller_back", controller=controller.label)
 
     def has_healthy(self, controllers: Sequence[Controller]) -> bool:
         """Returns whether any of the controllers has not failed lately."""
-        return not all(map(self.is_resting, controllers))
+        return not all(map(self.is_demoted, controllers))

@@ -129,7 +129,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def connected(controller: Controller, limit: TimeLimit) -> socket.socket:
+def connect(controller: Controller, limit: TimeLimit) -> socket.socket:
     """Opens a connection and registers it with `limit`. Nothing is sent.
 
     Raises:
@@ -173,7 +173,7 @@ class Link:
         self.controller = controller
         self._limit = limit
         self._answer_timeout_s = min(answer_timeout_s, ANSWER_TIMEOUT_S)
-        self._socket = connected(controller, limit)
+        self._socket = connect(controller, limit)
         try:
             if controller.secure:
                 self._encrypt(tls)

@@ -74,7 +74,7 @@ class ConfiguredGroups:
             except GroupsUnreadable:
                 return Membership([], resolved)
 
-        before = self._resolved(link, context, active_directory=active_directory)
+        before = self._cached_groups(link, context, active_directory=active_directory)
         first = members_of(before.values())
         held = {group.written for group in first.held}
         others = [written for written in self._written if written not in held]
@@ -92,7 +92,7 @@ class ConfiguredGroups:
         groups = self._resolve(link, self._written, context, active_directory=active_directory)
         return {name: group for name, group in groups.items() if isinstance(group, GroupFault)}
 
-    def _resolved(self, link: Link, context: str, *, active_directory: bool) -> Resolved:
+    def _cached_groups(self, link: Link, context: str, *, active_directory: bool) -> Resolved:
         with self._lock:
             if time.monotonic() < self._until:
                 return dict(self._last)

@@ -54,7 +54,7 @@ async def examine(settings: Settings, username: str = "") -> AsyncGenerator[Step
     limit = TimeLimit(CONTROLLER_S)
     try:
         for url in settings.ldap_urls:
-            step, controllers = await _resolved(settings, url, threads)
+            step, controllers = await _look_up_host(settings, url, threads)
             yield _masked(step, settings)
             for controller in controllers:
                 if controller.address in checked:
@@ -70,7 +70,7 @@ async def examine(settings: Settings, username: str = "") -> AsyncGenerator[Step
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-async def _resolved(
+async def _look_up_host(
     settings: Settings, url: str, threads: ThreadPoolExecutor
 ) -> tuple[Step, list[Controller]]:
     """Looks up the host of a URL. Returns the step and the controllers at its addresses."""
@@ -123,34 +123,34 @@ class _Examination:
         """Yields each step when it ends."""
         with self._cleanup:
             encryption = StepName.START_TLS if self._controller.start_tls else StepName.TLS
-            yield self._taken(StepName.TCP, lambda: check_port(self._controller, self._limit))
-            yield self._taken(encryption, self._encrypt, StepName.TCP)
-            yield self._taken(StepName.SERVICE_BIND, self._bind, encryption)
-            yield self._taken(StepName.ROOT_DSE, self._read_root, StepName.SERVICE_BIND)
+            yield self._run_step(StepName.TCP, lambda: check_port(self._controller, self._limit))
+            yield self._run_step(encryption, self._encrypt, StepName.TCP)
+            yield self._run_step(StepName.SERVICE_BIND, self._bind, encryption)
+            yield self._run_step(StepName.ROOT_DSE, self._read_root, StepName.SERVICE_BIND)
             # lambdas, because `_lookups` exists only after the step of the root entry
-            yield self._taken(
+            yield self._run_step(
                 StepName.USER_BASE, lambda: self._lookups.user_base(), StepName.ROOT_DSE
             )
-            yield self._taken(
+            yield self._run_step(
                 StepName.GROUPS_FOUND,
                 lambda: self._lookups.settings_groups(),
                 StepName.ROOT_DSE if self._groups_have_a_base() else StepName.USER_BASE,
             )
             if not self._username:
                 return
-            yield self._taken(
+            yield self._run_step(
                 StepName.USER_FOUND,
                 lambda: self._lookups.user_entry(self._username),
                 StepName.USER_BASE,
             )
-            yield self._taken(
+            yield self._run_step(
                 StepName.USER_STATE, lambda: self._lookups.user_state(), StepName.USER_FOUND
             )
-            yield self._taken(
+            yield self._run_step(
                 StepName.USER_GROUPS, lambda: self._lookups.user_groups(), StepName.USER_FOUND
             )
 
-    def _taken(
+    def _run_step(
         self, name: StepName, work: Callable[[], StepPassed], needs: StepName | None = None
     ) -> Step:
         """Runs `work` as the step `name`, unless the step that it needs failed."""

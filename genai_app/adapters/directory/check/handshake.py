@@ -17,7 +17,7 @@ from genai_app.adapters.directory.link import (
     ControllerFailed,
     Link,
     StartTlsRefused,
-    connected,
+    connect,
 )
 from genai_app.adapters.directory.refusals import policy_error
 from genai_app.adapters.findings import FactValue
@@ -72,7 +72,7 @@ def check_port(controller: Controller, limit: TimeLimit) -> StepPassed:
         TimeIsUp
     """
     try:
-        link = connected(controller, limit)
+        link = connect(controller, limit)
     except ControllerFailed as error:
         cause = error.cause
         if cause.startswith("timeout"):
