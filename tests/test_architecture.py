@@ -10,6 +10,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "genai_app"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
 MAX_LINES = 400
+MAX_METHODS = 12  # of a class
+MAX_FUNCTION_LINES = 50  # without its docstring
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # A layer is a folder, or a module that stands alone. Every module may import these:
 ANYBODY = {
@@ -187,6 +191,19 @@ def test_the_environment_is_read_in_one_place(path: Path) -> None:
 def test_modules_are_small_and_have_speaking_names(path: Path) -> None:
     """Past 400 lines there is a seam; `utils` says nothing."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@of_module
+def test_classes_and_functions_are_one_thing(path: Path) -> None:
+    """A larger class or function is two: find the seam."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef):
+            methods = sum(isinstance(each, Function) for each in node.body)
+            assert methods <= MAX_METHODS, node.name
+        elif isinstance(node, Function):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            lines = (node.end_lineno or 0) - node.lineno + 1 - len(docstring.splitlines())
+            assert lines <= MAX_FUNCTION_LINES, node.name
     assert BANNED_NAMES.isdisjoint(part.removesuffix(".py") for part in path.parts)
 
 
