@@ -1,12 +1,12 @@
 """`/admin/api/audit`: the audit log, for administrators and their log collectors."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
-from genai_app.api.bodies import failures
+from genai_app.api.bodies import RowBody, failures
 from genai_app.api.dialogs.routes import Cursor
 from genai_app.api.roles import Administrator
 from genai_app.models import Action, Outcome
@@ -18,16 +18,16 @@ router = APIRouter(prefix="/admin/api/audit", tags=["administration"])
 Text = Annotated[str, Query(max_length=MAX_TEXT)]
 
 
-class AuditItem(BaseModel):
+class AuditItem(RowBody):
     """An audit event. `number`: its position in the sealed chain, null for about a second until it
     is sealed. `reason`: the reason that the actor entered."""
 
     id: uuid.UUID
-    number: int | None
+    number: Annotated[int | None, Field(validation_alias="seq")]
     at: AwareDatetime
     action: str
     outcome: str
-    actor: str
+    actor: Annotated[str, Field(validation_alias="actor_name")]
     target: str
     channel: str
     address: str
@@ -71,7 +71,9 @@ async def list_events(
     upper and lower case are the same."""
     filters = AuditFilters(action, outcome, who, target, since, until)
     page = await services().audit_log.list(actor, filters, cursor=cursor, limit=limit)
-    return AuditItems(items=[_item(row) for row in page.items], next_cursor=page.next_cursor)
+    return AuditItems(
+        items=[AuditItem.model_validate(row) for row in page.items], next_cursor=page.next_cursor
+    )
 
 
 @router.post("/verify", responses=failures(403), summary="Check the chain of events")
@@ -85,20 +87,4 @@ async def verify(actor: Administrator) -> ChainBody:
         signed=check.anchored,
         broken=check.broken,
         number=check.seq,
-    )
-
-
-def _item(row: Any) -> AuditItem:
-    return AuditItem(
-        id=row.id,
-        number=row.seq,
-        at=row.at,
-        action=row.action,
-        outcome=row.outcome,
-        actor=row.actor_name,
-        target=row.target,
-        channel=row.channel,
-        address=row.address,
-        details=row.details,
-        reason=row.reason,
     )

@@ -29,6 +29,16 @@ Temperature = Annotated[float, Field(strict=True, ge=0, le=2)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_CHARS)]
 
 
+# "" in a row means the same as null here
+TextOrNull = Annotated[str | None, BeforeValidator(lambda text: text or None)]
+
+
+class RowBody(BaseModel):
+    """The base of answers that `model_validate` fills from the attributes of a row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
 class RequestBody(BaseModel):
     """The base of all request bodies."""
 

@@ -1,12 +1,12 @@
 """Bodies of dialogs, their messages and the history."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from genai_app.api.bodies import RequestBody, Text
+from genai_app.api.bodies import RequestBody, RowBody, Text
 from genai_app.models import Message
 from genai_app.services.dialogs.history import Pair, details_of
 
@@ -17,11 +17,9 @@ class TitleBody(RequestBody):
     title: Annotated[Text, Field(max_length=10_000, examples=["Holidays"])]
 
 
-class DialogItem(BaseModel):
+class DialogItem(RowBody):
     """A dialog. `key_id`: the API key that began it; left out if it was begun on the web page or
     with an access token."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     title: str
@@ -37,12 +35,12 @@ class DialogItems(BaseModel):
     next_cursor: str | None
 
 
-class DialogMessage(BaseModel):
+class DialogMessage(RowBody):
     """A message in the dialog's tree. All answers to one question have the same `parent_id`."""
 
     id: UUID
     parent_id: UUID | None
-    role: str
+    role: Annotated[str, Field(validation_alias="author")]
     text: str
     status: str
     source: str | None
@@ -54,19 +52,10 @@ class DialogMessage(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, row: Message) -> "DialogMessage":
-        return cls(
-            id=row.id,
-            parent_id=row.parent_id,
-            role=row.author,
-            text=row.text,
-            status=row.status,
-            source=row.source,
-            model=row.model,
-            error_code=row.error_code,
-            error_reason=details_of(row).get("reason"),
-            created_at=row.created_at,
-        )
+    def of(cls, row: Message) -> Self:
+        message = cls.model_validate(row)
+        message.error_reason = details_of(row).get("reason")
+        return message
 
 
 class DialogMessages(BaseModel):
@@ -76,32 +65,24 @@ class DialogMessages(BaseModel):
     next_cursor: str | None
 
 
-class HistoryItem(BaseModel):
+class HistoryItem(RowBody):
     """A question with one of its answers. `id`: the answer's id."""
 
-    id: UUID
-    prompt: str
-    response: str
+    id: Annotated[UUID, Field(validation_alias="answer_id")]
+    prompt: Annotated[str, Field(validation_alias="question")]
+    response: Annotated[str, Field(validation_alias="answer")]
     source: str | None
-    timestamp: datetime
+    timestamp: Annotated[datetime, Field(validation_alias="asked_at")]
     dialog_id: UUID
     status: str
     error_code: str | None = None
     error_reason: str | None = None
 
     @classmethod
-    def of(cls, pair: Pair) -> "HistoryItem":
-        return cls(
-            id=pair.answer_id,
-            prompt=pair.question,
-            response=pair.answer,
-            source=pair.source,
-            timestamp=pair.asked_at,
-            dialog_id=pair.dialog_id,
-            status=pair.status,
-            error_code=pair.error_code,
-            error_reason=pair.details.get("reason"),
-        )
+    def of(cls, pair: Pair) -> Self:
+        item = cls.model_validate(pair)
+        item.error_reason = pair.details.get("reason")
+        return item
 
 
 class HistoryPage(BaseModel):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from genai_app.api.bodies import RequestBody, Text
+from genai_app.api.bodies import RequestBody, RowBody, Text, TextOrNull
 from genai_app.api.dialogs.bodies import DialogMessage
 from genai_app.models import (
     Channel,
@@ -14,15 +14,12 @@ from genai_app.models import (
     Message,
     MessageVerdict,
     Rating,
-    ReviewNote,
     ReviewState,
     Source,
     Status,
     Verdict,
 )
-from genai_app.services.review.listing import Excerpt, Filters, ReviewedDialog
-from genai_app.services.review.names import DialogPerson
-from genai_app.services.review.readers import DialogReader
+from genai_app.services.review.listing import Filters
 from genai_app.services.review.reviews import Reading
 
 MAX_FILTER_CHARS = 10_000  # stemming.py and the service use less of it
@@ -99,82 +96,44 @@ class NoteBody(RequestBody):
     text: Annotated[Text, Field(max_length=100_000)]
 
 
-class ReviewedPerson(BaseModel):
+class ReviewedPerson(RowBody):
     """The user of a dialog. While names are hidden only `code`, a pseudonym, is set; the other
     fields are null until you reveal the dialog with a reason."""
 
     code: Annotated[str, Field(examples=["7F3A91C2"])]
     user_id: UUID | None
-    username: str | None
-    full_name: str | None
-
-    @classmethod
-    def of(cls, person: DialogPerson) -> "ReviewedPerson":
-        return cls(
-            code=person.code,
-            user_id=person.user_id,
-            username=person.username or None,
-            full_name=person.full_name or None,
-        )
+    username: TextOrNull
+    full_name: TextOrNull
 
 
-class ReviewExcerpt(BaseModel):
+class ReviewExcerpt(RowBody):
     """A part of a message that contains the searched words. `hits`: start and end of each such
     word, in characters of `text`."""
 
     message_id: UUID
-    role: str
+    role: Annotated[str, Field(validation_alias="author")]
     text: str
     hits: list[tuple[int, int]]
 
-    @classmethod
-    def of(cls, excerpt: Excerpt) -> "ReviewExcerpt":
-        return cls(
-            message_id=excerpt.message_id,
-            role=excerpt.author,
-            text=excerpt.text,
-            hits=list(excerpt.hits),
-        )
 
-
-class ReviewDialog(BaseModel):
+class ReviewDialog(RowBody):
     """A dialog in review. Channel, model, source and status are those of the last answer."""
 
     id: UUID
     title: str
-    user: ReviewedPerson
+    user: Annotated[ReviewedPerson, Field(validation_alias="person")]
     department: str
     channel: str
     model: str
     source: str
     status: str
-    rating: str | None
-    verdict: str | None
+    rating: TextOrNull
+    verdict: TextOrNull
     state: str
-    assignee: str | None
+    assignee: Annotated[TextOrNull, Field(validation_alias="assignee_name")]
     updated_at: datetime
     deleted: bool
     excerpt: ReviewExcerpt | None = None
-
-    @classmethod
-    def of(cls, dialog: ReviewedDialog) -> "ReviewDialog":
-        return cls(
-            id=dialog.id,
-            title=dialog.title,
-            user=ReviewedPerson.of(dialog.person),
-            department=dialog.department,
-            channel=dialog.channel,
-            model=dialog.model,
-            source=dialog.source,
-            status=dialog.status,
-            rating=dialog.rating or None,
-            verdict=dialog.verdict or None,
-            state=dialog.state,
-            assignee=dialog.assignee_name or None,
-            updated_at=dialog.updated_at,
-            deleted=dialog.deleted,
-            excerpt=ReviewExcerpt.of(dialog.excerpt) if dialog.excerpt else None,
-        )
 
 
 class ReviewDialogs(BaseModel):
@@ -184,28 +143,20 @@ class ReviewDialogs(BaseModel):
     next_cursor: str | None
 
 
-class ReviewFeedback(BaseModel):
+class ReviewFeedback(RowBody):
     """The user's feedback on an answer."""
 
     rating: str
     reason: str
     comment: str
 
-    @classmethod
-    def of(cls, row: Feedback) -> "ReviewFeedback":
-        return cls(rating=row.rating, reason=row.reason, comment=row.comment)
 
-
-class ReviewVerdict(BaseModel):
+class ReviewVerdict(RowBody):
     """The last verdict on an answer."""
 
     verdict: str
-    reviewer: str
+    reviewer: Annotated[str, Field(validation_alias="reviewer_name")]
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: MessageVerdict) -> "ReviewVerdict":
-        return cls(verdict=row.verdict, reviewer=row.reviewer_name, created_at=row.created_at)
 
 
 class ReviewMessage(DialogMessage):
@@ -226,15 +177,12 @@ class ReviewMessage(DialogMessage):
         feedback: Feedback | None = None,
         verdict: MessageVerdict | None = None,
     ) -> "ReviewMessage":
-        return cls(
-            **DialogMessage.of(row).model_dump(),
-            first_token_at=row.first_token_at,
-            finished_at=row.finished_at,
-            prompt_tokens=row.prompt_tokens,
-            completion_tokens=row.completion_tokens,
-            feedback=ReviewFeedback.of(feedback) if feedback else None,
-            verdict=ReviewVerdict.of(verdict) if verdict else None,
-        )
+        message = cls.of(row)
+        if feedback:
+            message.feedback = ReviewFeedback.model_validate(feedback)
+        if verdict:
+            message.verdict = ReviewVerdict.model_validate(verdict)
+        return message
 
 
 class ReviewMessages(BaseModel):
@@ -244,17 +192,13 @@ class ReviewMessages(BaseModel):
     next_cursor: str | None
 
 
-class Note(BaseModel):
+class Note(RowBody):
     """A note of a reviewer on a dialog."""
 
     id: UUID
-    author: str
+    author: Annotated[str, Field(validation_alias="author_name")]
     text: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: ReviewNote) -> "Note":
-        return cls(id=row.id, author=row.author_name, text=row.text, created_at=row.created_at)
 
 
 class ReviewReading(BaseModel):
@@ -268,7 +212,7 @@ class ReviewReading(BaseModel):
     @classmethod
     def of(cls, reading: Reading) -> "ReviewReading":
         return cls(
-            dialog=ReviewDialog.of(reading.dialog),
+            dialog=ReviewDialog.model_validate(reading.dialog),
             messages=[
                 ReviewMessage.with_opinions(
                     each, reading.feedback.get(each.id), reading.verdicts.get(each.id)
@@ -276,31 +220,20 @@ class ReviewReading(BaseModel):
                 for each in reading.messages
             ],
             has_older=reading.has_older,
-            notes=[Note.of(each) for each in reading.notes],
+            notes=[Note.model_validate(each) for each in reading.notes],
         )
 
 
-class ReaderItem(BaseModel):
+class ReaderItem(RowBody):
     """An event that somebody saw a dialog of the caller. `action`: dialog_read, dialog_reveal or
     export."""
 
     at: datetime
     action: str
     name: str
-    reason: str | None
+    reason: TextOrNull
     dialog_id: UUID | None
-    title: str | None
-
-    @classmethod
-    def of(cls, reader: DialogReader) -> "ReaderItem":
-        return cls(
-            at=reader.at,
-            action=reader.action,
-            name=reader.name,
-            reason=reader.reason or None,
-            dialog_id=reader.dialog_id,
-            title=reader.title or None,
-        )
+    title: TextOrNull
 
 
 class ReaderItems(BaseModel):

@@ -55,7 +55,8 @@ async def list_dialogs(actor: Reviewer, query: Annotated[ListQuery, Query()]) ->
     again on a later page."""
     page = await services().reviews.list_dialogs(actor, query.filters(), query.cursor, query.limit)
     return ReviewDialogs(
-        items=[ReviewDialog.of(each) for each in page.items], next_cursor=page.next_cursor
+        items=[ReviewDialog.model_validate(each) for each in page.items],
+        next_cursor=page.next_cursor,
     )
 
 
@@ -90,7 +91,7 @@ async def list_messages(
 )
 async def reveal(dialog_id: str, actor: Reviewer, body: ReasonBody) -> ReviewedPerson:
     person = await services().reviews.reveal(actor, dialog_id, body.reason)
-    return ReviewedPerson.of(person)
+    return ReviewedPerson.model_validate(person)
 
 
 @router.post(
@@ -140,17 +141,17 @@ async def judge(message_id: str, actor: Reviewer, body: VerdictBody) -> ReviewDi
     summary="Write a note that reviewers see",
 )
 async def add_note(dialog_id: str, actor: Reviewer, body: NoteBody) -> Note:
-    return Note.of(await services().review_work.add_note(actor, dialog_id, body.text))
+    return Note.model_validate(await services().review_work.add_note(actor, dialog_id, body.text))
 
 
 @router.get("/me/readers", responses=failures(400), summary="Who read my dialogs, when and why")
 async def my_readers(actor: Reader, limit: Limit = PAGE, cursor: Cursor = None) -> ReaderItems:
     page = await services().readers.list(actor, limit=limit, cursor=cursor)
     return ReaderItems(
-        items=[ReaderItem.of(each) for each in page.items], next_cursor=page.next_cursor
+        items=[ReaderItem.model_validate(each) for each in page.items], next_cursor=page.next_cursor
     )
 
 
 async def _dialog(actor: Actor, dialog_id: object) -> ReviewDialog:
     dialog, _ = await services().reviews.summary(actor, dialog_id)
-    return ReviewDialog.of(dialog)
+    return ReviewDialog.model_validate(dialog)
