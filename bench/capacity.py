@@ -50,7 +50,7 @@ class Assumptions:
     alone_tokens_per_s: float = assumed(45, "of an answer that has the model server to itself")
     slowdown: float = assumed(0.02, "each further answer makes all of that server slower by this")
     prompt_tokens: float = assumed(25, "reading a prompt takes as long as writing so many tokens")
-    target_wait_s: float = assumed(5, "19 of 20 questions wait in line no longer")
+    target_wait_s: float = assumed(5, "19 of 20 questions wait in the queue no longer")
     cpu_s_per_1000_tokens: float = assumed(0.15, "CPU of the product")
     cpu_ms_per_answer: float = assumed(5.3, "CPU of the product for each answer besides")
     page_core_percent: float = assumed(0.004, "of a core, for an open page that does nothing")
@@ -60,7 +60,9 @@ class Assumptions:
     process_most_mb: float = assumed(900, "memory at which GenaiMemory rings")
     database_bytes: float = assumed(5.1, "in PostgreSQL for each character, indexes included")
     cache_ttl_s: float = assumed(3600, "GENAI_CACHE_TTL_S")
-    state_kb: float = assumed(1, "in Redis for each person that asks: counters, a place in line")
+    state_kb: float = assumed(
+        1, "in Redis for each person that asks: counters, a position in the queue"
+    )
 
     @property
     def mean_tokens(self) -> float:
@@ -118,7 +120,7 @@ class ModelServer:
 def waits(
     questions: Iterable[Question], servers: int, slots: int, rate: Callable[[int], float]
 ) -> list[float]:
-    """Seconds in line of each question, in their order.
+    """Returns the seconds that each question waits, in their order.
 
     One line for all servers, first come first served; a free slot is taken where the fewest run.
 
@@ -172,7 +174,7 @@ def busiest_hour(company: Assumptions, staff: int) -> float:
 
 
 def waits_of_the_busiest(company: Assumptions, staff: int, servers: int, seed: int) -> list[float]:
-    """Seconds in line, ascending, of those who ask in the busiest hour."""
+    """Returns the waits in the busiest hour in seconds, ascending."""
     asked = list(questions_of_the_busiest(company, staff, seed))
     before = sum(at < HOUR_S for at, _ in asked)
     return sorted(waits(asked, servers, int(company.slots), company.rate)[before:])
@@ -223,7 +225,7 @@ def needs(company: Assumptions, staff: int, seed: int) -> dict[str, str]:
         "questions in the busiest hour / a day": f"{hour:,.0f} / {day:,.0f}",
         "tokens/s that are written in it": f"{written:,.0f}",
         "**model servers** (slots)": f"**{servers}** ({servers * company.slots:,.0f})",
-        "wait in line, s, p50 / p95 / p99": " / ".join(
+        "wait in the queue, s, p50 / p95 / p99": " / ".join(
             f"{quantile(waited, part):.1f}" for part in (0.5, 0.95, 0.99)
         ),
         "**processes of the product**, one of them to spare": f"**{count}**",

@@ -24,7 +24,7 @@ URLS = ("http://user:secret@gpu1:8000", "http://gpu2:8000")
 
 @dataclass(eq=False)
 class Held:
-    """One model run: in line, then at a server until `end`."""
+    """One model run: in the queue, then at a server until `end`."""
 
     task: asyncio.Task[None]
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -204,7 +204,7 @@ async def test_who_waits_too_long_is_told(make: Make, store: str | None) -> None
     await after.end()
 
 
-async def test_who_is_stopped_leaves_the_line(make: Make, store: str | None) -> None:
+async def test_who_is_stopped_leaves_the_queue(make: Make, store: str | None) -> None:
     """At once, and those behind move up, in the other process too."""
     first = await make(store)
     second = await make(store) if store else first
@@ -238,7 +238,7 @@ async def test_a_run_that_is_stopped_gives_its_slot_back(make: Make, store: str 
     await waiting.end()
 
 
-async def test_a_full_line_takes_nobody(
+async def test_a_full_queue_takes_nobody(
     make: Make, store: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bounded in length too: whom it cannot serve is told at once."""
@@ -283,7 +283,7 @@ async def test_the_server_with_the_most_free_slots(make: Make, store: str | None
 
 
 async def test_the_living_server_is_waited_for(make: Make, store: str | None) -> None:
-    """It is full, and the other one has just failed: a run is better off in line."""
+    """It is full, and the other one has just failed: a run is better off in the queue."""
     process = await make(store, most=1, endpoints=2)
     dead, alive = process.slots._queue.endpoints
     dead.breaker.fail()
@@ -405,7 +405,7 @@ async def test_an_emptied_redis_gives_nothing_away(
 
 
 async def test_nothing_is_left_in_redis(make: Make, redis_server: RedisServer) -> None:
-    """No slot, nobody in line, and no address with its password."""
+    """No slot, nobody in the queue, and no address with its password."""
     process = await make(redis_server.url)
     for _ in range(3):
         run = process.run()
