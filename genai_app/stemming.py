@@ -13,6 +13,12 @@ import Stemmer
 MAX_QUERY_WORDS = 12
 MAX_QUERY_CHARS = 200
 _WORD = re.compile(r"[^\W_]+")
+_ENGLISH_KEYS = "`qwertyuiop[]asdfghjkl;'zxcvbnm,.~{}:\"<>"
+_RUSSIAN_KEYS = "ёйцукенгшщзхъфывапролджэячсмитьбюёхъжэбю"
+_TO_RUSSIAN = str.maketrans(_ENGLISH_KEYS, _RUSSIAN_KEYS)
+_RUSSIAN_LETTERS = frozenset(_RUSSIAN_KEYS)
+# of two keys with one letter the first: the one without Shift
+_TO_ENGLISH = {ord(r): e for e, r in reversed(list(zip(_ENGLISH_KEYS, _RUSSIAN_KEYS, strict=True)))}
 _local = threading.local()  # a stemmer works in one thread only
 
 
@@ -45,6 +51,15 @@ def sqlite_query(query: str) -> str:
     stems = [_stem(_fold(word)) for word in query_words(query)]
     quoted = [f'"{stem}"' for stem in stems]
     return " ".join([*quoted[:-1], f"{quoted[-1]}*"]) if quoted else ""
+
+
+def other_layout(query: str) -> str:
+    """Returns what the same keys type on the other keyboard, Russian or English: `ghbdtn` is
+    `привет`. Empty where that has no word."""
+    folded = query[:MAX_QUERY_CHARS].casefold()
+    table = _TO_ENGLISH if any(letter in _RUSSIAN_LETTERS for letter in folded) else _TO_RUSSIAN
+    typed = folded.translate(table)
+    return typed if query_words(typed) else ""
 
 
 def matches(text: str, query: str) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs import search as search_module
 from genai_app.services.dialogs.history import History
 from genai_app.services.dialogs.search import Piece, Search, excerpt, marked
+from genai_app.stemming import other_layout
 from tests.unit.review_rows import SECRET
 from tests.unit.talk import put_dialog
 
@@ -57,6 +58,33 @@ async def test_by_title_and_by_words(db: Database, search: Search, as_alice: Act
         ("нигде", []),
     ):
         assert await _titles(search, as_alice, query) == expected, query
+
+
+async def test_keys_of_the_other_layout(db: Database, search: Search, as_alice: Actor) -> None:
+    """Only where the words as typed are nowhere; page after page."""
+    for number in range(3):
+        await _put(db, as_alice, f"Холодильник {number}", "Сколько стоит?", "Три привета.")
+    await _put(db, as_alice, "Code", "What is git?", "A tool. vbh")
+    for query, expected in (
+        ("Ghbdtn", 3),
+        ("[jkjlbkmybr", 3),
+        ("пше", 1),
+        ("vbh", 1),  # not «мир»
+        ("ghbdtn vbh", 0),
+    ):
+        assert len(await _titles(search, as_alice, query)) == expected, query
+    first = await search.find(as_alice, "ghbdtn", limit=2)
+    assert [piece.text for piece in first.items[0].excerpt if piece.matched] == ["привета"]
+    rest = await search.find(as_alice, "ghbdtn", limit=2, cursor=first.next_cursor)
+    titles = [hit.dialog.title for page in (first, rest) for hit in page.items]
+    assert titles == [f"Холодильник {number}" for number in (2, 1, 0)]
+
+
+def test_each_layout_is_the_other_ones_other() -> None:
+    for text in ("привет мир", "съешь ещё этих булок", "hello world", "3 дня"):
+        assert other_layout(other_layout(text)) == text
+    assert other_layout("123 ---") == "123 ---"
+    assert other_layout("()") == ""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,13 @@ from genai_app.db.database import Database
 from genai_app.models import Author, Dialog, Message, MessageSearch
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.key_folders import in_folder
-from genai_app.stemming import MAX_QUERY_CHARS, matches, postgresql_query, sqlite_query
+from genai_app.stemming import (
+    MAX_QUERY_CHARS,
+    matches,
+    other_layout,
+    postgresql_query,
+    sqlite_query,
+)
 from genai_app.text import clean_text
 
 PAGE = 30
@@ -71,13 +77,13 @@ class Search:
         own: bool = False,
     ) -> HitPage:
         """Returns dialogs whose title holds `query` to the letter, whatever its case, or that have
-        a message with all of its words in any form, the last one perhaps only begun. `key_id`,
-        `own`: see History.list_dialogs.
+        a message with all of its words in any form, the last one perhaps only begun. Where there
+        is none, those for the same keys on the other keyboard layout. `key_id`, `own`: see
+        History.list_dialogs.
 
         Raises BadCursor.
         """
         query = clean_text(query).strip()[:MAX_QUERY_CHARS]
-        words = self._words(query)
         cursors = self._cursors.of("dialogs found", actor, query=query, key=key_id, own=own)
         statement = (
             sa.select(Dialog)
@@ -86,24 +92,36 @@ class Search:
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
+        is_other = 0
         if cursor is not None:
+            updated_at, last_id, is_other = cursors.read(cursor, datetime, uuid.UUID, int)
             statement = statement.where(
-                sa.tuple_(col(Dialog.updated_at), col(Dialog.id))
-                < sa.tuple_(*cursors.read(cursor, datetime, uuid.UUID))
+                sa.tuple_(col(Dialog.updated_at), col(Dialog.id)) < sa.tuple_(updated_at, last_id)
             )
+        hits = await self._hits(actor, other_layout(query) if is_other else query, statement)
+        if not hits and cursor is None and (other := other_layout(query)):
+            is_other = 1
+            hits = await self._hits(actor, other, statement)
+        if len(hits) <= limit:
+            return HitPage(hits, None)
+        last = hits[limit - 1].dialog
+        return HitPage(hits[:limit], cursors.make(last.updated_at, last.id, is_other))
+
+    async def _hits(
+        self, actor: Actor, query: str, statement: sa.Select[Dialog]
+    ) -> list[Hit]:
+        """Returns the dialogs of `statement` that have the words of `query`, with their texts."""
+        words = self._words(query)
         titled = col(Dialog.title).ilike(f"%{_literal(query)}%", escape=ESCAPE)
         async with self._db.read(planned_anew=True) as session:
             worded = sa.false() if words is None else await self._has_words(session, actor, words)
             dialogs = list(await session.scalars(statement.where(sa.or_(titled, worded))))
-            items = dialogs[:limit]
-            texts = {} if words is None else await _texts(session, items, words)
-        hits = [
+            texts = {} if words is None else await _texts(session, dialogs, words)
+        return [
             Hit(each, marked(each.title, query), excerpt(text, query), message_id)
-            for each in items
+            for each in dialogs
             for message_id, text in (texts.get(each.id, (None, "")),)
         ]
-        more = cursors.make(items[-1].updated_at, items[-1].id) if len(dialogs) > limit else None
-        return HitPage(hits, more)
 
     def _words(self, query: str) -> sa.ColumnElement[bool] | None:
         """Returns the condition that a MessageSearch holds the words. None where `query` has
