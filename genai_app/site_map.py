@@ -14,7 +14,7 @@ class PageInfo:
         address: its first part; `parts` may follow, in the form of Reflex's routes.
         title: the key of the sentence that names it.
         role: the least that may open it.
-        icon: of its tab in the administration; "" for a page that has none.
+        icon: of its tab, for the pages of ADMINISTRATION.
     """
 
     address: str
@@ -44,3 +44,4 @@ EXPORTS = PageInfo("/admin/exports", "admin.exports", Role.REVIEWER, icon="file-
 
 # the tabs of the administration, in their order
 ADMINISTRATION = (OVERVIEW, REVIEW, VERIFIED, PEOPLE, AUDIT, EXPORTS)
+PAGES = (CHAT, LOGIN, SETTINGS, NOT_FOUND, *ADMINISTRATION)

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "state", "models", "site_map"},
     "state": {"state", "services", "access", "models", "rights", "site_map"},
     "api": {"api", "services", "web", "access", "models"},
-    "web": {"web", "services", "access", "models", "rights"},
+    "web": {"web", "services", "access", "models", "rights", "site_map"},
     "services": {"services", "access", "models", "db", "adapters"},
     "adapters": {"adapters"},
     "access": {"models"},

@@ -33,6 +33,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def definitions(module: ast.Module) -> Iterator[Definition]:
+    """Yields the classes and functions of a module."""
     for node in ast.walk(module):
         if isinstance(node, Definition):
             yield node
@@ -71,9 +72,9 @@ def test_names_say_what_they_hold() -> None:
 
 def test_docstrings_begin_with_what_is_done_or_what_is_there() -> None:
     vague = [
-        f"{path.relative_to(PACKAGE)}: {node.name}"
+        f"{path.relative_to(PACKAGE)}: {getattr(node, 'name', 'the module')}"
         for path in MODULES
-        for node in definitions(tree(path))
+        for node in (tree(path), *definitions(tree(path)))
         if (text := ast.get_docstring(node)) and re.split(r"\W", text, maxsplit=1)[0] in VAGUE
     ]
     assert vague == []

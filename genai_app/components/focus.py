@@ -1,5 +1,5 @@
-"""What the keyboard and screen readers need on every page, done in the browser: the language of the
-document, Esc, one tab stop per list, and a focus that is never lost.
+"""Keyboard and screen readers on every page, served in the browser: the language of the document,
+Esc, one tab stop per list, and a focus that is never lost.
 
 Attributes that other components set for it:
 

@@ -1,5 +1,4 @@
-"""What stands around every page of somebody who is logged in: the sidebar, a head on narrow
-screens."""
+"""The frame of the pages of a logged-in user: the sidebar, and a head on narrow screens."""
 
 import reflex as rx
 
@@ -24,7 +23,7 @@ def frame(
     Args:
         title: of the head on narrow screens.
         look: "app", or "app loading" until the page has what it shows.
-        composer: whether it has one, that a new dialog shall begin in.
+        composer: True on the page with the composer, in which a new dialog begins.
     """
     return rx.el.div(
         focus_keeper(),

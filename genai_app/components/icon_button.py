@@ -1,4 +1,4 @@
-"""A button that is a picture. Its name is said to who cannot see it, and shown on pointing."""
+"""A button that shows an icon. Screen readers say its name, and a pointer shows it."""
 
 import reflex as rx
 

@@ -1,4 +1,4 @@
-"""Whether the server was heard of lately: a frozen connection still looks open to the browser."""
+"""A notice that the server is silent: a frozen connection still looks open to the browser."""
 
 import reflex as rx
 from reflex.experimental.client_state import ClientStateVar

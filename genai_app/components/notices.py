@@ -1,4 +1,4 @@
-"""What the user must know now: a lost connection, an error and what to do, a demo model."""
+"""Notices: a lost connection, an error with its remedy, a demo model."""
 
 import reflex as rx
 

@@ -1,4 +1,4 @@
-"""What a tab of the browser is called: each page by its name in the user's language."""
+"""Titles of the browser's tabs: the name of each page in the user's language."""
 
 import reflex as rx
 

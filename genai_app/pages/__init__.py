@@ -1,1 +1,1 @@
-"""One page, one module: layout only."""
+"""Pages, a module each: layout only."""

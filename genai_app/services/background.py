@@ -1,4 +1,4 @@
-"""What the services do again and again in the background."""
+"""Loops that run in the background."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""What every page of somebody who is logged in shows beside its own."""
+"""The frame of every page of a user who is logged in: the data around the page's own."""
 
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode

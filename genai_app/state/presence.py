@@ -1,4 +1,4 @@
-"""Whether the page that an event serves is still there."""
+"""The presence of a page: an event may be served after its page is gone."""
 
 from reflex_base.event.context import EventContext
 from reflex_base.registry import RegistrationContext

@@ -1,4 +1,4 @@
-"""Who is logged in, for display. The identity itself is looked up anew at every event."""
+"""The logged-in user, for display. The identity itself is looked up anew at every event."""
 
 import reflex as rx
 

@@ -3,12 +3,19 @@
 import re
 from urllib.parse import urlencode, urlsplit
 
-_ID = "[0-9a-fA-F-]{1,40}"
-_PAGE = re.compile(
-    rf"/|/c/{_ID}/?|/settings/?|/admin/?"
-    rf"|/admin/(dialogs|users)(/[\w\[\]-]{{1,64}})?/?|/admin/(audit|verified|exports)/?",
-    re.ASCII,
-)
+from genai_app.site_map import CHAT, PAGES, PageInfo
+
+_DIALOG = "/c/[0-9a-fA-F-]{1,40}/?"
+_PART = r"(/[\w\[\]-]{1,64})?"  # of a page that may be opened at a part of it
+
+
+def _pattern(page: PageInfo) -> str:
+    if page is CHAT:
+        return f"/|{_DIALOG}"
+    return f"{re.escape(page.address)}{_PART if page.parts else ''}/?"
+
+
+_PAGE = re.compile("|".join(_pattern(each) for each in PAGES if each.role), re.ASCII)
 # a query as browsers encode it, without characters that could begin another address
 _QUERY = re.compile(r"[\w%&=+.,:~*!()'-]{0,4000}", re.ASCII)
 

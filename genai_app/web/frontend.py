@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from genai_app.errors import StorageUnavailable
 from genai_app.services import services
+from genai_app.site_map import CHAT, NOT_FOUND, PAGES
 from genai_app.web.addresses import is_page, login_address, safe_target
 from genai_app.web.cookies import cookie_header, session_token
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 # rxconfig.py builds with this host, and explains why
 BUILT_ORIGIN = b"://origin.invalid"
 # pages with a file of their own; a folder with the same name may exist too
-_FILES = re.compile(r"/(login|settings|admin|admin/(audit|users|verified|dialogs|exports))/?")
+_FILES = frozenset(each.address for each in PAGES) - {CHAT.address, NOT_FOUND.address}
 CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 # paths without any page: their clients are programs, which get a JSON error
@@ -82,7 +83,7 @@ class Frontend(PrecompressedStaticFiles):
             target = dict(parse_qsl(query)).get("next", "/")
             await RedirectResponse(safe_target(target), 303)(scope, receive, send)
             return
-        if _FILES.fullmatch(path) and self._has_file(path):
+        if path.rstrip("/") in _FILES and self._has_file(path):
             # otherwise the folder with the same name would cause a redirect
             scope = {**scope, "path": f"{path.rstrip('/')}.html"}
 

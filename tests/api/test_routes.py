@@ -14,18 +14,14 @@ from genai_app.models import AuditEvent, Dialog, Message
 from tests.conftest import OpenApi
 from tests.fakes.api_client import checked_error, client_of
 from tests.fakes.app_process import AppProcess
-from tests.fakes.handlers import http_paths
+from tests.fakes.handlers import OPEN_PATHS, http_paths
 from tests.fakes.questions import question
 
-# what anybody may ask, or a form of the browser posts
-OPEN = {"/login", "/logout", "/token", "/token/refresh", "/healthz", "/readyz", "/metrics"}
-OPEN |= {"/settings/password"}  # as /login: it leads there without a cookie
-OPEN |= {"/openapi.json", "/docs", "/docs/start.js", "/docs/{name}"}
 ROUTES = [
     (method, path)
     for path, methods in http_paths()
     for method in sorted(methods - {"HEAD", "OPTIONS"})
-    if path not in OPEN
+    if path not in OPEN_PATHS
 ]
 OF_SOMEBODY = [
     each

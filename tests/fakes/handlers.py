@@ -7,6 +7,15 @@ from typing import Any
 
 from genai_app.web.policy import short_name
 
+# what anybody may ask, or a form of the browser posts
+OPEN_PATHS = frozenset(
+    {
+        *("/login", "/logout", "/token", "/token/refresh", "/healthz", "/readyz", "/metrics"),
+        "/settings/password",  # as /login: it leads there without a cookie
+        *("/openapi.json", "/docs", "/docs/start.js", "/docs/{name}"),
+    }
+)
+
 
 @cache
 def registered() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from genai_app import site_map
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.rights import EVERYBODY, NEEDED_ROLES, PUBLIC_HANDLERS, handler_name
 from genai_app.site_map import ADMINISTRATION, PageInfo
+from genai_app.web.addresses import is_page
 from tests.fakes import handlers
 
 PACKAGE = Path(site_map.__file__).parent
@@ -27,6 +28,7 @@ def pages() -> list[tuple[PageInfo, Any, Any]]:
 def test_every_declared_page_is_there(pages: list[tuple[PageInfo, Any, Any]]) -> None:
     assert {info.address for info, _, _ in pages} == {info.address for info in DECLARED}
     assert len({info.address for info in DECLARED}) == len(DECLARED)
+    assert set(DECLARED) == set(site_map.PAGES)
     modules = {path.stem for path in (PACKAGE / "pages").glob("[a-z]*.py")}
     assert len(modules) == len(pages)
 
@@ -49,3 +51,9 @@ def test_every_page_of_the_administration_has_a_tab() -> None:
     below = [each for each in DECLARED if each.address.startswith("/admin")]
     assert set(below) == set(ADMINISTRATION)
     assert all(each.icon for each in below)
+    assert [each.address for each in DECLARED if each.icon and each not in below] == []
+
+
+def test_every_page_is_served_and_needs_a_login() -> None:
+    for page in DECLARED:
+        assert is_page(page.address) == (page.role is not EVERYBODY), page.address

@@ -1,4 +1,4 @@
-"""Whether a model server is worth asking.
+"""The circuit breaker of a model server.
 
 A breaker opens after FAILURES failures in a row before the first token, or when a server says that
 it has too much to do. Open, the server is not asked. After a pause one run tries it, the probe: its

@@ -1,4 +1,4 @@
-"""Where the account is logged in, and how to end that."""
+"""The sessions of the account, and the buttons that end them."""
 
 import reflex as rx
 

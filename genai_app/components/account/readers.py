@@ -1,4 +1,4 @@
-"""Who read my dialogs: a section of the settings page."""
+"""The readers of my dialogs: a section of the settings page."""
 
 import reflex as rx
 

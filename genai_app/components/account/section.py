@@ -1,4 +1,4 @@
-"""What the settings page is laid out with: sections, facts, a choice of two."""
+"""Layout of the settings page: sections, facts, a choice of two."""
 
 import reflex as rx
 
@@ -49,7 +49,7 @@ def switch(
     """Looks as a choice of two; where there is only a way to the other one.
 
     Args:
-        name: what is on or off, for who cannot see the two.
+        name: the thing that is on or off, read aloud by screen readers.
     """
     return rx.el.div(
         rx.el.span(label, aria_hidden=True),

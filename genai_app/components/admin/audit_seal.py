@@ -1,4 +1,4 @@
-"""Whether the record holds: asked for by a button, told in a sentence."""
+"""The check of the audit record: a button, and its result in a sentence."""
 
 import reflex as rx
 

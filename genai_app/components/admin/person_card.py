@@ -1,4 +1,4 @@
-"""One account: what it may do, what it used, and what is open in its name."""
+"""The card of an account: its rights, its use, its sessions and keys."""
 
 import reflex as rx
 

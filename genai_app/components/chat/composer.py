@@ -1,5 +1,5 @@
-"""Where the user writes. Uncontrolled: no event for a keystroke, and the text stays in the browser
-until the server says that the question is committed."""
+"""The composer: the field for a question. Uncontrolled: no event for a keystroke, and the text
+stays in the browser until the server says that the question is committed."""
 
 import reflex as rx
 

@@ -1,5 +1,5 @@
-"""What the browser keeps of the composer: a draft for each dialog, and the question that is on its
-way until the server has it.
+"""Drafts in the browser: one for each dialog, and the question that is being sent until the server
+has it.
 
 A question is sent again, under the same id, with each sign of life of the connection until the page
 hears of it; so a frozen or broken connection neither loses nor doubles it.

@@ -1,4 +1,4 @@
-"""One message: bubble or answer, its source, what can be done with it."""
+"""A message: bubble or answer, its source and its actions."""
 
 import reflex as rx
 

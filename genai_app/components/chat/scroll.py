@@ -1,5 +1,5 @@
-"""Where in a dialog the reader is: at its end, at a message that was searched for, or higher up,
-with a way down and older messages that load before they are reached."""
+"""The scroll position in a dialog: at the end, at a message that was searched for, or higher up,
+with a button to the end and older messages that load before they are reached."""
 
 import reflex as rx
 from reflex_base.event import EventChain

@@ -1,5 +1,4 @@
-"""Whether the directory answers, as this process last saw it: for the health check, logs, metrics
-and the audit."""
+"""The status of the directory as this process saw it last: for health, logs, metrics and audit."""
 
 import asyncio
 

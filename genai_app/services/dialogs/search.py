@@ -107,9 +107,7 @@ class Search:
         last = hits[limit - 1].dialog
         return HitPage(hits[:limit], cursors.make(last.updated_at, last.id, is_other))
 
-    async def _hits(
-        self, actor: Actor, query: str, statement: sa.Select[Dialog]
-    ) -> list[Hit]:
+    async def _hits(self, actor: Actor, query: str, statement: sa.Select[Dialog]) -> list[Hit]:
         """Returns the dialogs of `statement` that have the words of `query`, with their texts."""
         words = self._words(query)
         titled = col(Dialog.title).ilike(f"%{_literal(query)}%", escape=ESCAPE)

@@ -1,4 +1,4 @@
-"""One request to the model, and the answer that comes of it."""
+"""A call of the model, and the answer that comes of it."""
 
 from collections.abc import Callable
 from contextlib import aclosing

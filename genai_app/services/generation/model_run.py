@@ -1,4 +1,4 @@
-"""One model run and the answers that are written by it. The same question asked by several at the
+"""A model run and the answers that are written by it. The same question asked by several at the
 same moment is one run: later answers get its text from the beginning, and it ends for all."""
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What wakes a background loop before its pause is over."""
+"""Waking of a background loop before its pause is over."""
 
 import asyncio
 from contextlib import suppress

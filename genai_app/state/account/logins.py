@@ -1,4 +1,4 @@
-"""Where the user is logged in, in browsers and through the API."""
+"""The user's sessions, in browsers and through the API."""
 
 import reflex as rx
 

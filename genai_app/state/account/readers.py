@@ -1,4 +1,4 @@
-"""Who read the user's own dialogs."""
+"""The readers of the user's own dialogs."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What is left of the user's limit. A State of its own, so that nothing else is drawn again."""
+"""The rest of the user's limit. A State of its own, so that nothing else is drawn again."""
 
 import asyncio
 

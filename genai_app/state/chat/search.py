@@ -1,4 +1,4 @@
-"""What the search field of the sidebar found."""
+"""Results of the search field in the sidebar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a page renders of its answers: each guarded, and all of them together."""
+"""The texts of answers that a page renders: each guarded, and all of them together."""
 
 import uuid
 from collections.abc import Iterable, Mapping
