@@ -4,10 +4,10 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from genai_app.api.account.keys import KeyItem
-from genai_app.api.bodies import failures
+from genai_app.api.bodies import RequestBody, Switch, failures
 from genai_app.api.dialogs.routes import Cursor
 from genai_app.api.roles import Administrator
 from genai_app.models import Role
@@ -66,16 +66,14 @@ class PersonBody(PersonItem):
     keys: list[KeyItem]
 
 
-class PersonChange(BaseModel):
+class PersonChange(RequestBody):
     """The fields to change; missing ones stay as they are. An empty `rate_limit` restores the limit
     of the role."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: Role | None = None
     rate_limit: Annotated[str, Field(max_length=100)] | None = None
     department: Annotated[str, Field(max_length=MAX_FULL_NAME)] | None = None
-    disabled: bool | None = None
+    disabled: Switch | None = None
 
 
 @router.get("", responses=failures(400, 403), summary="List accounts")

@@ -91,6 +91,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "json_object"}}, "response_format.type"),
     ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.type"),
     ({"logprobs": True}, "logprobs"),
+    ({"logprobs": 0}, "logprobs"),
+    (
+        {"stream": True, "stream_options": {"continuous_usage_stats": 0}},
+        "stream_options.continuous_usage_stats",
+    ),
     ({"top_logprobs": 2}, "top_logprobs"),
     ({"logit_bias": {"50256": -100}}, "logit_bias"),
     ({"n": 2}, "n"),

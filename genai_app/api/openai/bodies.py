@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from genai_app.api.bodies import Count, ModelName, RequestBody, Switch, Temperature, Text
 from genai_app.errors import InvalidInput
@@ -16,6 +16,10 @@ Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 
 # only values that mean the same as a missing field; others would ask for features that do not exist
 Nothing = Annotated[list[Any], Field(max_length=0)]
+# 0 == False in Python, but not in JSON: as text it is refused
+Off = Annotated[
+    Literal[False], BeforeValidator(lambda value: value if isinstance(value, bool) else str(value))
+]
 NoEffect = Annotated[str, Field(max_length=1000)]
 
 
@@ -57,7 +61,7 @@ class StreamOptions(RequestBody):
 
     include_usage: Switch | None = None
     include_obfuscation: Switch | None = None  # without effect: nothing is obfuscated
-    continuous_usage_stats: Literal[False] | None = None
+    continuous_usage_stats: Off | None = None
 
 
 class TextFormat(RequestBody):
@@ -114,7 +118,7 @@ class ChatBody(RequestBody):
     parallel_tool_calls: Switch | None = None
     functions: Nothing | None = None
     function_call: Literal["none", "auto"] | None = None
-    logprobs: Literal[False] | None = None
+    logprobs: Off | None = None
     top_logprobs: Annotated[int, Field(strict=True, ge=0, le=0)] | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
