@@ -86,7 +86,9 @@ test: setup-dev build ## all tests, with real PostgreSQL, model and browser
 	$(BIN)/python -m pytest $(WORKERS)
 
 quick: lint types ## what tells in two minutes that something is missing: lint, types, fast tests
-	$(BIN)/python -m pytest $(WORKERS) -k "not postgresql" tests/test_architecture.py tests/test_docs.py tests/test_words.py tests/unit
+	@# without the tests that wait for servers and their deadlines
+	$(BIN)/python -m pytest $(WORKERS) -k "not postgresql and not redis" $(addprefix --ignore=tests/unit/test_, \
+		directory_failures.py directory_doctor.py slots.py demo_model.py cli.py doctor.py exports.py) tests/test_architecture.py tests/test_docs.py tests/test_words.py tests/unit
 
 e2e: setup-dev build ## the browser stories only
 	$(BIN)/python -m pytest tests/e2e
