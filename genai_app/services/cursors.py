@@ -38,8 +38,8 @@ class Cursors:
         self._cipher = AESGCM(derive_key(secret, "cursors"))
 
     def of(self, list_name: str, actor: Actor, /, **filters: object) -> "ListCursors":
-        """Those of one list, narrowed by `filters`, for one user. A filter may be anything that
-        `str` tells apart."""
+        """Returns the cursors of one list, narrowed by `filters`, for one user. A filter may be of
+        any kind that `str` tells apart."""
         bound = json.dumps([list_name, str(actor.user_id), filters], sort_keys=True, default=str)
         return ListCursors(self._cipher, bound.encode("utf-8", "surrogatepass"))
 

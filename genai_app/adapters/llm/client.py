@@ -117,9 +117,15 @@ class LlmClient:
                         return
                     except AppError as error:
                         self._learn(error, endpoint, begun=answer.begun, named=bool(model))
-                        if last_try or not _is_worth_another(error, endpoint, begun=answer.begun):
+                        if last_try or not _is_worth_another(error, begun=answer.begun):
                             raise
                         failed = endpoint
+                        log.warning(
+                            "llm.trying_again",
+                            endpoint=endpoint.name,
+                            code=error.code,
+                            detail=error.detail,
+                        )
                     finally:
                         await request.aclose()
                 if len(self.endpoints) == 1:
@@ -206,15 +212,10 @@ class LlmClient:
             endpoint.end(probe=probe)
 
 
-def _is_worth_another(error: AppError, endpoint: Endpoint, *, begun: bool) -> bool:
+def _is_worth_another(error: AppError, *, begun: bool) -> bool:
     """Returns whether a second try makes sense: nothing was shown, and the server's answer is not
     final."""
-    is_worth = isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
-    if is_worth:
-        log.warning(
-            "llm.trying_again", endpoint=endpoint.name, code=error.code, detail=error.detail
-        )
-    return is_worth
+    return isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

@@ -6,6 +6,7 @@ them; fields that nobody needs are not read, and null means absent.
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -109,7 +110,7 @@ class _TgiEvent(msgspec.Struct):
     error_type: str | None = None
 
 
-class AnswerReader:
+class AnswerReader(ABC):
     """Reads the events of one answer, and holds what they have said so far."""
 
     def __init__(self, *, model: str, turns: Sequence[ChatTurn]) -> None:
@@ -152,8 +153,9 @@ class AnswerReader:
             reason, self.prompt_tokens, self.completion_tokens, self.model, self.lost_events
         )
 
+    @abstractmethod
     def _take(self, event: bytes) -> str | None:
-        raise NotImplementedError
+        """Reads one event. Returns its text, if there is any."""
 
     def _count_bad(self, event: bytes, error: Exception) -> None:
         if self.reason is not None:

@@ -18,6 +18,7 @@ from genai_app.adapters.directory.client import AccountState, DirectoryPerson
 from genai_app.db.database import Database
 from genai_app.errors import DirectoryUnavailable, Forbidden, InvalidInput, NotAuthenticated
 from genai_app.models import Origin, Role, User
+from genai_app.services.accounts.directory_alarms import BY
 from genai_app.services.accounts.entry import LOST_GROUP, Standing, standing_of
 from genai_app.services.accounts.sessions import shut_out
 from genai_app.services.accounts.users import (
@@ -32,7 +33,6 @@ from genai_app.text import clean_text
 
 log = structlog.stdlib.get_logger(__name__)
 
-BY = "the directory"
 CLOSED_BY_DIRECTORY = "directory_"  # prefix of `disabled_reason`
 # a password that expired or must be changed does not close an account, nor do logon hours
 CLOSING_STATES = frozenset({AccountState.DISABLED, AccountState.LOCKED, AccountState.EXPIRED})

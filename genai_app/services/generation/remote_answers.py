@@ -37,8 +37,8 @@ class RemoteAnswers:
                 try:
                     answer = await self._answers.read(message_id)
                     if answer is not None and answer.abandoned:
-                        spare = self._live
-                        if await self._answers.interrupt(spare=spare, only=message_id):
+                        lost = await self._answers.interrupt(spare=self._live, only=message_id)
+                        if lost:
                             continue
                 except StorageUnavailable:
                     if not was_read:

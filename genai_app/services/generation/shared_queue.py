@@ -51,7 +51,7 @@ class SharedQueue:
         await self._store.aclose()
 
     async def join(self, run: QueuedRun) -> None:
-        """Asks for a slot or a position. Sets `is_away` where Redis does not state."""
+        """Asks for a slot or a position. Sets `is_away` where Redis does not answer."""
         # in a task of its own: a cancellation in the middle of a call may be lost there
         joining = asyncio.create_task(self._step([run]))
         self._joining.add(joining)
