@@ -8,7 +8,14 @@ from sqlmodel import SQLModel
 from genai_app.models.accounts import ApiKey, LoginFailures, Session, User
 from genai_app.models.audit import AuditEvent
 from genai_app.models.columns import UtcDateTime, new_id
-from genai_app.models.dialogs import MAX_PROMPT_CHARS, Dialog, Generation, Message
+from genai_app.models.dialogs import (
+    MAX_PROMPT_CHARS,
+    Dialog,
+    Folder,
+    Generation,
+    Message,
+    QueuedQuestion,
+)
 from genai_app.models.keeping import Export, UsageHour, UsageLatency, UsageMark, UsagePerson
 from genai_app.models.kinds import (
     Action,
@@ -46,6 +53,7 @@ __all__ = [
     "Dialog",
     "Export",
     "Feedback",
+    "Folder",
     "Generation",
     "JobState",
     "LoginFailures",
@@ -54,6 +62,7 @@ __all__ = [
     "MessageVerdict",
     "Origin",
     "Outcome",
+    "QueuedQuestion",
     "Rating",
     "Reason",
     "Review",

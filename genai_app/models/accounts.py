@@ -56,6 +56,7 @@ class User(SQLModel, table=True):
     held_at: datetime | None = moment_column(default=None, nullable=True)  # legal hold
     # until then the limit counts messages, after a failure of Redis (services/limits/rate.py)
     counted_until: datetime | None = moment_column(default=None, nullable=True)
+    instructions: str = late_text_column()  # the user's own, for every question
 
 
 class LoginFailures(SQLModel, table=True):

@@ -12,6 +12,7 @@ from genai_app.models.columns import (
     digest_column,
     id_column,
     key_column,
+    late_text_column,
     moment_column,
     new_id,
     text_column,
@@ -21,9 +22,22 @@ from genai_app.models.kinds import Channel, Status
 MAX_PROMPT_CHARS = 100_000
 
 
+class Folder(SQLModel, table=True):
+    """A folder of a user's list of dialogs."""
+
+    __tablename__ = "folders"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (sa.UniqueConstraint("user_id", "name", name="uq_folders_user_name"),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    user_id: uuid.UUID = key_column("users.id")
+    name: str = text_column()
+    created_at: datetime = moment_column(default_factory=now)
+
+
 class Dialog(SQLModel, table=True):
     """A conversation of a user. `leaf_id`: the last message of the branch that is shown;
-    `changed_at`: set by every update, for open pages that watch for changes."""
+    `changed_at`: set by every update, for open pages that watch for changes. `folder_id` may name
+    a folder that was deleted: the dialog is in none then."""
 
     __tablename__ = "dialogs"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -55,6 +69,9 @@ class Dialog(SQLModel, table=True):
         default=None, sa_column=sa.Column(UtcDateTime, nullable=True, onupdate=now)
     )
     key_id: uuid.UUID | None = id_column(default=None, nullable=True)  # the API key that started it
+    folder_id: uuid.UUID | None = id_column(default=None, nullable=True)
+    pinned_at: datetime | None = moment_column(default=None, nullable=True)
+    archived_at: datetime | None = moment_column(default=None, nullable=True)
 
 
 class Message(SQLModel, table=True):
@@ -109,6 +126,25 @@ class Message(SQLModel, table=True):
     first_token_at: datetime | None = moment_column(default=None, nullable=True)
     finished_at: datetime | None = moment_column(default=None, nullable=True)
     verified_id: uuid.UUID | None = id_column(default=None, nullable=True)  # source `verified`
+    # what the model thought before the answer; never sent back to it, cached or searched
+    reasoning: str = late_text_column()
+    reasoning_tokens: int | None = None
+    reasoning_ms: int | None = None  # from the first to the last of `reasoning`
+
+
+class QueuedQuestion(SQLModel, table=True):
+    """A question that waits for the end of an answer in its dialog. `id` is the UUID that the
+    client made for it, and becomes the `client_id` of its message."""
+
+    __tablename__ = "queued_questions"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (sa.Index("ix_queued_questions_dialog", "dialog_id", "created_at"),)
+
+    id: uuid.UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    user_id: uuid.UUID = key_column("users.id")
+    dialog_id: uuid.UUID = key_column("dialogs.id")
+    text: str = text_column()
+    error_code: str | None = text_column(default=None, nullable=True)  # it could not be sent
+    created_at: datetime = moment_column(default_factory=now)
 
 
 class Generation(SQLModel, table=True):

@@ -22,10 +22,12 @@ from genai_app.models import (
     Channel,
     Dialog,
     Feedback,
+    Folder,
     Generation,
     Message,
     MessageVerdict,
     Origin,
+    QueuedQuestion,
     Review,
     ReviewNote,
     Role,
@@ -131,6 +133,10 @@ async def alice(at: Desk) -> Actor:
                 lease_until=BEGAN,
             )
         )
+        session.add(Folder(user_id=made.user_id, name=CANARY))
+        session.add(
+            QueuedQuestion(id=uuid.uuid4(), user_id=made.user_id, dialog_id=hers, text=CANARY)
+        )
         await session.execute(
             sa.update(Review)
             .where(col(Review.dialog_id) == his)
@@ -145,6 +151,7 @@ async def alice(at: Desk) -> Actor:
                 directory_dn=CANARY,
                 external_id=CANARY,
                 password_hash=CANARY,
+                instructions=CANARY,
             )
         )
     return made
@@ -193,7 +200,7 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
     assert not any(
         (user.full_name, user.mail, user.department, user.directory_dn, user.external_id)
     )
-    assert user.password_hash is None
+    assert (user.password_hash, user.instructions) == (None, "")
     assert [(row.answers, row.user_id != alice.user_id) for row in people] == [(2, True)]
     assert list(at.directory.iterdir()) == []
     assert await cache.find(key) is None
@@ -205,6 +212,7 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
         "dialogs": 2,
         "messages": 4,
         "generations": 1,
+        "queued_questions": 1,
         "message_search": 4,
         "reviews": 2,
         "feedback": 1,
@@ -212,6 +220,7 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
         "review_notes": 0,
         "sessions": 1,
         "api_keys": 1,
+        "folders": 1,
         "usage_people": 1,
         "verified_answers.owner_name": 1,
         "review_notes.author_name": 1,

@@ -24,11 +24,13 @@ from genai_app.models import (
     Dialog,
     Export,
     Feedback,
+    Folder,
     Generation,
     Message,
     MessageSearch,
     MessageVerdict,
     Origin,
+    QueuedQuestion,
     Review,
     ReviewNote,
     Session,
@@ -163,7 +165,10 @@ class Erasure:
 
     async def _erase_dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
         """Removes the dialogs in batches. Foreign keys remove what belongs to them."""
-        counted = (Message, Generation, MessageSearch, Review, Feedback, MessageVerdict, ReviewNote)
+        counted = (
+            *(Message, Generation, QueuedQuestion, MessageSearch),
+            *(Review, Feedback, MessageVerdict, ReviewNote),
+        )
         tables = [table_of(each) for each in counted]
         counts = dict.fromkeys(("dialogs", *(table.name for table in tables)), 0)
         while True:
@@ -184,9 +189,9 @@ class Erasure:
         receipt.tables |= counts
 
     async def _erase_logins_and_usage(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Removes sessions, API keys, feedback and cached answers, and makes the usage figures
-        anonymous."""
-        for kind in (Session, ApiKey, Feedback):
+        """Removes sessions, API keys, feedback, folders and cached answers, and makes the usage
+        figures anonymous."""
+        for kind in (Session, ApiKey, Feedback, Folder):
             table = table_of(kind)
             async with self._db.write() as session:
                 removed = await session.execute(
@@ -241,6 +246,7 @@ class Erasure:
                     mail="",
                     department="",
                     directory_dn="",
+                    instructions="",
                     password_hash=None,
                     rate_limit=None,
                     group_role=None,
