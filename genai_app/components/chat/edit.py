@@ -17,6 +17,7 @@ from genai_app.components.chat.drafts import MOST_REPEATS, REPEAT_MS, STORAGE
 from genai_app.components.text import t
 from genai_app.models import MAX_PROMPT_CHARS
 from genai_app.state.chat.branches import BranchState
+from genai_app.state.chat.conversation import COMPOSER_ID
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.rows import MessageRow
 from genai_app.state.session import SessionState
@@ -84,6 +85,7 @@ useEffect(() => {  // the server has answered for the edit
     genaiStore.set('sessionStorage', openKey, '');
     edit.current = null;
     document.getElementById('end')?.scrollIntoView();
+    if (matchMedia('(pointer: fine)').matches) document.getElementById('%(composer)s')?.focus();
   } else if (%(declined)s === sent.attempt || sent.tries > %(repeats)d) edit.current = null;
 }, [%(accepted)s, %(declined)s]);
 
@@ -131,6 +133,7 @@ class EditKeeper(Fragment):
         }
         numbers = {
             "field": EDIT_FIELD_ID,
+            "composer": COMPOSER_ID,
             "most": MAX_PROMPT_CHARS,
             "repeat": REPEAT_MS,
             "repeats": MOST_REPEATS,
