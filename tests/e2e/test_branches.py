@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.chromium import E2E
-from tests.e2e.conftest import Browse
+from tests.e2e.conftest import Browse, Watch
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.fakes.model_server import ModelServer
@@ -73,8 +73,11 @@ async def test_a_question_is_edited_in_place(
     await tab.shows("second answer")
 
 
-async def test_an_edit_waits_for_the_connection(browse: Browse, model: ModelServer, stored: Stored):
+async def test_an_edit_waits_for_the_connection(
+    browse: Browse, watch: Watch, model: ModelServer, stored: Stored
+):
     """N1, N4. Sent while the line is dead: the text stays in its field and arrives once."""
+    watch.allow(r"WebSocket|ERR_INTERNET_DISCONNECTED")
     context = await browse("alice")
     tab = Tab(await context.new_page())
     await tab.open()
