@@ -30,6 +30,7 @@ from genai_app.models.kinds import (
     Role,
     Source,
     Status,
+    Variant,
     Verdict,
 )
 from genai_app.models.review import (
@@ -79,6 +80,7 @@ __all__ = [
     "UsagePerson",
     "User",
     "UtcDateTime",
+    "Variant",
     "Verdict",
     "VerifiedAnswer",
     "new_id",

@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.chat.composer import composer, waiting_question
 from genai_app.components.chat.drafts import draft_keeper
+from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
 from genai_app.components.chat.message import message
 from genai_app.components.chat.scroll import (
@@ -78,6 +79,7 @@ def chat() -> rx.Component:
             waiting_question(),
             composer(),
             draft_keeper(),
+            edit_keeper(),
             dock_line(),
             answer_status(),
             class_name="dock",
