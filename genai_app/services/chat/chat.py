@@ -34,7 +34,11 @@ from genai_app.services.chat.positions import find_position, new_dialog_position
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.chat.turns import CommittedTurns, Turn
 from genai_app.services.generation.checkpoints import Increment
-from genai_app.services.generation.context import estimate_tokens, with_system_prompt
+from genai_app.services.generation.context import (
+    estimate_tokens,
+    own_instructions,
+    with_system_prompt,
+)
 from genai_app.services.generation.context_fit import Request, usable_window
 from genai_app.services.generation.generations import Generations
 from genai_app.services.limits.parallel import Slot
@@ -196,7 +200,8 @@ class Chat:
         served = await self._generations.models.window(submission.options.model)
         window = usable_window(served, self._context_tokens)
         longest = min(self._max_tokens, window.total // 2)
-        instructions = estimate_tokens(self._system_prompt) if self._system_prompt else 0
+        texts = (self._system_prompt, own_instructions([], actor.instructions))
+        instructions = sum(estimate_tokens(text) for text in texts if text)
         budget = min(window.total - longest, window.prompt) - instructions
         for tries_left in reversed(range(COMMIT_TRIES)):
             if submission.begins_dialog:
@@ -204,14 +209,18 @@ class Chat:
             else:
                 async with self._db.read() as session:
                     position = await find_position(session, actor, submission, budget)
+            own = own_instructions(position.turns, actor.instructions)
+            # the same beginning for every question of a user: the model server keeps it
+            prompt = "\n\n".join(filter(None, (self._system_prompt, own)))
             request = Request(
-                turns=with_system_prompt(position.turns, self._system_prompt),
+                turns=with_system_prompt(position.turns, prompt),
                 max_tokens=min(submission.options.max_tokens or longest, longest),
                 temperature=submission.options.temperature,
                 model=submission.options.model,
                 sampling=submission.options.sampling,
                 window=window,
                 may_trim=submission.earlier is None,
+                personal=bool(own),
             )
             try:
                 return await self._commit_at(actor, submission, position, request, unit, slot)
