@@ -54,7 +54,8 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A question as it came, or (`again`) the answer that is to be generated anew."""
+    """A question as it came, or (`again`) the answer that is to be generated anew. `is_queued`: it
+    is taken from the queued questions of its dialog."""
 
     text: str
     client_id: uuid.UUID | None
@@ -63,6 +64,7 @@ class Submission:
     dialog_id: object | None = None
     earlier: Sequence[ChatTurn] | None = None
     again: object | None = None
+    is_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
