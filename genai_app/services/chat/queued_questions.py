@@ -149,14 +149,14 @@ class QueuedQuestions:
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id, lock=True)
             # under the lock, with which a question becomes a message: it is here, there, or new
-            known = await session.get(QueuedQuestion, question_id)
-            if known is not None:
-                if (known.user_id, known.dialog_id, known.text) != (
+            queued = await session.get(QueuedQuestion, question_id)
+            if queued is not None:
+                if (queued.user_id, queued.dialog_id, queued.text) != (
                     *(actor.user_id, dialog.id),
                     text,
                 ):
                     raise InvalidInput(code="client_id_reused")
-                return known
+                return queued
             if await _is_sent(session, actor, question_id):
                 return None
             moments = list(

@@ -19,6 +19,7 @@ from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.live_text import LiveText, slot_names
+from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import message_rows
 from genai_app.state.presence import Page
 
@@ -46,26 +47,29 @@ class StreamState(rx.State):
             async with self:
                 again, self._answer_id = self._answer_id == message_id, message_id
             await _show_growing(message_id, again)
-            await self._hand_over(message_id)
+            next_id = await self._hand_over(message_id)
         except NotFound:
             return
         finally:
             _followers -= 1
+        if next_id:
+            yield StreamState.follow(next_id)
 
-    async def _hand_over(self, message_id: str) -> None:
-        """Replace the growing answer by the saved one, in one update."""
+    async def _hand_over(self, message_id: str) -> str:
+        """Replaces the growing answer by the saved one, in one update. Returns the answer that
+        follows it already, to a question that waited; "" where none does."""
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
             dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
             if not any(row.id == message_id for row in chat.messages):
-                return
+                return ""
         try:
             branch = await services().history.get_branch(actor, dialog_id, limit=limit)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
-            return
+            return ""
         async with self:
             chat = await self.get_state(ChatState)
             if chat.dialog_id == dialog_id:
@@ -73,6 +77,11 @@ class StreamState(rx.State):
                     chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
+                queued = await self.get_state(QueuedState)
+                if queued.questions:  # a question is a card or a message, never both
+                    await queued._load(dialog_id)
+                return chat._running_answer()
+        return ""
 
 
 for _name in slot_names():
