@@ -35,7 +35,7 @@ def theme_button() -> rx.Component:
             color_mode,
             ("light", rx.icon("sun", size=16)),
             ("dark", rx.icon("moon", size=16)),
-            rx.icon("sun-moon", size=16),
+            rx.icon("monitor", size=16),
         ),
         type="button",
         class_name="icon-button",

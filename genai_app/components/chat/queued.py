@@ -102,11 +102,9 @@ def _card(
 ) -> rx.Component:
     return rx.el.div(
         rx.icon("clock", size=16, aria_hidden=True),
-        rx.el.div(
-            rx.el.p(rx.el.strong(state), " ", reason, class_name="queued-state"),
-            rx.el.p(text, class_name="queued-text written"),
-        ),
+        rx.el.p(rx.el.strong(state), " ", reason, class_name="queued-state"),
         *actions,
+        rx.el.p(text, class_name="queued-text written"),
         class_name=rx.cond(is_held, "queued held", "queued"),
         custom_attrs={"data-testid": "queued"},
         **props,

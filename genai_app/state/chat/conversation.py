@@ -27,6 +27,7 @@ from genai_app.text import clean_text
 
 COMPOSER_ID = "composer"
 MAX_KEY = 40
+MOST_KEPT = 200  # messages on the page after a new question
 
 
 class ConversationState(ChatState):
@@ -152,6 +153,8 @@ class ConversationState(ChatState):
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""
         first = not self.dialog_id
+        # whoever asks is at the end; what stands far above is loaded again when it is wanted
+        self.messages = self.messages[-MOST_KEPT:]
         watch = await (await self.get_state(LimitState))._refresh(turn.budget)
         await self._show(str(turn.dialog_id))
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
