@@ -3,7 +3,7 @@ commit, and only then use a cached or verified answer or call the model."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
@@ -77,6 +77,8 @@ class Chat:
         self._context_tokens = context_tokens
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
+        # called whenever an answer of this process has its last state
+        self.answer_ended: Callable[[], None] = lambda: None
 
     async def ask(
         self,
@@ -88,6 +90,7 @@ class Chat:
         options: Options | None = None,
         earlier: Sequence[ChatTurn] | None = None,
         fork: Fork | None = None,
+        is_queued: bool = False,
     ) -> Turn:
         """Commits the question and its answer, then starts the model unless the cache has it.
 
@@ -102,7 +105,7 @@ class Chat:
             InvalidInput: nothing but white space; `client_id` was used for something else; the fork
                 is below a message that is no answer.
             TooLarge: more than MAX_PROMPT_CHARS characters.
-            NotFound: no such dialog of this actor.
+            NotFound: no such dialog of this actor; no such queued question (`is_queued`).
             Conflict: an answer in it is still running.
             RateLimited: no unit is left, or too many answers run for this user.
         """
@@ -110,7 +113,9 @@ class Chat:
         # a page may send a first question again after it got its dialog: the same question
         where = None if actor.channel is Channel.WEB else str(dialog_id or "")
         body = body_hash(text, where, options, earlier, fork)
-        submission = Submission(text, client_id, body, options, dialog_id, earlier, fork=fork)
+        submission = Submission(
+            *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
+        )
         if (
             client_id is not None
             and (turn := await self._turns.find(actor, submission)) is not None
@@ -284,9 +289,13 @@ class Chat:
             trimmed=position.trimmed,
             part=part,
             give_back=lambda: self._limits.give_back(actor, unit),
-            ended=lambda: self._limits.at_once.leave(actor.user_id),
+            ended=lambda: self._ended(actor),
         )
         return turn
+
+    def _ended(self, actor: Actor) -> None:
+        self._limits.at_once.leave(actor.user_id)
+        self.answer_ended()
 
 
 def check_prompt(text: str) -> str:
