@@ -16,7 +16,14 @@ from genai_app.models.dialogs import (
     Message,
     QueuedQuestion,
 )
-from genai_app.models.keeping import Export, UsageHour, UsageLatency, UsageMark, UsagePerson
+from genai_app.models.keeping import (
+    BackgroundJob,
+    Export,
+    UsageHour,
+    UsageLatency,
+    UsageMark,
+    UsagePerson,
+)
 from genai_app.models.kinds import (
     Action,
     Author,
@@ -49,6 +56,7 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "Author",
+    "BackgroundJob",
     "BarredAnswer",
     "Channel",
     "Dialog",

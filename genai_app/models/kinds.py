@@ -98,7 +98,7 @@ class Verdict(StrEnum):
 
 
 class JobState(StrEnum):
-    """State of an export. The last three are final."""
+    """State of a job in the background. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -34,7 +34,7 @@ VARS = {
         "send_id",
         "title",
         "wait_s",
-        *("at", "refused"),
+        *("at", "marks", "refused"),
     },
     "tab_state": {"beat"},
     "dialogs_state": {
@@ -47,6 +47,7 @@ VARS = {
     "branch_state": {"accepted", "declined", "edited"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
+    "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
     "search_state": {"cursor", "error_code", "hits", "query"},
     "verified_state": {
         "cursor",

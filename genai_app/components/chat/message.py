@@ -12,7 +12,7 @@ from genai_app.components.chat.markdown import (
 )
 from genai_app.components.chat.question import question
 from genai_app.components.chat.regenerate import ask_again, continue_button, variant_word
-from genai_app.components.icon_button import icon_button
+from genai_app.components.copy_button import copy_button
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat.conversation import ConversationState
@@ -136,12 +136,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.cond(
             row.text != "",
-            icon_button(
-                "copy",
-                t("chat.copy"),
-                on_click=rx.set_clipboard(row.text),
-                testid="copy",
-            ),
+            copy_button(row.text, t("chat.copy"), testid="copy"),
         ),
         thumbs(row),
         ask_again(row),

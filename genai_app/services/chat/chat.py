@@ -3,7 +3,7 @@ commit, and only then use a cached or verified answer or call the model."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
@@ -34,7 +34,11 @@ from genai_app.services.chat.positions import find_position, new_dialog_position
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.chat.turns import CommittedTurns, Turn
 from genai_app.services.generation.checkpoints import Increment
-from genai_app.services.generation.context import estimate_tokens, with_system_prompt
+from genai_app.services.generation.context import (
+    estimate_tokens,
+    own_instructions,
+    with_system_prompt,
+)
 from genai_app.services.generation.context_fit import Request, usable_window
 from genai_app.services.generation.generations import Generations
 from genai_app.services.limits.parallel import Slot
@@ -73,6 +77,8 @@ class Chat:
         self._context_tokens = context_tokens
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
+        # called whenever an answer of this process has its last state
+        self.answer_ended: Callable[[], None] = lambda: None
 
     async def ask(
         self,
@@ -84,6 +90,7 @@ class Chat:
         options: Options | None = None,
         earlier: Sequence[ChatTurn] | None = None,
         fork: Fork | None = None,
+        is_queued: bool = False,
     ) -> Turn:
         """Commits the question and its answer, then starts the model unless the cache has it.
 
@@ -98,7 +105,7 @@ class Chat:
             InvalidInput: nothing but white space; `client_id` was used for something else; the fork
                 is below a message that is no answer.
             TooLarge: more than MAX_PROMPT_CHARS characters.
-            NotFound: no such dialog of this actor.
+            NotFound: no such dialog of this actor; no such queued question (`is_queued`).
             Conflict: an answer in it is still running.
             RateLimited: no unit is left, or too many answers run for this user.
         """
@@ -106,7 +113,9 @@ class Chat:
         # a page may send a first question again after it got its dialog: the same question
         where = None if actor.channel is Channel.WEB else str(dialog_id or "")
         body = body_hash(text, where, options, earlier, fork)
-        submission = Submission(text, client_id, body, options, dialog_id, earlier, fork=fork)
+        submission = Submission(
+            *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
+        )
         if (
             client_id is not None
             and (turn := await self._turns.find(actor, submission)) is not None
@@ -196,7 +205,8 @@ class Chat:
         served = await self._generations.models.window(submission.options.model)
         window = usable_window(served, self._context_tokens)
         longest = min(self._max_tokens, window.total // 2)
-        instructions = estimate_tokens(self._system_prompt) if self._system_prompt else 0
+        texts = (self._system_prompt, own_instructions([], actor.instructions))
+        instructions = sum(estimate_tokens(text) for text in texts if text)
         budget = min(window.total - longest, window.prompt) - instructions
         for tries_left in reversed(range(COMMIT_TRIES)):
             if submission.begins_dialog:
@@ -204,14 +214,18 @@ class Chat:
             else:
                 async with self._db.read() as session:
                     position = await find_position(session, actor, submission, budget)
+            own = own_instructions(position.turns, actor.instructions)
+            # the same beginning for every question of a user: the model server keeps it
+            prompt = "\n\n".join(filter(None, (self._system_prompt, own)))
             request = Request(
-                turns=with_system_prompt(position.turns, self._system_prompt),
+                turns=with_system_prompt(position.turns, prompt),
                 max_tokens=min(submission.options.max_tokens or longest, longest),
                 temperature=submission.options.temperature,
                 model=submission.options.model,
                 sampling=submission.options.sampling,
                 window=window,
                 may_trim=submission.earlier is None,
+                personal=bool(own),
             )
             try:
                 return await self._commit_at(actor, submission, position, request, unit, slot)
@@ -275,9 +289,13 @@ class Chat:
             trimmed=position.trimmed,
             part=part,
             give_back=lambda: self._limits.give_back(actor, unit),
-            ended=lambda: self._limits.at_once.leave(actor.user_id),
+            ended=lambda: self._ended(actor),
         )
         return turn
+
+    def _ended(self, actor: Actor) -> None:
+        self._limits.at_once.leave(actor.user_id)
+        self.answer_ended()
 
 
 def check_prompt(text: str) -> str:

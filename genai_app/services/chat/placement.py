@@ -78,7 +78,8 @@ class Submission:
     """A question as it came, or (`again`) the answer that is to be generated anew, or (`cut`) the
     one that is to go on.
 
-    `variant`: how another answer is to differ.
+    `variant`: how another answer is to differ. `is_queued`: the question is taken from the queued
+    ones of its dialog.
     """
 
     text: str
@@ -91,6 +92,7 @@ class Submission:
     cut: uuid.UUID | None = None
     variant: Variant | None = None
     fork: Fork | None = None
+    is_queued: bool = False
 
     @property
     def begins_dialog(self) -> bool:

@@ -121,6 +121,7 @@ class ReadyAnswers:
             request.turns,
             model=model,
             parameters=(request.max_tokens, request.temperature, request.sampling),
+            personal=request.personal,
         )
 
     async def _refresh(self) -> None:

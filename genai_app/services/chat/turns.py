@@ -11,11 +11,12 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db.database import Database
 from genai_app.db.statements import Row, StatementRunner, new_row
-from genai_app.errors import InvalidInput
+from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import (
     Author,
     Dialog,
     Message,
+    QueuedQuestion,
     Source,
     new_id,
 )
@@ -35,6 +36,7 @@ from genai_app.services.generation.checkpoints import Answers, End, ReadyAnswer
 from genai_app.services.limits.rate import Budget, Limits, Unit
 
 TITLE_CHARS = 60
+EDITING = "editing"  # `error_code` of a queued question that its user is changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class CommittedTurns:
                     if turn is not None:
                         return turn, True
                 await check_position(session, dialog_row, position)
+                if submission.is_queued:
+                    await _take_queued(session, actor, submission)
                 newest = await newest_of(session, actor.user_id)
                 rows = turn_rows(
                     actor, submission, position, ready_answer, dialog_row.id, after=newest
@@ -174,6 +178,23 @@ class CommittedTurns:
         assert answer is not None  # committed in one transaction with the question
         source = Source(answer.source or Source.MODEL)
         return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
+
+
+async def _take_queued(session: AsyncSession, actor: Actor, submission: Submission) -> None:
+    """Removes a queued question in the transaction that commits it as a message. Raises NotFound:
+    it was sent, deleted or changed meanwhile."""
+    taken = await session.scalar(
+        sa.delete(QueuedQuestion)
+        .where(
+            col(QueuedQuestion.id) == submission.client_id,
+            col(QueuedQuestion.user_id) == actor.user_id,
+            col(QueuedQuestion.text) == submission.text,
+            sa.func.coalesce(col(QueuedQuestion.error_code), "") != EDITING,
+        )
+        .returning(col(QueuedQuestion.id))
+    )
+    if taken is None:
+        raise NotFound
 
 
 def _new_dialog(

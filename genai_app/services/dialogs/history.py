@@ -16,7 +16,15 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message, parse_id
 from genai_app.db.database import Database
 from genai_app.errors import InvalidInput, NotFound
-from genai_app.models import Author, Dialog, Generation, Message, Status, VerifiedAnswer
+from genai_app.models import (
+    Author,
+    Dialog,
+    Generation,
+    Message,
+    QueuedQuestion,
+    Status,
+    VerifiedAnswer,
+)
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.key_folders import in_folder
 from genai_app.services.dialogs.leaves import leaf_below, show_leaf
@@ -300,7 +308,8 @@ class History:
             session.add(dialog)
 
     async def delete(self, actor: Actor, dialog_id: object) -> None:
-        """Hides the dialog from its user and ends what runs in it. Raises NotFound."""
+        """Hides the dialog from its user, ends what runs in it and deletes what waits in it. Raises
+        NotFound."""
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id)
             dialog.deleted_at = clock.now()
@@ -312,6 +321,9 @@ class History:
                 sa.update(Generation)
                 .where(col(Generation.message_id).in_(running))
                 .values(stop_requested_at=clock.now())
+            )
+            await session.execute(
+                sa.delete(QueuedQuestion).where(col(QueuedQuestion.dialog_id) == dialog.id)
             )
 
 

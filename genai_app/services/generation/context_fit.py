@@ -23,6 +23,7 @@ class Request:
     """The request of one run to the model.
 
     `window`: how many tokens the model takes. `may_trim`: the oldest messages may be left out.
+    `personal`: the turns begin with the user's own instructions, so the answer is this user's only.
     """
 
     turns: Sequence[ChatTurn]
@@ -32,6 +33,7 @@ class Request:
     sampling: tuple[tuple[str, object], ...] = ()
     window: Window | None = None
     may_trim: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Reading:
 
     `messages`: oldest first; `siblings` and `has_older` as in history.Branch. `own`: the dialog is
     the reviewer's own and cannot be judged by them. `revealed`: the reviewer may see the name.
+    `instructions`: the user's own ones of now, "" while the name is hidden, which they may hold.
     """
 
     dialog: ReviewedDialog
@@ -79,6 +80,7 @@ class Reading:
         default_factory=dict[uuid.UUID, MessageVerdict]
     )
     notes: Sequence[ReviewNote] = ()
+    instructions: str = ""
 
 
 class Reviews:
@@ -158,6 +160,8 @@ class Reviews:
             elif above is not None:
                 start = (await _message_in(session, dialog, above)).parent_id
             shown, revealed = await self._shown(session, actor, dialog, review)
+            user = await session.get_one(User, dialog.user_id)
+            instructions = user.instructions if revealed else ""
             if start is None:
                 own = dialog.user_id == actor.user_id
                 return Reading(shown, [], {}, has_older=False, own=own, revealed=revealed)
@@ -181,6 +185,7 @@ class Reviews:
                 feedback={each.message_id: each for each in feedback},
                 verdicts={each.message_id: each for each in verdicts},
                 notes=await list_notes(session, dialog.id, MAX_NOTES),
+                instructions=instructions,
             )
 
     async def list_messages(

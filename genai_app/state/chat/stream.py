@@ -20,6 +20,7 @@ from genai_app.services.accounts.current_actor import acting
 from genai_app.services.generation.checkpoints import RESTARTING, End
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.live_text import LiveText, slot_names
+from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import message_rows
 from genai_app.state.presence import Page
 
@@ -46,32 +47,37 @@ class StreamState(rx.State):
         try:
             async with self:
                 again, self._answer_id = self._answer_id == message_id, message_id
+            next_id = ""
             while True:
                 restarting = await _show_growing(message_id, again)
                 again = True
+                next_id = await self._hand_over(message_id)
                 # another tab may have it go on at this very moment
-                if not await self._hand_over(message_id) or restarting:
-                    return
+                if next_id != message_id or restarting:
+                    break
         except NotFound:
             return
         finally:
             _followers -= 1
+        if next_id not in ("", message_id):
+            yield StreamState.follow(next_id)
 
-    async def _hand_over(self, message_id: str) -> bool:
-        """Replace the growing answer by the saved one, in one update. Returns whether that one is
-        being written again."""
+    async def _hand_over(self, message_id: str) -> str:
+        """Replaces the growing answer by the saved one, in one update. Returns the answer that is
+        being written now: the same one again, or that to a question that waited; "" where none
+        is."""
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
             dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
             if not any(row.id == message_id for row in chat.messages):
-                return False
+                return ""
         try:
             branch = await services().history.get_branch(actor, dialog_id, limit=limit)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
-            return False
+            return ""
         async with self:
             chat = await self.get_state(ChatState)
             if chat.dialog_id == dialog_id:
@@ -79,7 +85,11 @@ class StreamState(rx.State):
                     chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
-            return chat._running_answer() == message_id
+                queued = await self.get_state(QueuedState)
+                if queued.questions:  # a question is a card or a message, never both
+                    await queued._load(dialog_id)
+                return chat._running_answer()
+        return ""
 
 
 for _name in slot_names():

@@ -31,6 +31,7 @@ class ReviewDialogState(rx.State):
     head: ReviewRow = ReviewRow()
     own: bool = False
     revealed: bool = False
+    instructions: str = ""  # the user's own, as of now
     messages: list[ReviewMessageRow] = []
     notes: list[NoteRow] = []
     has_older: bool = False
@@ -106,7 +107,7 @@ class ReviewDialogState(rx.State):
     def _show_nothing(self) -> None:
         self.dialog_id, self.head, self.error_code = "", ReviewRow(), ""
         self.own = self.revealed = self.has_older = False
-        self.messages, self.notes = [], []
+        self.messages, self.notes, self.instructions = [], [], ""
 
     async def _reading(self, dialog_id: object = None, **which: object) -> Reading | None:
         """Reads a dialog for review. Returns None after an error, which the page shows."""
@@ -122,6 +123,7 @@ class ReviewDialogState(rx.State):
         self.dialog_id = str(reading.dialog.id)
         self.head = review_row(reading.dialog, acting().user_id)
         self.own, self.revealed = reading.own, reading.revealed
+        self.instructions = reading.instructions
         self.messages = message_rows(reading)
         self.notes = [note_row(each) for each in reading.notes]
         self.has_older = reading.has_older
