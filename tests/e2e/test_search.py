@@ -67,7 +67,7 @@ async def test_the_words_are_marked_in_the_message_and_in_sight(tab: Tab, stored
     for _ in range(2):
         await tab.page.wait_for_function(f"() => {MARKED}.length")
         assert await tab.page.evaluate(MARKED) == ["Яблоню", "яблони", "осенью"]
-        await expect(tab.page.get_by_text("сажают")).to_be_in_viewport()
+        await expect(tab.answers.first.get_by_text("сажают")).to_be_in_viewport()
         await tab.reload()
     await tab.page.get_by_test_id("new-dialog").click()
     await expect(tab.questions).to_have_count(0)
