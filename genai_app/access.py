@@ -2,7 +2,7 @@
 raises NotFound, as an unknown id does."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +36,8 @@ class Actor:
     session_id: uuid.UUID | None = None
     key_id: uuid.UUID | None = None
     rate_limit: str | None = None  # the user's own limit; None: the limit of the role
+    # the user's own, for every question; in no log
+    instructions: str = field(default="", repr=False)
 
     def has(self, role: Role) -> bool:
         """Returns whether the actor has `role` or a higher one."""

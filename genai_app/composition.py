@@ -25,6 +25,7 @@ from genai_app.services.accounts.account_changes import AccountChanges
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.first_admin import ensure_first_admin
+from genai_app.services.accounts.instructions import OwnInstructions
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.login_limits import LoginLimits
@@ -129,6 +130,7 @@ def build_services(
         llm=llm,
         sessions=stores.sessions,
         keys=stores.keys,
+        instructions=OwnInstructions(stores.db),
         audit=stores.audit,
         history=History(stores.db, stores.cursors),
         dialog_changes=dialog_changes,

@@ -5,6 +5,7 @@ import reflex as rx
 from genai_app.components.chat.composer import composer
 from genai_app.components.chat.composer_keys import composer_keys
 from genai_app.components.chat.drafts import draft_keeper
+from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
 from genai_app.components.chat.message import message
 from genai_app.components.chat.notification import answer_notifier
@@ -81,6 +82,7 @@ def chat() -> rx.Component:
             waiting_questions(),
             composer(),
             draft_keeper(),
+            edit_keeper(),
             composer_keys(),
             answer_notifier(),
             dock_line(),

@@ -1,9 +1,10 @@
-"""`/settings`: the account, how the product looks, the limit, API keys, logins,
-and who read the dialogs."""
+"""`/settings`: the account, how the product looks, own instructions, the limit, API keys, logins,
+who read the dialogs, and the user's data."""
 
 import reflex as rx
 
 from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
 from genai_app.components.account.password_form import password_form
 from genai_app.components.account.readers import readers
@@ -84,6 +85,7 @@ def settings_page() -> rx.Component:
         error_notice(),
         _account(),
         _look(),
+        instructions(),
         notification_section(),
         _usage(),
         password_form(),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from genai_app.services.accounts.account_changes import AccountChanges
     from genai_app.services.accounts.api_keys import Keys
     from genai_app.services.accounts.directory_status import DirectoryStatus
+    from genai_app.services.accounts.instructions import OwnInstructions
     from genai_app.services.accounts.login import Auth
     from genai_app.services.accounts.login_limits import LoginLimits
     from genai_app.services.accounts.people import People
@@ -64,6 +65,7 @@ class Services:
     sessions: "Sessions"
     tokens: "Tokens"
     keys: "Keys"
+    instructions: "OwnInstructions"
     login_limits: "LoginLimits"
     audit: "Audit"
     audit_chain: "AuditChain"

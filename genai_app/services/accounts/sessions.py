@@ -37,6 +37,7 @@ ACTOR_COLUMNS = (
     col(User.full_name),
     col(User.role),
     col(User.rate_limit),
+    col(User.instructions),
 )
 
 
@@ -266,8 +267,11 @@ def make_actor(
     key_id: uuid.UUID | None = None,
 ) -> Actor:
     """Returns the actor of a row of ACTOR_COLUMNS."""
-    user_id, username, full_name, role, rate_limit = columns
-    return Actor(user_id, username, full_name, Role(role), channel, session_id, key_id, rate_limit)
+    user_id, username, full_name, role, rate_limit, instructions = columns
+    return Actor(
+        *(user_id, username, full_name, Role(role), channel),
+        *(session_id, key_id, rate_limit, instructions),
+    )
 
 
 def alive_session(now: Any = None) -> sa.ColumnElement[bool]:

@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from genai_app.errors import AppError, NotFound, RateLimited
-from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role
+from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role, Variant
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
@@ -41,7 +41,7 @@ class ConversationState(ChatState):
     async def open(self):
         """Build the page from its address and the database. Runs at every load and reconnect."""
         await (await self.get_state(DialogsState))._load()
-        if not _is_uuid(self.send_id):
+        if not is_uuid(self.send_id):
             self.send_id = str(uuid.uuid4())
         dialog_id = _dialog_of(self.router.url.path)
         here, moved = (self.dialog_id, self.router.session.session_id), self._moved
@@ -63,7 +63,7 @@ class ConversationState(ChatState):
             return _events(emptied, watch, TabState.watch)
         query = self.router.url.query_parameters
         at = query.get("at", "")
-        self.at = at if _is_uuid(at) else ""
+        self.at = at if is_uuid(at) else ""
         self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
         return _events(self._follow(), emptied, watch, TabState.watch)
@@ -87,7 +87,7 @@ class ConversationState(ChatState):
         if not all(isinstance(each, str) for each in (text, key, place)):
             return
         self.error_code, self.over_by = "", 0
-        if not isinstance(length, int) or not _is_uuid(send_id):
+        if not isinstance(length, int) or not is_uuid(send_id):
             self.error_code, self.refused = "invalid_input", key[:MAX_KEY]
             return
         if max(length, len(text)) > MAX_PROMPT_CHARS:
@@ -168,9 +168,14 @@ class ConversationState(ChatState):
 
     @rx.event
     @allowed(Role.USER)
-    async def regenerate(self, answer_id: str):
+    async def regenerate(self, answer_id: str, variant: str = ""):
+        """Ask for another answer. `variant`: `shorter`, `longer` or "" for one of the same kind."""
+        if variant not in ("", *Variant):
+            self.error_code = "invalid_input"
+            return
+        wish = Variant(variant) if variant else None
         try:
-            turn = await services().chat.regenerate(acting(), answer_id)
+            turn = await services().chat.regenerate(acting(), answer_id, wish)
         except AppError as error:
             yield await self._refused(error)
             return
@@ -189,7 +194,7 @@ class ConversationState(ChatState):
     @rx.event
     @allowed(Role.USER)
     async def choose_answer(self, answer_id: str):
-        """Show the branch of another answer to the same question."""
+        """Show the branch of another answer to the same question, or of another question."""
         try:
             dialog_id = await services().history.choose_branch(acting(), answer_id)
             services().dialog_changes.look_soon()
@@ -205,7 +210,8 @@ def _events(*events: Any) -> list[Any]:
     return [event for event in events if event is not None]
 
 
-def _is_uuid(value: object) -> bool:
+def is_uuid(value: object) -> bool:
+    """Returns whether a value is a UUID in its usual form."""
     if not isinstance(value, str) or len(value) != 36:
         return False
     try:

@@ -85,7 +85,7 @@ class ChatState(rx.State):
         """
         if moments.get(self.dialog_id, self._version) == self._version:
             return
-        before = [(row.id, row.siblings) for row in self.messages]
+        before = _seen(self.messages)
         try:
             branch = await services().history.get_branch(
                 acting(), self.dialog_id, limit=self._limit(self.dialog_id)
@@ -96,8 +96,7 @@ class ChatState(rx.State):
             return
         self.title, self._version = branch.dialog.title, _version_of(branch)
         await (await self.get_state(QueuedState))._load(self.dialog_id)
-        rows = message_rows(branch)
-        if [(row.id, row.siblings) for row in rows][-len(before) :] == before:
+        if _seen(message_rows(branch))[-len(before) :] == before:
             return
         await self._show(self.dialog_id)
 
@@ -132,6 +131,11 @@ class ChatState(rx.State):
     @allowed(Role.USER)
     def dismiss_error(self):
         self.error_code = ""
+
+
+def _seen(rows: list[MessageRow]) -> list[tuple[object, ...]]:
+    """Returns what another tab may change of messages: an answer that goes on is the same one."""
+    return [(row.id, row.siblings, row.status, row.text) for row in rows]
 
 
 def _version_of(branch: Branch) -> str:

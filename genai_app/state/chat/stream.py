@@ -17,6 +17,7 @@ from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.generation.checkpoints import RESTARTING, End
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.live_text import LiveText, slot_names
 from genai_app.state.chat.queued import QueuedState
@@ -46,18 +47,25 @@ class StreamState(rx.State):
         try:
             async with self:
                 again, self._answer_id = self._answer_id == message_id, message_id
-            await _show_growing(message_id, again)
-            next_id = await self._hand_over(message_id)
+            next_id = ""
+            while True:
+                restarting = await _show_growing(message_id, again)
+                again = True
+                next_id = await self._hand_over(message_id)
+                # another tab may have it go on at this very moment
+                if next_id != message_id or restarting:
+                    break
         except NotFound:
             return
         finally:
             _followers -= 1
-        if next_id:
+        if next_id not in ("", message_id):
             yield StreamState.follow(next_id)
 
     async def _hand_over(self, message_id: str) -> str:
-        """Replaces the growing answer by the saved one, in one update. Returns the answer that
-        follows it already, to a question that waited; "" where none does."""
+        """Replaces the growing answer by the saved one, in one update. Returns the answer that is
+        being written now: the same one again, or that to a question that waited; "" where none
+        is."""
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
@@ -92,15 +100,16 @@ StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does no
 _STATE = StreamState.get_full_name()
 
 
-async def _show_growing(message_id: str, again: bool) -> None:
+async def _show_growing(message_id: str, again: bool) -> bool:
     """Write increments to the page until the answer ends; none to a page that took its place, which
-    is written by its own event.
+    is written by its own event. Returns whether it goes on in another process, as this one ends.
 
     Args:
         again: what is on the page is of this answer, and stays until more of it comes.
     """
     live, seen, position = LiveText(), 0, 0
     context, page = EventContext.get(), Page()
+    end: End | None = None
     if page.is_there:
         await _emit(context, None if again else live, 0)
     while True:
@@ -117,7 +126,8 @@ async def _show_growing(message_id: str, again: bool) -> None:
                     position = increment.position
                     if (increment.text or moved is not None) and page.is_there:
                         await _emit(context, live, moved)
-            return
+                    end = increment.end
+            return end is RESTARTING
         except StorageUnavailable:
             await asyncio.sleep(RETRY_S)
 
