@@ -52,6 +52,7 @@ from genai_app.services.dialogs.search import Search
 from genai_app.services.exports.exports import Exports
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
+from genai_app.services.imports.imports import Imports
 from genai_app.services.limits.rate import Limits
 from genai_app.services.retention.retention import Retention
 from genai_app.services.reuse.barred import Verdicts
@@ -127,6 +128,7 @@ def build_services(
         feedback=Feedbacks(stores.db),
         readers=Readers(stores.db, stores.cursors),
         exports=Exports(stores.db, settings, stores.audit),
+        imports=Imports(stores.db, settings),
         retention=Retention(stores.db, settings),
         stopping=Stopping(),
         redis=stores.redis,
@@ -298,6 +300,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
             services.generations,
             services.ready_answers,
             services.exports.jobs,
+            services.imports.jobs,
         ):
             opened.push_async_callback(each.close)
             await each.open()

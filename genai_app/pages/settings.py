@@ -5,6 +5,7 @@ import reflex as rx
 from reflex.style import resolved_color_mode
 
 from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.imports import imports
 from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
 from genai_app.components.account.password_form import password_form
@@ -98,5 +99,6 @@ def settings_page() -> rx.Component:
         logins(),
         readers(),
         my_exports(),
+        imports(),
         loaded=SettingsState.loaded,
     )
