@@ -125,7 +125,10 @@ def import_row(row: BackgroundJob) -> ImportRow:
 
 def result_text(locale: str, counts: ImportCounts) -> str:
     """Returns the result in words: what came, then why others did not."""
-    parts = [plural(locale, counts.imported, "import.imported").format(count=counts.imported)]
+    parts = [translate(locale, "import.nothing")]
+    if counts.imported:
+        forms = plural(locale, counts.imported, "import.imported")
+        parts = [forms.format(count=counts.imported)]
     for name, key in OTHERS.items():
         count = getattr(counts, name)
         if count:
