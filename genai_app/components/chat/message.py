@@ -10,6 +10,7 @@ from genai_app.components.chat.markdown import (
     markdown_tail,
     plain_text,
 )
+from genai_app.components.chat.tools import copy_answer
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
@@ -165,12 +166,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.cond(
             row.text != "",
-            icon_button(
-                "copy",
-                t("chat.copy"),
-                on_click=rx.set_clipboard(row.text),
-                testid="copy",
-            ),
+            copy_answer(row.text),
         ),
         thumbs(row),
         _ask_again(row),
