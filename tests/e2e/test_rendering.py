@@ -255,10 +255,12 @@ async def _tables(page: Page, answer: Locator) -> None:
 async def _code(page: Page, answer: Locator) -> None:
     block = answer.locator(".code").last
     body = block.locator(".code-body")
-    await expect(block.get_by_test_id("unfold-code")).to_have_text("Показать все строки: 61")
+    await expect(block.get_by_test_id("unfold-code")).to_have_text(
+        "Показать все строки: 61", use_inner_text=True
+    )
     folded = (await body.bounding_box() or {})["height"]
     await block.get_by_test_id("unfold-code").click()
-    await expect(block.get_by_test_id("unfold-code")).to_have_text("Свернуть")
+    await expect(block.get_by_test_id("unfold-code")).to_have_text("Свернуть", use_inner_text=True)
     assert (await body.bounding_box() or {})["height"] > 2 * folded
     wider = "body => body.scrollWidth > body.clientWidth"
     assert await body.evaluate(wider)
