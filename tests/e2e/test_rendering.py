@@ -1,6 +1,5 @@
 """An answer as it is read: formulas, diagrams, tables, code and footnotes, and what is copied."""
 
-import re
 from collections.abc import Sequence
 
 from playwright.async_api import Locator, Page, expect
@@ -165,7 +164,7 @@ async def pasted(page: Page, kind: str) -> str:
 async def copied(button: Locator) -> None:
     """Clicks a button, and waits for its tick."""
     await button.click()
-    await expect(button).to_have_class(re.compile(r"\bdone\b"))
+    await expect(button).to_have_attribute("data-copied", "")
 
 
 async def saved(page: Page, button: Locator) -> tuple[str, bytes]:

@@ -9,9 +9,12 @@ import reflex as rx
 from reflex_base.vars.base import VarData
 from reflex_components_core.el.elements.forms import Button
 
+from genai_app.components.copy_button import SHOWN_MS
 from genai_app.components.text import t
 
-SCRIPT = r"""
+SCRIPT = (
+    f"const SHOWN_MS = {SHOWN_MS};"
+    + r"""
 const toClipboard = async (text, html) => {
   if (navigator.clipboard?.write) {
     const types = {'text/plain': new Blob([text], {type: 'text/plain'})};
@@ -27,15 +30,16 @@ const toClipboard = async (text, html) => {
   document.addEventListener('copy', put, {once: true});
   if (!document.execCommand('copy')) throw new Error('refused');
 };
+// the tick of components/copy_button.py
 const confirmed = (button) => {
-  const name = button.dataset.name ??= button.getAttribute('aria-label');
-  button.setAttribute('aria-label', button.dataset.done);
-  button.classList.add('done');
-  clearTimeout(button.waiting);
-  button.waiting = setTimeout(() => {
-    button.setAttribute('aria-label', name);
-    button.classList.remove('done');
-  }, 1500);
+  const status = button.querySelector('[role=status]');
+  button.dataset.copied = '';
+  status.textContent = button.dataset.done;
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => {
+    delete button.dataset.copied;
+    status.textContent = '';
+  }, SHOWN_MS);
 };
 const copy = (button, text, html) =>
   toClipboard(text, html).then(() => confirmed(button), () => {});
@@ -122,6 +126,7 @@ const richText = (answer) => {
 };
 const copyAnswer = (button, text) => copy(button, text, richText(around(button, '.answer')));
 """
+)
 
 
 class _ToolButton(Button):
@@ -138,18 +143,26 @@ def _call(function: str, *values: rx.Var) -> dict[str, rx.Var]:
     return {"onClick": rx.Var(f"(event) => {function}({arguments})", _var_data=data)}
 
 
-def _tool(icon: str, name: str, function: str, *values: rx.Var, testid: str) -> rx.Component:
-    """Returns a button that shows a tick when its work is done."""
+def _tool(
+    icon: str,
+    name: str,
+    function: str,
+    *values: rx.Var,
+    testid: str,
+    done: str = "chat.copied",
+) -> rx.Component:
+    """Returns a button that shows a tick when its work is done, and says `done`."""
     return _ToolButton.create(
-        rx.icon(icon, size=15),
-        rx.icon("check", size=15, class_name="tick"),
+        rx.icon(icon, size=15, class_name="copy-mark"),
+        rx.icon("check", size=15, class_name="copied-mark"),
+        rx.el.span(role="status", class_name="visually-hidden"),
         type="button",
-        class_name="icon-button tool",
+        class_name="icon-button copy-button",
         aria_label=t(name),
         title=t(name),
         custom_attrs={
             "data-testid": testid,
-            "data-done": t("tool.done"),
+            "data-done": t(done),
             **_call(function, *values),
         },
     )
@@ -165,7 +178,15 @@ def copy_code(text: rx.Var[str]) -> rx.Component:
 
 
 def save_code(text: rx.Var[str], language: rx.Var[str]) -> rx.Component:
-    return _tool("download", "tool.save_code", "saveCode", text, language, testid="save-code")
+    return _tool(
+        "download",
+        "tool.save_code",
+        "saveCode",
+        text,
+        language,
+        testid="save-code",
+        done="tool.saved",
+    )
 
 
 def copy_table() -> rx.Component:
@@ -173,7 +194,7 @@ def copy_table() -> rx.Component:
 
 
 def save_table() -> rx.Component:
-    return _tool("download", "tool.save_table", "saveTable", testid="save-table")
+    return _tool("download", "tool.save_table", "saveTable", testid="save-table", done="tool.saved")
 
 
 def wrap_code() -> rx.Component:
