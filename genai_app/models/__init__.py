@@ -37,6 +37,7 @@ from genai_app.models.kinds import (
     Role,
     Source,
     Status,
+    Variant,
     Verdict,
 )
 from genai_app.models.review import (
@@ -87,6 +88,7 @@ __all__ = [
     "UsagePerson",
     "User",
     "UtcDateTime",
+    "Variant",
     "Verdict",
     "VerifiedAnswer",
     "new_id",

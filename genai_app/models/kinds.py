@@ -38,6 +38,13 @@ class Status(StrEnum):
     FILTERED = "filtered"  # the model server's content filter ended it
 
 
+class Variant(StrEnum):
+    """Wish of a user who asked for another answer to the same question."""
+
+    SHORTER = "shorter"
+    LONGER = "longer"
+
+
 class Source(StrEnum):
     """Source of an answer."""
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from genai_app.services.audit.events import Audit
     from genai_app.services.audit.log import AuditLog
     from genai_app.services.chat.chat import Chat
+    from genai_app.services.chat.queue_sender import QueueSender
+    from genai_app.services.chat.queued_questions import QueuedQuestions
     from genai_app.services.chat.ready_answers import ReadyAnswers
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
@@ -74,6 +76,8 @@ class Services:
     slots: "ModelSlots"
     generations: "Generations"
     chat: "Chat"
+    queued_questions: "QueuedQuestions"
+    queue_sender: "QueueSender"
     history: "History"
     dialog_changes: "DialogChanges"
     key_folders: "KeyFolders"

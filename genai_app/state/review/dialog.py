@@ -96,10 +96,11 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def choose_answer(self, answer_id: str):
-        """Shows another branch here. The user's choice of a branch stays as it is."""
+        """Shows the branch through another answer or question. The user's choice of a branch stays
+        as it is."""
         if not self.dialog_id:
             return
-        reading = await self._reading(answer=answer_id)
+        reading = await self._reading(through=answer_id)
         if reading is not None:
             self._show(reading)
 
