@@ -62,6 +62,8 @@ VARS = {
     },
     "verified_form_state": {"days", "error_code", "opened", "saved"},
     "session_state": {"demo_model", "full_name", "role", "user_key", "username"},
+    "imports_state": {"error_code", "imports"},
+    "instructions_state": {"error_code", "over_by", "saves", "text"},
     "settings_state": {"has_password", "loaded", "password_changed", "password_error"},
     "admin_state": {"directory", "loaded"},
     "directory_state": {
