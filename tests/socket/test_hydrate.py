@@ -44,6 +44,7 @@ VARS = {
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"contact", "error_code", "target", "wait"},
+    "branch_state": {"accepted", "declined", "edited"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
@@ -110,6 +111,7 @@ VARS = {
 MESSAGE = {
     *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
     *("is_blank", "left_plain", "shown"),
+    *("can_go_on", "is_long", "variant"),
     "id",
     "made",
     "made_unit",

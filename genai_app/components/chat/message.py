@@ -104,6 +104,7 @@ def _source(row: rx.Var[MessageRow]) -> rx.Component:
             ),
         ),
         (Source.VERIFIED, _verified(row)),
+        ("", rx.el.span(t("source.imported"), custom_attrs={"data-testid": "source"})),
         rx.el.span(t("source.model"), custom_attrs={"data-testid": "source"}),
     )
 
