@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.corpora.readings import READINGS
+from tests.corpora.markdown_cases import CASES
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
 from tests.e2e.long_tasks import FROZEN_MS, blocked_ms, watched
@@ -16,7 +16,7 @@ from tests.fakes.model_steps import End, Say
 
 pytestmark = E2E
 
-# what tests/corpora/readings.py writes, read from the page
+# what tests/corpora/markdown_cases.py writes, read from the page
 _READ = """answer => {
     const lines = [], BLOCKS = 'p, ul, ol, h3, hr, blockquote, section, div';
     const ways = {a: 'a', b: 'strong', c: 'code, [data-source]', i: 'em', s: 'del'};
@@ -100,17 +100,17 @@ _READ = """answer => {
 
 
 async def test_the_page_reads_as_documents_do(browse: Browse, stored: Stored):
-    """Each case of the corpus in an answer of its own (tests/unit/test_markdown_readings.py)."""
-    names = list(READINGS)
+    """Each case of the corpus in an answer of its own (tests/unit/test_markdown_cases.py)."""
+    names = list(CASES)
     page = await (await browse("alice")).new_page()
     for part in (names[::2], names[1::2]):
-        turns = [(name, READINGS[name].text) for name in part]
-        dialog_id = stored.add_dialog("alice", "Чтение", turns)
+        turns = [(name, CASES[name].text) for name in part]
+        dialog_id = stored.add_dialog("alice", "Разметка", turns)
         await page.goto(f"/c/{dialog_id}")
         answers = page.get_by_test_id("message-assistant")
         await expect(answers).to_have_count(len(part))
         read = {name: await answers.nth(index).evaluate(_READ) for index, name in enumerate(part)}
-        assert read == {name: READINGS[name].lines for name in part}
+        assert read == {name: CASES[name].lines for name in part}
     await expect(page.locator("img")).to_have_count(0)
 
 

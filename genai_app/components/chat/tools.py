@@ -99,7 +99,8 @@ const saveTable = (button) => {
 // An answer for an office program: its headings, lists, tables and code, without our look.
 const richText = (answer) => {
   const whole = document.createElement('div');
-  for (const part of answer.querySelectorAll('.markdown')) whole.append(withSources(part));
+  for (const part of answer.querySelectorAll('.markdown'))
+    if (!part.closest('details')) whole.append(withSources(part));  // what is folded is no answer
   for (const each of whole.querySelectorAll('button, .code-head, .table-foot, .diagram, svg'))
     each.remove();
   for (const each of whole.querySelectorAll('h3')) {
@@ -168,6 +169,10 @@ def _tool(
     )
 
 
+def _save(name: str, function: str, *values: rx.Var, testid: str) -> rx.Component:
+    return _tool("download", name, function, *values, testid=testid, done="tool.saved")
+
+
 def copy_answer(text: rx.Var[str]) -> rx.Component:
     """Copies the answer around it: `text` as Markdown, and what is seen for office programs."""
     return _tool("copy", "chat.copy", "copyAnswer", text, testid="copy")
@@ -178,15 +183,7 @@ def copy_code(text: rx.Var[str]) -> rx.Component:
 
 
 def save_code(text: rx.Var[str], language: rx.Var[str]) -> rx.Component:
-    return _tool(
-        "download",
-        "tool.save_code",
-        "saveCode",
-        text,
-        language,
-        testid="save-code",
-        done="tool.saved",
-    )
+    return _save("tool.save_code", "saveCode", text, language, testid="save-code")
 
 
 def copy_table() -> rx.Component:
@@ -194,7 +191,7 @@ def copy_table() -> rx.Component:
 
 
 def save_table() -> rx.Component:
-    return _tool("download", "tool.save_table", "saveTable", testid="save-table", done="tool.saved")
+    return _save("tool.save_table", "saveTable", testid="save-table")
 
 
 def wrap_code() -> rx.Component:

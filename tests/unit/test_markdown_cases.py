@@ -7,11 +7,11 @@ import pytest
 from genai_app.markdown.guard import displayed
 from genai_app.services.exports.pdf.blocks import Block, Span, markdown
 from genai_app.services.exports.pdf.fonts import Face
-from tests.corpora.readings import READINGS
+from tests.corpora.markdown_cases import CASES
 
 
 def flags(span: Span, *, in_head: bool) -> str:
-    """Returns the letters of tests/corpora/readings.py."""
+    """Returns the letters of tests/corpora/markdown_cases.py."""
     bold = span.face == Face.BOLD and not in_head
     link = span.link not in ("", span.text)  # the page makes links of bare addresses
     ways = {"a": link, "b": bold, "c": span.code, "i": span.slanted, "s": span.struck}
@@ -28,7 +28,7 @@ def words(spans: list[Span], *, in_head: bool = False) -> str:
 
 
 def line(block: Block) -> str:
-    """Returns a block as tests/corpora/readings.py writes it."""
+    """Returns a block as tests/corpora/markdown_cases.py writes it."""
     before = "  " * block.depth + ("| " if block.quoted else "")
     match block.kind:
         case "rule":
@@ -44,7 +44,7 @@ def line(block: Block) -> str:
             return before + (f"{block.marker} " if block.marker else "") + words(block.spans)
 
 
-@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize("name", CASES)
 def test_a_document_reads_as_the_page(name: str) -> None:
-    text, lines = READINGS[name]
+    text, lines = CASES[name]
     assert [line(block) for block in markdown(displayed(text).text)] == lines
