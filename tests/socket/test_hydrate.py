@@ -45,8 +45,6 @@ VARS = {
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"contact", "error_code", "target", "wait"},
     "branch_state": {"accepted", "declined", "edited"},
-    "imports_state": {"error_code", "imports"},
-    "instructions_state": {"error_code", "over_by", "saves", "text"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
