@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -107,7 +108,7 @@ def steps(call: Callable[[], object]) -> int:
     """Returns how many lines of our modules a call runs: the same on any machine."""
     count = 0
 
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+    def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal count
         if frame.f_code.co_filename not in OURS:
             return None
