@@ -7,7 +7,6 @@ from playwright.async_api import Locator, Page, expect
 from tests.corpora.markdown_cases import CASES
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
-from tests.e2e.long_tasks import FROZEN_MS, blocked_ms, watched
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.fakes.app_process import AppProcess
@@ -308,10 +307,12 @@ async def test_formulas_while_they_are_written(tab: Tab, model: ModelServer, wat
         await tab.reload()
 
 
-async def test_no_formula_and_no_diagram_stops_the_page(browse: Browse, stored: Stored):
-    """What is too much stays as it was typed, and the page goes on."""
+async def test_what_is_too_much_of_a_formula_stays_text(browse: Browse, stored: Stored):
+    """The page goes on; how long it stands still is measured by bench/hostile.py."""
     bombs = [
-        r"\(" + "x+" * 50_000 + r"\)",
+        "```math\n\\def\\a{\\a\\a}\\a\n```",
+        r"$$\href{javascript:alert(1)}{x}$$",
+        r"\(" + "x+" * 2000 + r"\)",
         *(
             f"$${bomb}$$"
             for bomb in (
@@ -322,11 +323,21 @@ async def test_no_formula_and_no_diagram_stops_the_page(browse: Browse, stored: 
                 r"\mathrm" * 500 + " x",
                 r"\Huge\color{red}" * 200 + "x",
                 r"\rule{9999em}{9999em}",
-                r"\href{javascript:alert(1)}{x}",
             )
         ),
-        "```math\n\\def\\a{\\a\\a}\\a\n```",
     ]
+    page = await (await browse("alice", locale="en")).new_page()
+    dialog_id = stored.add_dialog("alice", "Bombs", [("Q", "\n\n".join(bombs))])
+    await page.goto(f"/c/{dialog_id}")
+    answer = page.get_by_test_id("message-assistant")
+    await expect(answer.locator(".katex").first).to_be_visible()
+    await expect(answer.get_by_test_id("math").first).to_have_text(r"$$\def\a{\a\a}\a$$")
+    await expect(answer.locator("a")).to_have_count(0)
+    await Tab(page).ask_and_read("Дальше")
+
+
+async def test_a_diagram_may_be_so_large(browse: Browse, stored: Stored):
+    """What is too much stays code, and says why."""
     diagram = (
         "```mermaid\nflowchart LR\n"
         + "".join(f"  a{n} --> a{n * 7 % 40}\n" for n in range(140))
@@ -335,16 +346,10 @@ async def test_no_formula_and_no_diagram_stops_the_page(browse: Browse, stored: 
         + "```"
     )
     page = await (await browse("alice", locale="en")).new_page()
-    session = await watched(page)
-    dialog_id = stored.add_dialog("alice", "Bombs", [("Q", "\n\n".join(bombs)), ("Q", diagram)])
+    dialog_id = stored.add_dialog("alice", "Diagrams", [("Q", diagram)])
     await page.goto(f"/c/{dialog_id}")
-    answers = page.get_by_test_id("message-assistant")
-    await expect(answers.first.locator(".katex").first).to_be_visible()
-    assert await blocked_ms(page, session) < FROZEN_MS
-    await expect(answers.first).to_contain_text(r"\def\a{\a\a}\a")
-    await expect(answers.first.locator("a")).to_have_count(0)
-    shows = answers.last.get_by_test_id("show-diagram")
+    shows = page.get_by_test_id("show-diagram")
     await shows.last.click()
-    await expect(answers.last.get_by_test_id("diagram-problem")).to_contain_text("too large")
+    await expect(page.get_by_test_id("diagram-problem")).to_contain_text("too large")
     await shows.first.click()
-    await expect(answers.last.get_by_test_id("diagram")).to_be_visible()
+    await expect(page.get_by_test_id("diagram")).to_be_visible()

@@ -66,7 +66,7 @@ async def test_the_corpus_as_a_question_and_as_a_streamed_answer(
     await assert_inert(tab.page, 2)  # in the middle, where half an element may stand at the end
     await tab.ends()
     await assert_inert(tab.page, 2)
-    assert await tab.questions.locator(".bubble").text_content() == WHOLE
+    assert await tab.questions.locator(".bubble-text").text_content() == WHOLE
     await expect(tab.answer).to_contain_text("<ScRiPt src=")
     await tab.reload()
     await assert_inert(tab.page, 2)

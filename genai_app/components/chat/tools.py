@@ -216,7 +216,7 @@ def unfold_code(lines: rx.Var[int]) -> rx.Component:
         rx.el.span(t("tool.unfold", lines=lines), class_name="when-folded"),
         rx.el.span(t("tool.fold"), class_name="when-open"),
         type="button",
-        class_name="unfold",
+        class_name="unfold-code",
         aria_expanded=False,
         custom_attrs={
             "data-testid": "unfold-code",
