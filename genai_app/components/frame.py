@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.browser_zone import browser_zone
 from genai_app.components.chat.sidebar import sidebar
+from genai_app.components.chat.undo import undo_toast
 from genai_app.components.focus import focus_keeper
 from genai_app.components.icon_button import icon_button
 from genai_app.components.life_sign import life_sign
@@ -35,6 +36,7 @@ def frame(
             class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
         ),
         rx.el.main(_bar(title), *content, id=CONTENT_ID, tab_index=-1),
+        undo_toast(),
         class_name=look,
         lang=UiState.locale,
     )

@@ -69,12 +69,12 @@ def _hit(hit: rx.Var[HitRow]) -> rx.Component:
     return rx.el.li(
         rx.el.a(
             rx.el.span(
-                rx.cond(hit.title.length() > 0, rx.foreach(hit.title, _piece), t("nav.untitled")),
+                rx.cond(hit.title.length() > 0, rx.foreach(hit.title, piece), t("nav.untitled")),
                 class_name="hit-title",
             ),
             rx.cond(
                 hit.excerpt.length() > 0,
-                rx.el.span(rx.foreach(hit.excerpt, _piece), class_name="hit-excerpt"),
+                rx.el.span(rx.foreach(hit.excerpt, piece), class_name="hit-excerpt"),
             ),
             href=hit.address,
             class_name="hit written",
@@ -84,5 +84,5 @@ def _hit(hit: rx.Var[HitRow]) -> rx.Component:
     )
 
 
-def _piece(piece: rx.Var[PieceRow]) -> rx.Component:
+def piece(piece: rx.Var[PieceRow]) -> rx.Component:
     return rx.cond(piece.is_match, rx.el.mark(piece.text), rx.fragment(piece.text))

@@ -90,11 +90,11 @@ class SearchState(rx.State):
             self.query, self.error_code = query, error.code
             return
         self.query, self.error_code = query, ""
-        self.hits = [*before, *map(_row, page.items)]
+        self.hits = [*before, *map(hit_row, page.items)]
         self.cursor = page.next_cursor or ""
 
 
-def _row(hit: Hit) -> HitRow:
+def hit_row(hit: Hit) -> HitRow:
     address = f"/c/{hit.dialog.id}"
     if hit.message_id is not None:
         address += f"?at={hit.message_id}"
