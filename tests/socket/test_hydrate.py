@@ -49,6 +49,7 @@ VARS = {
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "folders_state": {"deleting", "renaming"},
     "undo_state": {"done", "shown"},
+    "palette_state": {"commands", "error_code", "hits", "query"},
     "search_state": {"cursor", "error_code", "hits", "query"},
     "verified_state": {
         "cursor",

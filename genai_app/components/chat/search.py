@@ -10,8 +10,8 @@ DEBOUNCE_MS = 250
 MAX_QUERY_CHARS = 200
 
 
-def search_field() -> rx.Component:
-    """Searches while it is typed into; Esc empties it."""
+def search_field(hint: rx.Component) -> rx.Component:
+    """Searches while it is typed into; Esc empties it. `hint`: stands in the empty field."""
     return rx.el.div(
         rx.icon("search", size=16, aria_hidden=True),
         rx.el.input(
@@ -29,6 +29,7 @@ def search_field() -> rx.Component:
         rx.cond(
             SearchState.query != "",
             icon_button("x", t("search.clear"), size=14, on_click=SearchState.clear),
+            hint,
         ),
         class_name="search",
         role="search",

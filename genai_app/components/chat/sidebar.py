@@ -6,6 +6,7 @@ from genai_app.components.chat.dialog_menu import MORE_ID, sidebar_menus
 from genai_app.components.chat.dialog_rows import LIST_ID, dialog_list, dialogs_by_day
 from genai_app.components.chat.drafts import forget
 from genai_app.components.chat.folders import archive, key_folders, own_folders
+from genai_app.components.chat.palette import palette, palette_hint
 from genai_app.components.chat.search import search_field, search_results
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
@@ -133,7 +134,7 @@ def sidebar(*, composer: bool = True) -> rx.Component:
             class_name="new-dialog",
             custom_attrs={"data-testid": "new-dialog"},
         ),
-        search_field(),
+        search_field(palette_hint()),
         rx.cond(
             DialogsState.error_code != "",
             rx.el.p(
@@ -148,5 +149,6 @@ def sidebar(*, composer: bool = True) -> rx.Component:
         ),
         _corner(),
         sidebar_menus(),
+        palette(composer=composer),
         class_name=rx.cond(UiState.sidebar_open, "sidebar open", "sidebar"),
     )
