@@ -222,7 +222,7 @@ class PageClient:
     def titles(self) -> list[str]:
         """The dialogs by day in the sidebar."""
         sidebar = self.view("dialogs_state")
-        parts = [sidebar.get(f"part_{number}", []) for number in range(50)]
+        parts = [sidebar.get(f"part_{number}", []) for number in range(100)]
         groups = [group for part in parts for group in part]
         return [dialog["title"] for group in groups for dialog in group["dialogs"]]
 

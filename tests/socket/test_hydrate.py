@@ -40,7 +40,7 @@ VARS = {
     "dialogs_state": {
         *("archive", "archive_has_more", "archive_open", "count", "empty", "error_code"),
         *("folders", "has_archive", "has_more", "key_folders", "loaded", "pinned", "renaming"),
-        *(f"part_{number}" for number in range(50)),
+        *(f"part_{number}" for number in range(100)),
     },
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},

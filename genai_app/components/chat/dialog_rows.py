@@ -46,7 +46,7 @@ useEffect(() => {
     const inside = entries.at(-1).isIntersecting;
     if (!inside && box.contains(document.activeElement)) return;
     if (!inside) setHeight(box.offsetHeight);
-    setNear(inside);
+    startTransition(() => setNear(inside));  // in pieces, so that scrolling goes on
   }, { root: list, rootMargin: '%(ahead)dpx 0px %(ahead)dpx 0px' });
   sight.observe(box);
   return () => sight.disconnect();
@@ -61,7 +61,7 @@ class PartSight(Fragment):
     groups: rx.Var[list[DialogGroup]]
 
     def add_imports(self) -> ImportDict:
-        return {"react": ["useEffect", "useState"]}
+        return {"react": ["startTransition", "useEffect", "useState"]}
 
     def add_hooks(self) -> list[str | rx.Var]:
         props = {"name": str(self.name), "groups": str(self.groups), "list": LIST_ID}
@@ -167,13 +167,14 @@ def _menu_button(
     dialog: rx.Var[DialogRow], label: rx.Var[str], pinned: rx.Var[bool], archived: rx.Var[bool]
 ) -> rx.Component:
     """The button that opens the one menu of all rows, and tells it which row it is for."""
-    return icon_button(
-        "ellipsis",
-        label,
-        size=16,
-        testid="dialog-menu",
+    return rx.el.button(
+        type="button",
+        class_name="icon-button dots",  # drawn by the style sheet: an icon is four elements more
+        aria_label=label,
+        title=label,
         aria_haspopup="menu",
         custom_attrs={
+            "data-testid": "dialog-menu",
             "popoverTarget": DIALOG_MENU_ID,
             "data-id": dialog.id,
             "data-folder": dialog.folder_id,

@@ -136,13 +136,17 @@ def _folder_row(folder: rx.Var[FolderRow]) -> rx.Component:
             on_click=DialogsState.toggle_folder(folder.id),
             testid="folder-fold",
         ),
-        icon_button(
-            "ellipsis",
-            t("folder.actions"),
-            size=16,
-            testid="folder-menu",
+        rx.el.button(
+            type="button",
+            class_name="icon-button dots",
+            aria_label=t("folder.actions"),
+            title=t("folder.actions"),
             aria_haspopup="menu",
-            custom_attrs={"popoverTarget": FOLDER_MENU_ID, "data-id": folder.id},
+            custom_attrs={
+                "data-testid": "folder-menu",
+                "popoverTarget": FOLDER_MENU_ID,
+                "data-id": folder.id,
+            },
         ),
         key="row",
         class_name="dialog-row",

@@ -37,7 +37,7 @@ PART_NAMES = [f"part_{number}" for number in range(PARTS)]
 
 
 class DialogsState(rx.State):
-    """Dialogs as far as they are loaded, and which of them is being renamed. `part_0` to `part_49`
+    """Dialogs as far as they are loaded, and which of them is being renamed. `part_0` to `part_99`
     hold those by day, as list[DialogGroup]."""
 
     pinned: list[DialogRow] = []

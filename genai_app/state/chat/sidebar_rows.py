@@ -15,8 +15,8 @@ from genai_app.zones import local_time
 
 # The dialogs by day are shown in parts, each a var of its own: a change in one leaves the others
 # as they were drawn, and those off the screen are not drawn at all.
-PARTS = 50
-PART = 100
+PARTS = 100
+PART = 50
 
 Bound = tuple[datetime, uuid.UUID]
 
