@@ -165,7 +165,7 @@ async def test_the_menu_of_a_phone(browse: Browse, stored: Stored):
 # everything that is seen or read aloud, but for what users and models wrote
 CHROME = """() => {
     const written = '.bubble, .markdown, .dialog-link, .bar-title, .user, .visually-hidden, '
-        + '[data-testid=language], .dialog-edit input, .written';
+        + '[data-testid=language], .dialog-edit input, .written, .other-language';
     const found = [document.title];
     for (const node of document.querySelectorAll('body *')) {
         if (node.closest(written) || !node.checkVisibility({visibilityProperty: true})) continue;

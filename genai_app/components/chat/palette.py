@@ -256,7 +256,10 @@ def _command(command: Command, composer: bool) -> rx.Component:
         "class_name": "palette-option",
         "custom_attrs": {"data-testid": "palette-command"},
     }
-    content = (rx.icon(command.icon, size=16, aria_hidden=True), rx.el.span(t(command.title)))
+    # the command that changes the language is written in the other one
+    foreign = "other-language" if command.name == "language" else ""
+    label = rx.el.span(t(command.title), class_name=foreign)
+    content = (rx.icon(command.icon, size=16, aria_hidden=True), label)
     if command.address:
         focus = composer and command.name == "new"
         then = rx.set_focus(COMPOSER_ID) if focus else rx.noop()
