@@ -34,7 +34,7 @@ VARS = {
         "send_id",
         "title",
         "wait_s",
-        *("at", "refused"),
+        *("at", "marks", "refused"),
     },
     "tab_state": {"beat"},
     "dialogs_state": {
@@ -50,6 +50,7 @@ VARS = {
     "folders_state": {"deleting", "renaming"},
     "undo_state": {"done", "shown"},
     "palette_state": {"commands", "error_code", "hits", "query"},
+    "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
     "search_state": {"cursor", "error_code", "hits", "query"},
     "verified_state": {
         "cursor",

@@ -55,18 +55,8 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
     values |= {"pinned": True, "archived": True, "section": "days"}
-    ids = (
-        "user",
-        "folder",
-        "verified",
-        "export",
-        "dialog",
-        "answer",
-        "message",
-        "send",
-        "key",
-        "session",
-    )
+    ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
+    ids = (*ids, "question", "folder")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 

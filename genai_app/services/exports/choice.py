@@ -58,7 +58,6 @@ class ExportChoice:
 
     Args:
         since, until: days such as `2026-11-25`, both included, in the time zone `zone`.
-        tries: how many times a process started the export.
     """
 
     dialog_id: str = ""
@@ -72,7 +71,6 @@ class ExportChoice:
     title: str = ""
     zone: str = DEFAULT_ZONE
     user_ids: tuple[str, ...] = ()
-    tries: int = 0
 
     def to_json(self) -> str:
         return json.dumps({key: value for key, value in asdict(self).items() if value})

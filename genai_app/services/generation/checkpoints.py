@@ -29,9 +29,18 @@ LEASE_S = 10.0
 STEP_S = 2.0  # so much faster than time goes, the database's clock cannot go by itself
 
 _MESSAGES, _RUNS = table_of(Message), table_of(Generation)
+# an answer whose run was lost may go on in another process: only that one writes it then
+_OWNED = sa.exists().where(
+    _RUNS.c.message_id == _MESSAGES.c.id, _RUNS.c.owner == sa.bindparam("process")
+)
+_OWNED_RUN = _OWNED.where(_RUNS.c.ended_at.is_(None))
 _END_MESSAGE = (
     sa.update(_MESSAGES)
-    .where(_MESSAGES.c.id == sa.bindparam("key"), _MESSAGES.c.status == Status.RUNNING)
+    .where(
+        _MESSAGES.c.id == sa.bindparam("key"),
+        _MESSAGES.c.status == Status.RUNNING,
+        _OWNED_RUN,
+    )
     .values(
         {
             name: sa.bindparam(name)
@@ -46,7 +55,11 @@ _END_MESSAGE = (
 )
 _END_RUN = (
     sa.update(_RUNS)
-    .where(_RUNS.c.message_id == sa.bindparam("key"), _RUNS.c.ended_at.is_(None))
+    .where(
+        _RUNS.c.message_id == sa.bindparam("key"),
+        _RUNS.c.owner == sa.bindparam("process"),
+        _RUNS.c.ended_at.is_(None),
+    )
     .values(ended_at=sa.bindparam("finished_at"))
 )
 
@@ -209,10 +222,19 @@ class Answers:
                     .where(
                         col(Message.id) == sa.bindparam("key"),
                         col(Message.status) == Status.RUNNING,
+                        # not a checkpoint that was slower than the end of its run
+                        sa.func.length(col(Message.text)) < sa.bindparam("size"),
+                        _OWNED_RUN,
                     )
                     .values(text=sa.bindparam("grown"), first_token_at=sa.bindparam("first")),
                     [
-                        {"key": each.message_id, "grown": each.text, "first": each.first_token_at}
+                        {
+                            "key": each.message_id,
+                            "grown": each.text,
+                            "size": len(each.text),
+                            "first": each.first_token_at,
+                            "process": self._owner,
+                        }
                         for each in grown
                     ],
                 )
@@ -238,6 +260,7 @@ class Answers:
         end = ending.end
         values = {
             "key": message_id,
+            "process": self._owner,
             "text": ending.text,
             "status": end.status,
             "error_code": end.error_code,
@@ -269,12 +292,16 @@ class Answers:
                     col(Message.id) == message_id,
                     col(Message.status) == Status.INTERRUPTED,
                     col(Message.error_code) == "process_lost",
+                    _OWNED,
                 )
-                .values(text=ending.text)
+                .values(text=ending.text),
+                {"process": self._owner},
             )
             status = await session.scalar(
                 sa.select(col(Message.status)).where(col(Message.id) == message_id)
             )
+        if status == Status.RUNNING:  # another process goes on with it
+            return Status.INTERRUPTED
         return Status(status) if status else ending.end.status
 
     async def ask_to_stop(self, message_id: uuid.UUID) -> None:

@@ -4,7 +4,7 @@ same moment is one run: later answers get its text from the beginning, and it en
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,18 +24,42 @@ log = structlog.get_logger()
 DETAILS = ("reason", "what", "over_by", "limit", "over_chars")
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """The part of an answer that is there before a run goes on with it; by default none.
+
+    `completion_tokens` and `prompt_tokens`: of the runs that wrote it.
+    """
+
+    text: str = ""
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    first_token_at: datetime | None = None
+
+    def with_end(self, end: End) -> End:
+        """Returns the end of the whole answer, from the end of the run that went on with it."""
+        return replace(
+            end,
+            model=end.model or self.model,
+            prompt_tokens=_sum(self.prompt_tokens, end.prompt_tokens),
+            completion_tokens=_sum(self.completion_tokens, end.completion_tokens),
+        )
+
+
 @dataclass(eq=False, slots=True)
 class LiveAnswer:
     """An answer that this process is producing.
 
     `joined`: it is written by a run that was begun for another one. `context`: the digest of the
     conversation up to here, where its client will send it again. `trimmed`: messages that the
-    request of its own lacks.
+    request of its own lacks. `part`: what was there before its run.
     """
 
     message_id: uuid.UUID
     context: bytes | None = None
     trimmed: int = 0
+    part: AnswerPart = field(default_factory=AnswerPart)
     begun_at: datetime = field(default_factory=clock.now)
     text: str = ""
     position: int = 0  # in the queue before the model servers; 0 when it does not wait there
@@ -47,6 +71,10 @@ class LiveAnswer:
     run: "ModelRun | None" = None
     end: End | None = None
     _waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    def __post_init__(self) -> None:
+        self.text, self.first_token_at = self.part.text, self.part.first_token_at
+        self.saved_length = len(self.text)
 
     def wake(self) -> None:
         """Wakes all who wait in `changed`."""
@@ -178,6 +206,7 @@ class ModelRun:
             kept_chars=len(live.text),
         )
         cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
+        cut = cut or bool(live.part.text)  # what was there before can go on once more
         details = {name: error.params[name] for name in DETAILS if error.params.get(name)}
         return (Status.INTERRUPTED if cut else Status.FAILED), error.code, details
 
@@ -195,7 +224,12 @@ class ModelRun:
 
     def _show_to(self, live: LiveAnswer) -> None:
         """Copies text and position into an answer and wakes its readers."""
-        live.text, live.position = self.call.text, self.call.position
+        live.text, live.position = live.part.text + self.call.text, self.call.position
         if live.text and live.first_token_at is None:
             live.first_token_at = clock.now() if live.joined else self.call.first_token_at
         live.wake()
+
+
+def _sum(earlier: int | None, later: int | None) -> int | None:
+    """Returns the sum of two counts; None where neither is known."""
+    return None if earlier is None and later is None else (earlier or 0) + (later or 0)

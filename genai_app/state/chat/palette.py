@@ -102,7 +102,7 @@ def command_names(actor: Actor, query: str) -> list[str]:
 async def _hits(query: str) -> list[HitRow]:
     if query:
         hits = await services().search.find(acting(), query, limit=SHOWN)
-        return [hit_row(each) for each in hits.items]
+        return [hit_row(each, hits.query) for each in hits.items]
     page = await services().history.list_dialogs(acting(), limit=SHOWN)
     return [_recent(each) for each in page.items]
 
