@@ -274,11 +274,9 @@ def _action(name: str):
     match name:
         case "export":
             return DialogExportState.start("pdf", "")
-        case "theme":
-            return rx.toggle_color_mode
         case "language":
             return UiState.choose_locale(rx.cond(UiState.locale == "ru", "en", "ru"))
-        case "logout":
-            press = "() => document.querySelector('[data-testid=logout]').click()"
+        case "theme" | "logout":  # the page has a button for it
+            press = f"() => document.querySelector('[data-testid={name}]').click()"
             return rx.Var(press).to(EventChain)
     raise AssertionError(name)
