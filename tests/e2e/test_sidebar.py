@@ -113,6 +113,7 @@ async def test_a_folder_is_renamed_and_deleted(browse: Browse, stored: Stored):
     await expect(in_folder(tab, words["renamed"])).to_have_count(1)
     await page.get_by_test_id("folder-menu").click()
     await page.get_by_test_id("folder-delete").click()
+    await expect(page.get_by_test_id("confirm-folder-delete")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("folder-menu")).to_be_focused()
     await page.get_by_test_id("folder-menu").click()

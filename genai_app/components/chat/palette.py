@@ -38,8 +38,9 @@ const options = () => [...document.querySelectorAll('#%(list)s [role=option]')];
 useEffect(() => {  // the list has changed; whoever pressed Enter before it came gets its first row
   const field = document.getElementById('%(field)s');
   choose(options()[0]);
-  if (palette.current.entered && field?.value.trim() === %(query)s) chosen()?.click();
+  if (!palette.current.entered || field?.value.trim() !== %(query)s) return;
   palette.current.entered = false;
+  chosen()?.click();
 }, [%(query)s, %(hits)s, %(commands)s]);
 
 useEffect(() => {
@@ -74,6 +75,7 @@ useEffect(() => {
       else palette.current.entered = true;
     }
   };
+  const typed = () => { palette.current.entered = false; };
   const point = (event) => {
     const option = event.target.closest('[role=option]');
     if (option) choose(option);
@@ -85,11 +87,13 @@ useEffect(() => {
   document.addEventListener('keydown', key);
   document.addEventListener('click', click);
   field.addEventListener('keydown', move);
+  field.addEventListener('input', typed);
   box.addEventListener('pointermove', point);
   return () => {
     document.removeEventListener('keydown', key);
     document.removeEventListener('click', click);
     field.removeEventListener('keydown', move);
+    field.removeEventListener('input', typed);
     box.removeEventListener('pointermove', point);
   };
 }, []);
