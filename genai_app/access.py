@@ -13,6 +13,7 @@ from genai_app.models import (
     Author,
     Channel,
     Dialog,
+    Folder,
     Message,
     QueuedQuestion,
     Review,
@@ -76,6 +77,36 @@ async def get_dialog(
     if dialog is None:
         raise NotFound
     return dialog
+
+
+async def get_deleted_dialog(session: AsyncSession, actor: Actor, dialog_id: object) -> Dialog:
+    """Returns a dialog that the actor deleted. One that was kept for review alone from its first
+    moment was never in the actor's lists and is not found.
+
+    Raises NotFound.
+    """
+    dialog = await session.scalar(
+        sa.select(Dialog).where(
+            col(Dialog.id) == parse_id(dialog_id),
+            col(Dialog.user_id) == actor.user_id,
+            col(Dialog.deleted_at) != col(Dialog.created_at),
+        )
+    )
+    if dialog is None:
+        raise NotFound
+    return dialog
+
+
+async def get_folder(session: AsyncSession, actor: Actor, folder_id: object) -> Folder:
+    """Returns the actor's own folder. Raises NotFound."""
+    folder = await session.scalar(
+        sa.select(Folder).where(
+            col(Folder.id) == parse_id(folder_id), col(Folder.user_id) == actor.user_id
+        )
+    )
+    if folder is None:
+        raise NotFound
+    return folder
 
 
 async def get_message(

@@ -48,10 +48,12 @@ from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.cursors import Cursors
 from genai_app.services.database_clock import DatabaseClock
 from genai_app.services.dialogs.changes import DialogChanges
+from genai_app.services.dialogs.edits import DialogEdits
 from genai_app.services.dialogs.feedback import Feedbacks
+from genai_app.services.dialogs.folders import Folders
 from genai_app.services.dialogs.history import History
-from genai_app.services.dialogs.key_folders import KeyFolders
 from genai_app.services.dialogs.search import Search
+from genai_app.services.dialogs.sidebar import Sidebar
 from genai_app.services.exports.exports import Exports
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
@@ -137,7 +139,9 @@ def build_services(
         dialog_changes=dialog_changes,
         queue_sender=queue_sender,
         queued_questions=QueuedQuestions(stores.db, answering["chat"], queue_sender.wake),
-        key_folders=KeyFolders(stores.db),
+        dialog_edits=DialogEdits(stores.db),
+        folders=Folders(stores.db),
+        sidebar=Sidebar(stores.db),
         search=Search(stores.db, stores.cursors),
         feedback=Feedbacks(stores.db),
         readers=Readers(stores.db, stores.cursors),

@@ -1,6 +1,6 @@
 """The routers of the API, searched in this order: those with the most calls come first."""
 
-from genai_app.api import audit, docs, exports, health, imports, metrics, people, stats
+from genai_app.api import audit, docs, exports, folders, health, imports, metrics, people, stats
 from genai_app.api.account import keys, me, tokens
 from genai_app.api.account import login as auth
 from genai_app.api.ask import routes as ask
@@ -13,6 +13,7 @@ ROUTERS = (
     openai.router,
     ask.router,
     dialogs.router,
+    folders.router,
     me.router,
     keys.router,
     tokens.router,

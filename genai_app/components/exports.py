@@ -303,7 +303,7 @@ def _dialog_format(value: str, name: str, about: rx.Var[str], icon: str) -> rx.C
         type="button",
         disabled=DialogExportState.making != "",
         aria_label=t("export.dialog_as", format=name),
-        on_click=DialogExportState.start(value),
+        on_click=DialogExportState.start(value, ""),
         custom_attrs={"data-testid": f"export-{value}"},
     )
 

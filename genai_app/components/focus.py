@@ -48,6 +48,7 @@ _ESCAPE = """
 const seen = (node) => node.checkVisibility({visibilityProperty: true});
 const escape = (event) => {
   if (event.key !== 'Escape' || event.defaultPrevented) return;
+  if (document.querySelector('dialog:modal, [popover]:popover-open')) return;  // the browser's own
   const menu = document.querySelector('details[data-menu][open]');
   if (menu) { menu.open = false; menu.querySelector('summary').focus(); return; }
   const all = [...document.querySelectorAll('[data-esc]')].filter(seen);

@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.browser_zone import browser_zone
 from genai_app.components.chat.sidebar import MENU_ID, sidebar
+from genai_app.components.chat.undo import undo_toast
 from genai_app.components.focus import focus_keeper
 from genai_app.components.icon_button import icon_button
 from genai_app.components.life_sign import life_sign
@@ -38,6 +39,7 @@ def frame(
             custom_attrs={"data-focus": MENU_ID},
         ),
         rx.el.main(_bar(title), *content, id=CONTENT_ID, tab_index=-1),
+        undo_toast(),
         class_name=look,
         lang=UiState.locale,
     )

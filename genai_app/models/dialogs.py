@@ -73,6 +73,16 @@ class Dialog(SQLModel, table=True):
     pinned_at: datetime | None = moment_column(default=None, nullable=True)
     archived_at: datetime | None = moment_column(default=None, nullable=True)
 
+    @property
+    def pinned(self) -> bool:
+        """Returns whether the dialog stands at the top of its user's list."""
+        return self.pinned_at is not None
+
+    @property
+    def archived(self) -> bool:
+        """Returns whether the dialog is out of its user's list."""
+        return self.archived_at is not None
+
 
 class Message(SQLModel, table=True):
     """A node of a dialog's tree. Branches begin with siblings: messages with the same parent.

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from genai_app.services.chat.ready_answers import ReadyAnswers
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
+    from genai_app.services.dialogs.edits import DialogEdits
     from genai_app.services.dialogs.feedback import Feedbacks
+    from genai_app.services.dialogs.folders import Folders
     from genai_app.services.dialogs.history import History
-    from genai_app.services.dialogs.key_folders import KeyFolders
     from genai_app.services.dialogs.search import Search
+    from genai_app.services.dialogs.sidebar import Sidebar
     from genai_app.services.exports.exports import Exports
     from genai_app.services.generation.generations import Generations
     from genai_app.services.generation.slots import ModelSlots
@@ -80,7 +82,9 @@ class Services:
     queue_sender: "QueueSender"
     history: "History"
     dialog_changes: "DialogChanges"
-    key_folders: "KeyFolders"
+    dialog_edits: "DialogEdits"
+    folders: "Folders"
+    sidebar: "Sidebar"
     people: "People"
     account_changes: "AccountChanges"
     overviews: "Overviews"

@@ -163,11 +163,12 @@ class DialogExportState(rx.State):
 
     @rx.event(background=True, supersedes=True)
     @allowed(Role.USER)
-    async def start(self, format: str):
-        """Order the dialog and hand the file to the browser when it is there."""
+    async def start(self, format: str, dialog_id: str = ""):
+        """Order a dialog, the one on the screen by default, and hand the file to the browser when
+        it is there."""
         actor, page = acting(), Page()
         async with self:
-            dialog_id = (await self.get_state(ChatState)).dialog_id
+            dialog_id = dialog_id or (await self.get_state(ChatState)).dialog_id
             locale = (await self.get_state(UiState)).locale
             self.making, self.error_code = str(format)[:10], ""
         try:

@@ -28,7 +28,7 @@ CACHEABLE = (200, 206, 304)
 IMMUTABLE = "public, max-age=31536000, immutable"
 # paths without any page: their clients are programs, which get a JSON error
 PROGRAMS = re.compile(
-    r"/(v1|ask|dialogs|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
+    r"/(v1|ask|dialogs|folders|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
     r"|metrics|exports|imports)(/|$)"
 )
 # the list of hosts in Reflex's script whose port it removes from an https address

@@ -31,7 +31,9 @@ async def test_dialogs_page_by_page(open_api: OpenApi, app_db: Database) -> None
         page = (await api.get(address)).json()
         found += [item["id"] for item in page["items"]]
         assert all(
-            set(item) == {"id", "title", "created_at", "updated_at"} for item in page["items"]
+            set(item)
+            == {"id", "title", "created_at", "updated_at", "folder_id", "pinned", "archived"}
+            for item in page["items"]
         )
         cursor = page["next_cursor"]
         address = f"/dialogs?limit=2&cursor={cursor}" if cursor else ""

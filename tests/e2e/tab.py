@@ -76,6 +76,12 @@ class Tab:
         link = self.page.get_by_role("link", name=title, exact=True)
         return self.items.filter(has=link)
 
+    async def choose(self, title: str, entry: str) -> None:
+        """Open the menu of the line with this title and choose the entry of this test id."""
+        await self.item(title).hover()
+        await self.item(title).get_by_test_id("dialog-menu").click()
+        await self.page.get_by_test_id(entry).click()
+
     @property
     def dialog_id(self) -> uuid.UUID:
         found = IN_DIALOG.search(self.page.url)

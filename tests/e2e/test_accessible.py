@@ -83,12 +83,7 @@ async def chat_states(looker: Looker, tab: Tab, stored: Stored, model: ModelServ
     await expect(page.get_by_test_id("feedback")).to_be_visible()
     await looker.look("feedback")
     await page.keyboard.press("Escape")
-    for button in ("rename", "delete"):
-        await tab.item(title).hover()
-        await tab.item(title).get_by_test_id(button).click()
-        await expect(page.locator(".dialog-edit")).to_be_visible()
-        await looker.look(button)
-        await page.keyboard.press("Escape")
+    await sidebar_states(looker, tab, title)
     for words in ("вопрос", "ничегошеньки"):
         await page.get_by_test_id("search").fill(words)
         await expect(page.locator(".sidebar .hit, .sidebar .nothing").first).to_be_visible()
@@ -118,6 +113,40 @@ async def chat_states(looker: Looker, tab: Tab, stored: Stored, model: ModelServ
     await page.locator(".bar button").first.click()
     await expect(page.locator(".sidebar.open")).to_be_visible()
     await looker.look("sidebar of a phone", widths=(390, 360))
+
+
+async def sidebar_states(looker: Looker, tab: Tab, title: str) -> None:
+    page = tab.page
+    await tab.choose(title, "rename")
+    await expect(page.locator(".dialog-edit")).to_be_visible()
+    await looker.look("rename")
+    await page.keyboard.press("Escape")
+    await tab.choose(title, "folder")
+    await page.get_by_test_id("new-folder").fill(f"Папка {looker.locale} {UNBROKEN[:40]}")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("folder-item").locator(tab.item(title))).to_be_visible()
+    await tab.choose(title, "folder")
+    await looker.look("menu of a dialog")
+    for _ in range(2):
+        await page.keyboard.press("Escape")
+    await page.get_by_test_id("folder-menu").first.click()
+    await page.get_by_test_id("folder-delete").click()
+    await expect(page.get_by_test_id("confirm-folder-delete")).to_be_focused()
+    await looker.look("question about a folder")
+    await page.keyboard.press("Escape")
+    await tab.choose(f"Первый {looker.locale}", "pin")
+    await tab.choose(f"Второй {looker.locale}", "archive")
+    await expect(page.get_by_test_id("undo")).to_be_visible()
+    await page.get_by_test_id("undo").hover()  # it stays until the pointer leaves it
+    await page.get_by_test_id("archive-list").press("Enter")
+    await looker.look("pinned, archived, undo")
+    for words in ("", "всё", "ничегошеньки"):
+        await page.keyboard.press("Control+k")
+        await page.get_by_test_id("palette-input").fill(words)
+        shown = page.locator(".palette-status" if len(words) > 5 else ".palette-option")
+        await expect(shown.first).to_be_visible()
+        await looker.look(f"palette {words}")
+        await page.keyboard.press("Escape")
 
 
 async def settings_states(looker: Looker, tab: Tab) -> None:

@@ -79,7 +79,7 @@ async def test_axe_has_no_objection(theme: Any, browse: Browse, stored: Stored):
 async def test_axe_has_no_objection_when_something_is_wrong(
     theme: Any, browse: Browse, model: ModelServer
 ):
-    """Notes and the question before a deletion have colours of their own."""
+    """Notes and the offer to undo a deletion have colours of their own."""
     tab = Tab(await (await browse("alice", color_scheme=theme)).new_page())
     await tab.open("/c/" + str(uuid.uuid4()))
     await expect(tab.error).to_be_visible()
@@ -89,9 +89,8 @@ async def test_axe_has_no_objection_when_something_is_wrong(
     title = f"Неудача {theme}"
     model.script_once(Status(400))
     await tab.ask_and_read(title, "failed")
-    await tab.item(title).hover()
-    await tab.item(title).get_by_test_id("delete").click()
-    await expect(tab.page.get_by_role("alertdialog")).to_be_visible()
+    await tab.choose(title, "delete")
+    await expect(tab.page.get_by_test_id("undo")).to_be_visible()
     await assert_accessible(tab.page)
 
 
@@ -154,7 +153,11 @@ async def test_the_menu_of_a_phone(browse: Browse, stored: Stored):
     await expect(tab.page.locator(".bar-title")).to_have_text("Телефонный")
 
     await tab.page.get_by_role("button", name="Меню", exact=True).tap()
-    await expect(tab.item("Телефонный").get_by_test_id("delete")).to_be_visible()  # no hover here
+    menu_button = tab.item("Телефонный").get_by_test_id("dialog-menu")
+    await expect(menu_button).to_be_visible()  # no hover here
+    await menu_button.tap()
+    await expect(tab.page.get_by_test_id("pin")).to_be_in_viewport(ratio=1)
+    await tab.page.keyboard.press("Escape")
     await tab.page.locator(".shade").tap(position={"x": 370, "y": 400})
     await expect(tab.item("Телефонный")).not_to_be_visible()
 
@@ -162,7 +165,7 @@ async def test_the_menu_of_a_phone(browse: Browse, stored: Stored):
 # everything that is seen or read aloud, but for what users and models wrote
 CHROME = """() => {
     const written = '.bubble, .markdown, .dialog-link, .bar-title, .user, .visually-hidden, '
-        + '[data-testid=language], .dialog-edit input, .written';
+        + '[data-testid=language], .dialog-edit input, .written, .other-language';
     const found = [document.title];
     for (const node of document.querySelectorAll('body *')) {
         if (node.closest(written) || !node.checkVisibility({visibilityProperty: true})) continue;
@@ -183,7 +186,7 @@ LATIN = re.compile("[a-z]{2,}", re.IGNORECASE)
 # what Russian sentences keep: names, keys, the short name of the other language, and the words in
 # which the model server refused
 KEPT = re.compile(
-    r"\b(GenAI|Enter|Shift|Esc|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+|refused by the script"
+    r"\b(GenAI|Enter|Shift|Esc|Ctrl|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+|refused by the script"
     r"|ChatGPT|Open WebUI|ZIP|JSON|conversations\.json)\b"
 )
 
@@ -228,16 +231,12 @@ async def test_every_sentence_is_of_one_language(
         await tab.ask(f"fake:{status}")
         await expect(tab.answer).to_have_attribute("data-status", re.compile("failed|interrupted"))
         await assert_language(tab.page, locale, "Скопировать" if russian else "Copy")
-    for button in ("rename", "delete"):
-        await tab.items.first.hover()
-        await tab.items.first.get_by_test_id(button).click()
-        await expect(tab.items.first.locator(".dialog-edit")).to_be_visible()
-        await assert_language(tab.page, locale, "Отмена" if russian else "Cancel")
-        await (
-            tab.items.first.locator(".dialog-edit")
-            .get_by_role("button", name="Отмена" if russian else "Cancel")
-            .click()
-        )
+    await tab.items.first.hover()
+    await tab.items.first.get_by_test_id("dialog-menu").click()
+    await tab.page.get_by_test_id("rename").click()
+    await expect(tab.items.first.locator(".dialog-edit")).to_be_visible()
+    await assert_language(tab.page, locale, "Отмена" if russian else "Cancel")
+    await tab.page.keyboard.press("Escape")
 
 
 async def test_switching_the_language(browse: Browse):
@@ -318,11 +317,16 @@ async def test_deleting_by_keyboard(browse: Browse, stored: Stored):
     await tab.open()
     await expect(tab.composer).to_be_focused()
     await tab_to(tab.page, name="Клавишами", back=True)
-    await tab_to(tab.page, test_id="delete")
+    await tab_to(tab.page, test_id="dialog-menu")
     await tab.page.keyboard.press("Enter")
-    await expect(tab.page.get_by_test_id("confirm-delete")).to_be_focused()
+    await expect(tab.page.get_by_test_id("rename")).to_be_focused()
+    await tab.page.keyboard.press("ArrowUp")
+    await expect(tab.page.get_by_test_id("delete")).to_be_focused()
     await tab.page.keyboard.press("Enter")
     await expect(tab.item("Клавишами")).to_have_count(0)
+    await tab_to(tab.page, test_id="undo")
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.item("Клавишами")).to_have_count(1)
 
 
 async def test_renaming_by_keyboard(browse: Browse, stored: Stored):
@@ -330,7 +334,8 @@ async def test_renaming_by_keyboard(browse: Browse, stored: Stored):
     tab = Tab(await (await browse("carol")).new_page())
     await tab.open()
     await tab_to(tab.page, name="Старое", back=True)
-    await tab_to(tab.page, test_id="rename")
+    await tab_to(tab.page, test_id="dialog-menu")
+    await tab.page.keyboard.press("Enter")
     await tab.page.keyboard.press("Enter")
     await expect(tab.page.get_by_label("Название диалога")).to_be_focused()
     await tab.page.keyboard.press("Control+A")
@@ -339,17 +344,22 @@ async def test_renaming_by_keyboard(browse: Browse, stored: Stored):
     await expect(tab.item("Переименованное")).to_have_count(1)
 
 
-async def test_escape_leaves_the_field_and_the_question(browse: Browse, stored: Stored):
+async def test_escape_leaves_the_field_and_the_menu(browse: Browse, stored: Stored):
     """And the focus comes back to where it was, not to the top of the page."""
     stored.add_dialog("carol", "Передумала")
     tab = Tab(await (await browse("carol")).new_page())
     await tab.open()
-    for button in ("rename", "delete"):
-        await tab.item("Передумала").hover()
-        await tab.item("Передумала").get_by_test_id(button).click()
-        await expect(tab.item("Передумала")).to_have_count(0)
+    menu_button = tab.item("Передумала").get_by_test_id("dialog-menu")
+    await tab.choose("Передумала", "rename")
+    await expect(tab.item("Передумала")).to_have_count(0)
+    await tab.page.keyboard.press("Escape")
+    await expect(menu_button).to_be_focused()
+    await tab.choose("Передумала", "folder")
+    for open_menu in ("move-menu", "dialog-menu"):
+        await expect(tab.page.locator(f"#{open_menu}")).to_be_visible()
         await tab.page.keyboard.press("Escape")
-        await expect(tab.item("Передумала")).to_have_count(1)
+        await expect(tab.page.locator(f"#{open_menu}")).not_to_be_visible()
+    await expect(menu_button).to_be_focused()
 
 
 LINES = tuple(f"строка {number}\n\n" for number in range(240))

@@ -106,17 +106,8 @@ async def test_the_list_of_dialogs(tab: Tab):
     await tab.item("Диалог для списка").get_by_role("link").click()
     await expect(tab.questions).to_have_count(1)
 
-    item = tab.item("Диалог для списка")
-    await item.hover()
-    await item.get_by_test_id("delete").click()
-    question = tab.page.get_by_role("alertdialog")
-    await question.get_by_text("Отмена").click()
-    await expect(tab.item("Диалог для списка")).to_have_count(1)
-
-    await tab.item("Диалог для списка").hover()
-    await tab.item("Диалог для списка").get_by_test_id("delete").click()
     gone = tab.page.url
-    await tab.page.get_by_test_id("confirm-delete").click()
+    await tab.choose("Диалог для списка", "delete")
     await tab.page.wait_for_url(re.compile(r"/$"))
     await expect(tab.item("Диалог для списка")).to_have_count(0)
     await expect(tab.questions).to_have_count(0)
@@ -127,9 +118,7 @@ async def test_the_list_of_dialogs(tab: Tab):
 
 async def test_renaming(tab: Tab):
     await tab.ask_and_read("Старое имя")
-    item = tab.item("Старое имя")
-    await item.hover()
-    await item.get_by_test_id("rename").click()
+    await tab.choose("Старое имя", "rename")
     title = tab.page.get_by_label("Название диалога")
     await expect(title).to_be_focused()
     await expect(title).to_have_value("Старое имя")
@@ -143,8 +132,7 @@ async def test_renaming(tab: Tab):
 
 async def test_a_title_that_is_refused_is_told_why(tab: Tab):
     await tab.ask_and_read("Без имени")
-    await tab.item("Без имени").hover()
-    await tab.item("Без имени").get_by_test_id("rename").click()
+    await tab.choose("Без имени", "rename")
     title = tab.page.get_by_label("Название диалога")
     await title.fill("   ")
     await title.press("Enter")
@@ -156,9 +144,7 @@ async def test_asking_in_a_dialog_that_was_deleted_elsewhere(tab: Tab):
     await tab.ask_and_read("Удалят в другой вкладке")
     other = Tab(await tab.page.context.new_page())
     await other.open()
-    await other.item("Удалят в другой вкладке").hover()
-    await other.item("Удалят в другой вкладке").get_by_test_id("delete").click()
-    await other.page.get_by_test_id("confirm-delete").click()
+    await other.choose("Удалят в другой вкладке", "delete")
     await expect(other.item("Удалят в другой вкладке")).to_have_count(0)
 
     await tab.composer.fill("Ещё вопрос")

@@ -139,15 +139,11 @@ async def test_all_tabs_of_a_user_follow_a_dialog(browse: Browse, model: ModelSe
     await tab.ends()
 
     new_name = f"Новое имя {uuid.uuid4()}"
-    row = idle.item(name)
-    await row.hover()
-    await row.get_by_test_id("rename").click()
+    await idle.choose(name, "rename")
     await idle.page.locator(".dialog-edit input").fill(new_name)
     await idle.page.locator(".dialog-edit input").press("Enter")
     await expect(other.item(new_name)).to_be_visible(timeout=FOLLOWED_MS)
-    await idle.item(new_name).hover()
-    await idle.item(new_name).get_by_test_id("delete").click()
-    await idle.page.get_by_test_id("confirm-delete").click()
+    await idle.choose(new_name, "delete")
     await expect(tab.error).to_be_visible(timeout=FOLLOWED_MS)
     await expect(other.item(new_name)).to_have_count(0, timeout=FOLLOWED_MS)
 

@@ -220,8 +220,10 @@ class PageClient:
         return self.view("chat_state").get("messages", [])
 
     def titles(self) -> list[str]:
-        """The sidebar."""
-        groups = self.view("dialogs_state").get("groups", [])
+        """The dialogs by day in the sidebar."""
+        sidebar = self.view("dialogs_state")
+        parts = [sidebar.get(f"part_{number}", []) for number in range(100)]
+        groups = [group for part in parts for group in part]
         return [dialog["title"] for group in groups for dialog in group["dialogs"]]
 
     def live_text(self) -> str:

@@ -38,8 +38,9 @@ VARS = {
     },
     "tab_state": {"beat"},
     "dialogs_state": {
-        *("deleting", "error_code", "groups", "has_more", "loaded", "renaming"),
-        *("key_dialogs", "key_folders", "key_has_more", "open_key"),
+        *("archive", "archive_has_more", "archive_open", "count", "empty", "error_code"),
+        *("folders", "has_archive", "has_more", "key_folders", "loaded", "pinned", "renaming"),
+        *(f"part_{number}" for number in range(100)),
     },
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
@@ -47,6 +48,9 @@ VARS = {
     "branch_state": {"accepted", "declined", "edited"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
+    "folders_state": {"deleting", "renaming"},
+    "undo_state": {"done", "shown"},
+    "palette_state": {"commands", "error_code", "hits", "query"},
     "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
     "search_state": {"cursor", "error_code", "hits", "query"},
     "verified_state": {
@@ -155,11 +159,10 @@ async def test_an_answer_brings_no_other_vars(open_page: OpenPage) -> None:
     await page.ask(question("tokens=40,delay=0.01"))
     assert seen(page.state) == VARS
     assert all(set(row) == MESSAGE for row in page.messages())
-    groups = page.view("dialogs_state")["groups"]
-    assert {key for group in groups for key in group} == {"period", "dialogs"}
+    groups = page.view("dialogs_state")["part_0"]
+    assert {key for group in groups for key in group} == {"period", "dialogs", "goes_on"}
     assert {key for group in groups for dialog in group["dialogs"] for key in dialog} == {
-        "id",
-        "title",
+        *("folder_id", "id", "title"),
     }
 
 

@@ -54,8 +54,9 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values |= {"rating": "down", "reason": "wrong", "which": "due", "place": "new"}
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
+    values |= {"pinned": True, "archived": True, "section": "days"}
     ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
-    ids = (*ids, "question")
+    ids = (*ids, "question", "folder")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 
@@ -247,6 +248,7 @@ STATES += ("feedback_state", "search_state", "verified_state", "verified_form_st
 STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
 STATES += ("review_list_state", "review_dialog_state", "review_keys_state", "readers_state")
 STATES += ("exports_state", "dialog_export_state", "tab_state")
+STATES += ("folders_state", "undo_state", "palette_state")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,4 +1,4 @@
-"""A user's own dialogs: pages of the list, branches of a dialog, titles, deletion."""
+"""A user's own dialogs: pages of the list, branches of a dialog, deletion."""
 
 import random
 import uuid
@@ -14,11 +14,10 @@ from sqlmodel import col
 
 from genai_app.access import Actor
 from genai_app.db.database import Database
-from genai_app.errors import BadCursor, InvalidInput, NotFound
+from genai_app.errors import BadCursor, NotFound
 from genai_app.models import Author, Dialog, Message, new_id
 from genai_app.services.cursors import Cursors
-from genai_app.services.dialogs.history import MAX_TITLE_CHARS, PAGE, History
-from tests import corpora
+from genai_app.services.dialogs.history import PAGE, History
 from tests.unit.review_rows import SECRET
 from tests.unit.talk import everything, put_dialog
 
@@ -257,29 +256,6 @@ async def test_above_a_message_of_another_dialog(
         await history.get_branch(as_alice, dialog_id, above=elsewhere)
 
 
-async def test_rename(db: Database, history: History, as_alice: Actor) -> None:
-    """Any text, on one line; the dialog keeps its place in the list."""
-    (dialog_id,) = await put_dialog(db, as_alice, [])
-    before = (await history.get_branch(as_alice, dialog_id)).dialog.updated_at
-    kept = {" a\n\tb ": "a b", "x" * MAX_TITLE_CHARS: "x" * MAX_TITLE_CHARS, "a\0b": "a\ufffdb"}
-    for sample in corpora.load("xss"):
-        kept[sample[:MAX_TITLE_CHARS]] = " ".join(sample[:MAX_TITLE_CHARS].split())
-    for typed, title in kept.items():
-        await history.rename(as_alice, str(dialog_id), typed)
-        dialog = (await history.get_branch(as_alice, dialog_id)).dialog
-        assert (dialog.title, dialog.updated_at) == (title.replace("\0", "\ufffd"), before)
-
-
-async def test_bad_title(db: Database, history: History, as_alice: Actor) -> None:
-    (dialog_id,) = await put_dialog(db, as_alice, [])
-    before = await everything(db)
-    for title in ("", " \n", "\u3000", "x" * (MAX_TITLE_CHARS + 1)):
-        with pytest.raises(InvalidInput) as caught:
-            await history.rename(as_alice, dialog_id, title)
-        assert caught.value.code == "bad_title"
-    assert await everything(db) == before
-
-
 async def test_delete(db: Database, history: History, as_alice: Actor) -> None:
     """Out of the user's sight everywhere; the rows stay, for those who may review."""
     dialog_id, _, answer = await put_dialog(db, as_alice, ["q", "a"])
@@ -290,7 +266,6 @@ async def test_delete(db: Database, history: History, as_alice: Actor) -> None:
     for refused in (
         history.get_branch(as_alice, dialog_id),
         history.choose_branch(as_alice, answer),
-        history.rename(as_alice, dialog_id, "new"),
         history.delete(as_alice, dialog_id),
     ):
         with pytest.raises(NotFound):
@@ -319,7 +294,6 @@ async def test_strangers_find_nothing(
             history.get_branch(as_bob, target),
             history.get_branch(as_bob, own, above=message or question),
             history.choose_branch(as_bob, message),
-            history.rename(as_bob, target, "mine"),
             history.delete(as_bob, target),
         ):
             with pytest.raises(NotFound) as caught:

@@ -1,6 +1,6 @@
 """What a page is told of dialogs and messages."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -9,7 +9,9 @@ from genai_app import clock
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer, new_id
 from genai_app.services.dialogs.history import Branch
-from genai_app.state.chat.rows import MessageRow, group_by_day, message_row, message_rows
+from genai_app.services.dialogs.sidebar import ListedDialog
+from genai_app.state.chat.rows import MessageRow, message_row, message_rows
+from genai_app.state.chat.sidebar_rows import PART, PARTS, group_by_day, parts_of
 
 pytestmark = pytest.mark.usefixtures("moscow")
 
@@ -96,8 +98,8 @@ def test_siblings() -> None:
         assert (second.sibling, second.siblings) == (place, [str(key) for key in family])
 
 
-def _dialog(moment: datetime) -> Dialog:
-    return Dialog(user_id=new_id(), title=moment.isoformat(), updated_at=moment)
+def _dialog(moment: datetime) -> ListedDialog:
+    return ListedDialog(new_id(), moment.isoformat(), moment, None, None)
 
 
 def test_periods_by_the_days_of_the_viewer() -> None:
@@ -131,6 +133,48 @@ def test_periods_by_the_days_of_the_viewer() -> None:
 
 def test_no_dialogs() -> None:
     assert group_by_day([], date(2026, 3, 2)) == []
+    assert parts_of([], []) == ([[]], [])
+
+
+def test_a_period_that_goes_on_from_the_part_before() -> None:
+    """Its heading is not said twice."""
+    today = date(2026, 3, 2)
+    dialogs = [_dialog(ASKED - timedelta(days=each)) for each in (50, 60)]
+    assert [each.goes_on for each in group_by_day(dialogs, today, "older")] == [True]
+    assert [each.goes_on for each in group_by_day(dialogs, today, "month")] == [False]
+
+
+def test_parts_of_a_long_list() -> None:
+    """A new dialog, or an old one that comes to the top, changes the part it comes to and the part
+    it left, and no other."""
+    dialogs = [_dialog(ASKED - timedelta(minutes=each)) for each in range(4 * PART)]
+    parts, bounds = parts_of(dialogs, [])
+    assert [len(part) for part in parts] == [PART] * 4
+    assert [each for part in parts for each in part] == dialogs
+    moved = dialogs[2 * PART + 7]
+    again = [replace(moved, updated_at=ASKED + timedelta(minutes=1)), *dialogs]
+    again.remove(moved)
+    parts_again, bounds_again = parts_of(again, bounds)
+    assert bounds_again == bounds
+    assert [len(part) for part in parts_again] == [PART + 1, PART, PART - 1, PART]
+    assert (parts_again[1], parts_again[3]) == (parts[1], parts[3])
+    older = [_dialog(ASKED - timedelta(days=each)) for each in range(20, 20 + PART)]
+    longer, _ = parts_of([*dialogs, *older], bounds)
+    assert longer == [*parts, older]
+
+
+def test_a_first_part_that_has_grown_is_cut_anew() -> None:
+    dialogs = [_dialog(ASKED - timedelta(minutes=each)) for each in range(2 * PART)]
+    _, bounds = parts_of(dialogs, [])
+    new = [_dialog(ASKED + timedelta(minutes=PART + 1 - each)) for each in range(PART + 1)]
+    parts, _ = parts_of([*new, *dialogs], bounds)
+    assert [len(part) for part in parts] == [PART, PART, PART, 1]
+
+
+def test_no_more_parts_than_there_are_vars() -> None:
+    dialogs = [_dialog(ASKED - timedelta(minutes=each)) for each in range(PART * PARTS + 9)]
+    parts, _ = parts_of(dialogs, [])
+    assert [len(part) for part in parts] == [*([PART] * (PARTS - 1)), PART + 9]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

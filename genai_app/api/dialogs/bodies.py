@@ -4,17 +4,32 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
-from genai_app.api.bodies import RequestBody, RowBody, Text
+from genai_app.api.bodies import Id, RequestBody, RowBody, Switch, Text
 from genai_app.models import Message
+from genai_app.services.dialogs.edits import DialogEdit
 from genai_app.services.dialogs.history import Pair, details_of
 
 
-class TitleBody(RequestBody):
-    """The new title of a dialog."""
+class DialogPatch(RequestBody):
+    """Changes to a dialog. A field that is left out keeps its value. `folder_id`: null takes the
+    dialog out of its folder."""
 
-    title: Annotated[Text, Field(max_length=10_000, examples=["Holidays"])]
+    title: Annotated[Text, Field(max_length=10_000, examples=["Holidays"])] = ""
+    folder_id: Id | None = None
+    pinned: Switch = False
+    archived: Switch = False
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("at least one field is needed")
+        return self
+
+    def edit(self) -> DialogEdit:
+        """Returns the changes of the fields that were sent."""
+        return DialogEdit(**{name: getattr(self, name) for name in self.model_fields_set})
 
 
 class DialogItem(RowBody):
@@ -25,6 +40,9 @@ class DialogItem(RowBody):
     title: str
     created_at: datetime
     updated_at: datetime
+    folder_id: UUID | None
+    pinned: bool
+    archived: bool
     key_id: Annotated[UUID | None, Field(exclude_if=lambda key_id: key_id is None)] = None
 
 

@@ -12,9 +12,9 @@ from genai_app.api.dialogs.bodies import (
     DialogItems,
     DialogMessage,
     DialogMessages,
+    DialogPatch,
     HistoryItem,
     HistoryPage,
-    TitleBody,
 )
 from genai_app.services import services
 from genai_app.services.dialogs.history import PAGE
@@ -36,6 +36,13 @@ KeyFilter = Annotated[
         " that no key began"
     ),
 ]
+Archived = Annotated[
+    bool | None,
+    Query(
+        description="Only archived dialogs, or only others. Left out: the list has only others,"
+        " a search has both"
+    ),
+]
 Search = Annotated[
     str,
     Query(max_length=MAX_SEARCH_CHARS, description="A part of the title, or words in the messages"),
@@ -49,6 +56,7 @@ async def list_dialogs(
     limit: Limit = PAGE,
     cursor: Cursor = None,
     key_id: KeyFilter = None,
+    archived: Archived = None,
 ) -> DialogItems:
     """Returns the caller's dialogs, also those that API keys began. With `q`: dialogs whose title
     contains this text, or with a message that contains all its words in any grammatical form; the
@@ -56,14 +64,14 @@ async def list_dialogs(
     key, own = (key_id if isinstance(key_id, UUID) else None), key_id == "none"
     if q.strip():
         hits = await services().search.find(
-            actor, q, limit=limit, cursor=cursor, key_id=key, own=own
+            actor, q, limit=limit, cursor=cursor, key_id=key, own=own, archived=archived
         )
         return DialogItems(
             items=[DialogItem.model_validate(each.dialog) for each in hits.items],
             next_cursor=hits.next_cursor,
         )
     page = await services().history.list_dialogs(
-        actor, limit=limit, cursor=cursor, key_id=key, own=own
+        actor, limit=limit, cursor=cursor, key_id=key, own=own, archived=bool(archived)
     )
     return DialogItems(
         items=[DialogItem.model_validate(each) for each in page.items], next_cursor=page.next_cursor
@@ -75,10 +83,16 @@ async def get_dialog(dialog_id: str, actor: Reader) -> DialogItem:
     return DialogItem.model_validate(await services().history.get(actor, dialog_id))
 
 
-@router.patch("/dialogs/{dialog_id}", responses=failures(400, 404, 413), summary="Rename a dialog")
-async def rename_dialog(dialog_id: str, body: TitleBody, actor: Reader) -> DialogItem:
-    await services().history.rename(actor, dialog_id, body.title)
-    return DialogItem.model_validate(await services().history.get(actor, dialog_id))
+@router.patch(
+    "/dialogs/{dialog_id}",
+    responses=failures(400, 404, 409, 413),
+    summary="Rename, move, pin or archive a dialog",
+)
+async def change_dialog(dialog_id: str, body: DialogPatch, actor: Reader) -> DialogItem:
+    """Makes all changes or none. A folder of somebody else is not found."""
+    dialog = await services().dialog_edits.change(actor, dialog_id, body.edit())
+    services().dialog_changes.look_soon()
+    return DialogItem.model_validate(dialog)
 
 
 @router.delete(
@@ -86,8 +100,19 @@ async def rename_dialog(dialog_id: str, body: TitleBody, actor: Reader) -> Dialo
 )
 async def delete_dialog(dialog_id: str, actor: Reader) -> None:
     """Removes a dialog from all lists, and stops an answer that is being written in it. Reviewers
-    can read it until its retention time ends."""
+    can read it until its retention time ends; until then `/restore` brings it back."""
     await services().history.delete(actor, dialog_id)
+
+
+@router.post(
+    "/dialogs/{dialog_id}/restore", responses=failures(404), summary="Bring back a deleted dialog"
+)
+async def restore_dialog(dialog_id: str, actor: Reader) -> DialogItem:
+    """Returns the dialog as it was before the caller deleted it. Answers 404 for a dialog that is
+    not deleted, or that is removed for good."""
+    dialog = await services().dialog_edits.restore(actor, dialog_id)
+    services().dialog_changes.look_soon()
+    return DialogItem.model_validate(dialog)
 
 
 @router.get(

@@ -10,8 +10,8 @@ DEBOUNCE_MS = 250
 MAX_QUERY_CHARS = 200
 
 
-def search_field() -> rx.Component:
-    """Searches while it is typed into; Esc empties it."""
+def search_field(hint: rx.Component) -> rx.Component:
+    """Searches while it is typed into; Esc empties it. `hint`: stands in the empty field."""
     return rx.el.div(
         rx.icon("search", size=16, aria_hidden=True),
         rx.el.input(
@@ -29,6 +29,7 @@ def search_field() -> rx.Component:
         rx.cond(
             SearchState.query != "",
             icon_button("x", t("search.clear"), size=14, on_click=SearchState.clear),
+            hint,
         ),
         class_name="search",
         role="search",
@@ -69,12 +70,12 @@ def _hit(hit: rx.Var[HitRow]) -> rx.Component:
     return rx.el.li(
         rx.el.a(
             rx.el.span(
-                rx.cond(hit.title.length() > 0, rx.foreach(hit.title, _piece), t("nav.untitled")),
+                rx.cond(hit.title.length() > 0, rx.foreach(hit.title, piece), t("nav.untitled")),
                 class_name="hit-title",
             ),
             rx.cond(
                 hit.excerpt.length() > 0,
-                rx.el.span(rx.foreach(hit.excerpt, _piece), class_name="hit-excerpt"),
+                rx.el.span(rx.foreach(hit.excerpt, piece), class_name="hit-excerpt"),
             ),
             href=hit.address,
             class_name="hit written",
@@ -84,5 +85,5 @@ def _hit(hit: rx.Var[HitRow]) -> rx.Component:
     )
 
 
-def _piece(piece: rx.Var[PieceRow]) -> rx.Component:
+def piece(piece: rx.Var[PieceRow]) -> rx.Component:
     return rx.cond(piece.is_match, rx.el.mark(piece.text), rx.fragment(piece.text))

@@ -1,10 +1,13 @@
-"""The user's dialogs by day, and the user's own corner."""
+"""The user's dialogs by section, and the user's own corner."""
 
 import reflex as rx
 
+from genai_app.components.chat.dialog_menu import MORE_ID, sidebar_menus
+from genai_app.components.chat.dialog_rows import LIST_ID, dialog_list, dialogs_by_day
 from genai_app.components.chat.drafts import forget
+from genai_app.components.chat.folders import archive, key_folders, own_folders
+from genai_app.components.chat.palette import palette, palette_hint
 from genai_app.components.chat.search import search_field, search_results
-from genai_app.components.confirm_question import confirm_question
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
 from genai_app.components.text import error_text, t
@@ -12,9 +15,7 @@ from genai_app.components.theme import theme_button
 from genai_app.models import Role
 from genai_app.site_map import OVERVIEW, REVIEW, SETTINGS
 from genai_app.state.chat.conversation import COMPOSER_ID
-from genai_app.state.chat.dialog import ChatState
-from genai_app.state.chat.dialogs import DialogsState
-from genai_app.state.chat.rows import DialogGroup, DialogRow, KeyFolderRow
+from genai_app.state.chat.dialogs import PART_NAMES, DialogsState
 from genai_app.state.chat.search import SearchState
 from genai_app.state.session import SessionState
 from genai_app.state.ui import UiState
@@ -22,153 +23,37 @@ from genai_app.state.ui import UiState
 MENU_ID = "menu"  # the button that opens the sidebar of a narrow screen
 
 
-def _period(group: rx.Var[DialogGroup]) -> rx.Var[str]:
-    periods = ("today", "yesterday", "week", "month")
-    cases = [(period, t(f"period.{period}")) for period in periods]
-    return rx.match(group.period, *cases, t("period.older"))
-
-
-def _item(dialog: rx.Var[DialogRow]) -> rx.Component:
-    title = rx.cond(dialog.title != "", dialog.title, t("nav.untitled"))
-    return rx.el.li(
-        rx.match(
-            dialog.id,
-            (DialogsState.renaming, _rename_form(dialog)),
-            (DialogsState.deleting, _delete_question(dialog)),
-            rx.el.div(
-                _link(title, dialog),
-                _action("pencil", t("nav.rename"), DialogsState.begin_rename(dialog.id), "rename"),
-                _action("trash-2", t("nav.delete"), DialogsState.ask_delete(dialog.id), "delete"),
-                key="row",
-                class_name=rx.cond(
-                    dialog.id == ChatState.dialog_id, "dialog-row current", "dialog-row"
-                ),
-            ),
-        ),
-        custom_attrs={"data-testid": "dialog-item"},
-    )
-
-
-def _link(title: rx.Var[str], dialog: rx.Var[DialogRow]) -> rx.Component:
-    return rx.el.a(title, href=f"/c/{dialog.id}", class_name="dialog-link")
-
-
-def _action(icon: str, label: rx.Var[str], handler, name: str) -> rx.Component:
-    return icon_button(icon, label, size=14, on_click=handler, testid=name)
-
-
-def _rename_form(dialog: rx.Var[DialogRow]) -> rx.Component:
-    return rx.el.form(
-        rx.el.input(
-            name="title",
-            default_value=dialog.title,
-            max_length=200,
-            auto_focus=True,
-            aria_label=t("nav.title_field"),
-        ),
-        icon_button("check", t("nav.save"), size=14, type="submit"),
-        icon_button(
-            "x",
-            t("nav.cancel"),
-            size=14,
-            on_click=DialogsState.cancel,
-            testid="cancel",
-            closes=True,
-        ),
-        class_name="dialog-edit",
-        key="rename",
-        custom_attrs={"data-layer": ""},
-        # not dialog.id: Reflex lifts the handler of a form out of the loop
-        on_submit=lambda form: DialogsState.rename(
-            DialogsState.renaming, form.to(dict[str, str])["title"]
-        ),
-    )
-
-
-def _delete_question(dialog: rx.Var[DialogRow]) -> rx.Component:
-    return confirm_question(
-        t("nav.delete_question"),
-        t("nav.yes_delete"),
-        on_yes=DialogsState.delete(dialog.id),
-        on_cancel=DialogsState.cancel,
-        testid="confirm-delete",
-        class_name="dialog-edit",
-        key="delete",
-        custom_attrs={"data-layer": ""},
-    )
-
-
-def _group(group: rx.Var[DialogGroup]) -> rx.Component:
-    return rx.el.section(
-        rx.el.h2(_period(group)),
-        rx.el.ul(rx.foreach(group.dialogs, _item)),
-    )
-
-
-def _key_folder(folder: rx.Var[KeyFolderRow]) -> rx.Component:
-    is_open = folder.key_id == DialogsState.open_key
-    return rx.el.li(
-        rx.el.button(
-            rx.cond(is_open, rx.icon("chevron-down", size=14), rx.icon("chevron-right", size=14)),
-            rx.el.span(folder.name, class_name="written"),
-            rx.el.span(folder.count, class_name="count"),
-            type="button",
-            class_name="key-folder",
-            aria_expanded=is_open,
-            on_click=DialogsState.toggle_key(folder.key_id),
-            custom_attrs={"data-testid": "key-folder"},
-        ),
-        rx.cond(
-            is_open,
-            rx.fragment(
-                rx.el.ul(rx.foreach(DialogsState.key_dialogs, _item)),
-                rx.cond(
-                    DialogsState.key_has_more,
-                    rx.el.button(
-                        t("nav.more"),
-                        type="button",
-                        class_name="text-button",
-                        on_click=DialogsState.load_more_of_key,
-                    ),
-                ),
-            ),
-        ),
-    )
-
-
-def _key_folders() -> rx.Component:
-    """The dialogs of programs, apart from the user's own."""
+def _pinned() -> rx.Component:
     return rx.cond(
-        DialogsState.key_folders.length() > 0,
+        DialogsState.pinned.length() > 0,
         rx.el.section(
-            rx.el.h2(t("nav.key_folders")),
-            rx.el.ul(rx.foreach(DialogsState.key_folders, _key_folder)),
-            class_name="key-folders",
+            rx.el.h2(t("nav.pinned")),
+            dialog_list(DialogsState.pinned, pinned=True),
+            custom_attrs={"data-testid": "pinned"},
         ),
     )
 
 
 def _dialogs() -> rx.Component:
     return rx.fragment(
-        _key_folders(),
+        _pinned(),
+        own_folders(),
+        key_folders(),
+        *(dialogs_by_day(getattr(DialogsState, name), name) for name in PART_NAMES),
         rx.cond(
-            DialogsState.groups.length() > 0,
-            rx.foreach(DialogsState.groups, _group),
-            rx.cond(
-                DialogsState.loaded & (DialogsState.key_folders.length() == 0),
-                rx.el.p(t("nav.empty"), class_name="empty"),
-                rx.fragment(),
-            ),
+            DialogsState.loaded & DialogsState.empty, rx.el.p(t("nav.empty"), class_name="empty")
         ),
         rx.cond(
             DialogsState.has_more,
             rx.el.button(
                 t("nav.more"),
+                id=MORE_ID,
                 type="button",
                 class_name="text-button",
-                on_click=DialogsState.load_more,
+                on_click=DialogsState.load_more("days"),
             ),
         ),
+        archive(),
     )
 
 
@@ -245,7 +130,7 @@ def sidebar(*, composer: bool = True) -> rx.Component:
             class_name="new-dialog",
             custom_attrs={"data-testid": "new-dialog"},
         ),
-        search_field(),
+        search_field(palette_hint()),
         rx.cond(
             DialogsState.error_code != "",
             rx.el.p(
@@ -254,9 +139,12 @@ def sidebar(*, composer: bool = True) -> rx.Component:
         ),
         rx.el.nav(
             rx.cond(SearchState.query != "", search_results(), _dialogs()),
+            id=LIST_ID,
             aria_label=t("nav.dialogs"),
             custom_attrs={"data-testid": "dialog-list", "data-rove": "arrows"},
         ),
         _corner(),
+        sidebar_menus(),
+        palette(composer=composer),
         class_name=rx.cond(UiState.sidebar_open, "sidebar open", "sidebar"),
     )

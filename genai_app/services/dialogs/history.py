@@ -1,4 +1,4 @@
-"""A user's own dialogs: lists, branches, titles, deletion. Pages by key, never by count."""
+"""A user's own dialogs: lists, branches, deletion. Pages by key, never by count."""
 
 import json
 import uuid
@@ -26,8 +26,8 @@ from genai_app.models import (
     VerifiedAnswer,
 )
 from genai_app.services.cursors import Cursors
-from genai_app.services.dialogs.key_folders import in_folder
 from genai_app.services.dialogs.leaves import leaf_below, show_leaf
+from genai_app.services.dialogs.sections import began_by, is_archived
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
@@ -148,8 +148,16 @@ async def next_moment(session: AsyncSession, user_id: uuid.UUID) -> datetime:
     return now if newest is None else max(now, newest + timedelta(microseconds=1))
 
 
+def clean_title(title: str) -> str:
+    """Returns a title on one line. Raises InvalidInput for an empty or too long one."""
+    title = " ".join(clean_text(title).split())
+    if not title or len(title) > MAX_TITLE_CHARS:
+        raise InvalidInput(code="bad_title")
+    return title
+
+
 class History:
-    """Reads, renames and deletes an actor's dialogs."""
+    """Reads and deletes an actor's dialogs."""
 
     def __init__(self, db: Database, cursors: Cursors) -> None:
         self._db = db
@@ -163,16 +171,18 @@ class History:
         cursor: str | None = None,
         key_id: uuid.UUID | None = None,
         own: bool = False,
+        archived: bool = False,
     ) -> DialogPage:
-        """Returns the actor's dialogs, or those of one key, or (`own`) those that no key began.
+        """Returns the actor's dialogs, or those of one key, or (`own`) those that no key began;
+        those that are not archived, or those that are.
 
         Raises BadCursor.
         """
-        cursors = self._cursors.of("dialogs", actor, key=key_id, own=own)
+        cursors = self._cursors.of("dialogs", actor, key=key_id, own=own, archived=archived)
         query = (
             sa.select(Dialog)
             .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
-            .where(*in_folder(key_id, own=own))
+            .where(*began_by(key_id, own=own), *is_archived(archived))
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )
@@ -296,16 +306,6 @@ class History:
             dialog = await get_dialog(session, actor, message.dialog_id, lock=True)
             await show_leaf(session, dialog, await leaf_below(session, dialog, message.id))
         return dialog.id
-
-    async def rename(self, actor: Actor, dialog_id: object, title: str) -> None:
-        """Renames a dialog. Raises NotFound, InvalidInput for an empty or too long title."""
-        title = " ".join(clean_text(title).split())
-        if not title or len(title) > MAX_TITLE_CHARS:
-            raise InvalidInput(code="bad_title")
-        async with self._db.write() as session:
-            dialog = await get_dialog(session, actor, dialog_id)
-            dialog.title = title
-            session.add(dialog)
 
     async def delete(self, actor: Actor, dialog_id: object) -> None:
         """Hides the dialog from its user, ends what runs in it and deletes what waits in it. Raises

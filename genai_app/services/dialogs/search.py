@@ -14,7 +14,7 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.models import Author, Dialog, Message, MessageSearch
 from genai_app.services.cursors import Cursors
-from genai_app.services.dialogs.key_folders import in_folder
+from genai_app.services.dialogs.sections import began_by, is_archived
 from genai_app.stemming import (
     MAX_QUERY_CHARS,
     matches,
@@ -78,20 +78,23 @@ class Search:
         cursor: str | None = None,
         key_id: uuid.UUID | None = None,
         own: bool = False,
+        archived: bool | None = None,
     ) -> HitPage:
         """Returns dialogs whose title holds `query` to the letter, whatever its case, or that have
         a message with all of its words in any form, the last one perhaps only begun. Where there
         is none, those for the same keys on the other keyboard layout. `key_id`, `own`: see
-        History.list_dialogs.
+        History.list_dialogs. `archived`: only archived dialogs, or only others; None: both.
 
         Raises BadCursor.
         """
         query = clean_text(query).strip()[:MAX_QUERY_CHARS]
-        cursors = self._cursors.of("dialogs found", actor, query=query, key=key_id, own=own)
+        cursors = self._cursors.of(
+            "dialogs found", actor, query=query, key=key_id, own=own, archived=archived
+        )
         statement = (
             sa.select(Dialog)
             .where(col(Dialog.user_id) == actor.user_id, col(Dialog.deleted_at).is_(None))
-            .where(*in_folder(key_id, own=own))
+            .where(*began_by(key_id, own=own), *is_archived(archived))
             .order_by(col(Dialog.updated_at).desc(), col(Dialog.id).desc())
             .limit(limit + 1)
         )

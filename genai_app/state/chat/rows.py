@@ -1,21 +1,19 @@
-"""Display rows of the chat: what the page shows of a dialog or a message, and nothing else."""
+"""Display rows of the chat: what the page shows of a message, and nothing else."""
 
 import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from genai_app import clock
 from genai_app.markdown.guard import GuardedText
-from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer
+from genai_app.models import Author, Message, Source, Status, VerifiedAnswer
 from genai_app.services.chat.cut_answers import can_go_on
 from genai_app.services.dialogs.history import Branch, details_of
-from genai_app.services.dialogs.key_folders import MOST_COUNTED, KeyFolder
 from genai_app.state.chat.shown_answers import shown_answers
 from genai_app.state.dates import age, clock_text, day_text
-from genai_app.zones import local_time
 
 FOLDED_LINES = 12  # of a question; styles.css folds it there
 CHARS_PER_LINE = 64  # of a bubble on a wide page
@@ -79,31 +77,6 @@ class MessageRow(ShownMessage):
     can_go_on: bool = False  # an answer that was cut, at the end of the branch
 
 
-@dataclass
-class DialogRow:
-    """A dialog in the sidebar."""
-
-    id: str
-    title: str
-
-
-@dataclass
-class KeyFolderRow:
-    """The folder of an API key in the sidebar. `count`: a text; `1000+` for more."""
-
-    key_id: str
-    name: str
-    count: str
-
-
-@dataclass
-class DialogGroup:
-    """Dialogs of one period: `today`, `yesterday`, `week`, `month` or `older`."""
-
-    period: str
-    dialogs: list[DialogRow]
-
-
 def message_row(
     message: Message,
     siblings: Sequence[uuid.UUID] = (),
@@ -156,31 +129,3 @@ def _is_long(text: str) -> bool:
     """Returns whether a question takes more than FOLDED_LINES lines on the page, about."""
     lines = text.rstrip().splitlines()
     return sum(max(math.ceil(len(line) / CHARS_PER_LINE), 1) for line in lines) > FOLDED_LINES
-
-
-def group_by_day(dialogs: Sequence[Dialog], today: date) -> list[DialogGroup]:
-    """Groups dialogs by period in their order, newest first. `today`: the date in the browser's
-    time zone."""
-    groups: list[DialogGroup] = []
-    for dialog in dialogs:
-        period = _period(dialog.updated_at, today)
-        if not groups or groups[-1].period != period:
-            groups.append(DialogGroup(period, []))
-        groups[-1].dialogs.append(DialogRow(str(dialog.id), dialog.title))
-    return groups
-
-
-def key_folder_row(folder: KeyFolder) -> KeyFolderRow:
-    more = "+" if folder.count >= MOST_COUNTED else ""
-    return KeyFolderRow(str(folder.key_id), folder.name, f"{folder.count}{more}")
-
-
-def _period(moment: datetime, today: date) -> str:
-    day = local_time(moment).date()
-    if day >= today:
-        return "today"
-    if day == today - timedelta(days=1):
-        return "yesterday"
-    if day > today - timedelta(days=7):
-        return "week"
-    return "month" if day > today - timedelta(days=30) else "older"

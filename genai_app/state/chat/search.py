@@ -91,11 +91,11 @@ class SearchState(rx.State):
             self.query, self.error_code = query, error.code
             return
         self.query, self.error_code = query, ""
-        self.hits = [*before, *(_row(hit, page.query) for hit in page.items)]
+        self.hits = [*before, *(hit_row(hit, page.query) for hit in page.items)]
         self.cursor = page.next_cursor or ""
 
 
-def _row(hit: Hit, query: str) -> HitRow:
+def hit_row(hit: Hit, query: str) -> HitRow:
     address = f"/c/{hit.dialog.id}"
     if hit.message_id is not None:
         words = " ".join(query_words(query))
