@@ -28,6 +28,7 @@ from genai_app import metrics
 from genai_app.adapters.llm.breaker import BreakerState
 from genai_app.adapters.llm.catalogue import Served, ServerCatalogue, Window
 from genai_app.adapters.llm.dialects import (
+    AnswerReader,
     ChatTurn,
     Finish,
     OpenAiAnswer,
@@ -37,11 +38,13 @@ from genai_app.adapters.llm.dialects import (
     tgi_body,
 )
 from genai_app.adapters.llm.endpoints import Endpoint, Turns, refusal_of
+from genai_app.adapters.llm.reasoning import ThinkingModels
 from genai_app.adapters.llm.request import Clock, LlmRequest, Unreachable
 from genai_app.adapters.llm.token_counter import TokenCounter
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings.settings import Settings
 
+SWITCH = "chat_template_kwargs"
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
 KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
@@ -62,11 +65,12 @@ class LlmClient:
             raise ValueError("no model server is given")
         self.endpoints = [Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls]
         self._settings = settings
-        self._tgi = settings.llm_kind == "tgi" and not settings.demo_model
+        self.is_tgi = settings.llm_kind == "tgi" and not settings.demo_model
         self._name = settings.llm_model
         self._http = _http_client(settings)
-        self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self._tgi)
-        self._counter = TokenCounter(self._http, self.endpoints, tgi=self._tgi)
+        self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self.is_tgi)
+        self._counter = TokenCounter(self._http, self.endpoints, tgi=self.is_tgi)
+        self.thinking = ThinkingModels()
 
     async def stream(
         self,
@@ -95,14 +99,17 @@ class LlmClient:
                 module.
         """
         name = model or await self.model_name()
-        make_body = tgi_body if self._tgi else openai_body
+        make_body = tgi_body if self.is_tgi else openai_body
         body = make_body(
             turns, model=name, max_tokens=max_tokens, temperature=temperature, sampling=sampling
         )
+        may_think = dict(sampling).get(SWITCH) != {"enable_thinking": False}
         clock, failed = Clock(self._settings), None
         try:
             for last_try in (False, True):
-                answer = (TgiAnswer if self._tgi else OpenAiAnswer)(model=name, turns=turns)
+                opened = may_think and self.thinking.opens(name)
+                kind = TgiAnswer if self.is_tgi else OpenAiAnswer
+                answer: AnswerReader = kind(model=name, turns=turns, opened=opened)
                 asked_at = clock.loop.time()
                 async with (turns_at or self._at_once)(failed) as endpoint:
                     clock.put_off(clock.loop.time() - asked_at)
@@ -113,11 +120,19 @@ class LlmClient:
                         await request.open(endpoint.url + self._path, body)
                         while (delta := await request.next()) is not None:
                             yield delta
-                        yield answer.finish()
+                        if (rest := answer.rest(is_whole=True)) is not None:
+                            yield rest
+                        finish = answer.finish()
+                        if may_think and finish.reason == "stop":
+                            alone = answer.splitter.closed_alone
+                            self.thinking.learn(name, thought=answer.thought, closed_alone=alone)
+                        yield finish
                         return
                     except AppError as error:
                         self._learn(error, endpoint, begun=answer.begun, named=bool(model))
                         if last_try or not _is_worth_another(error, begun=answer.begun):
+                            if (rest := answer.rest(is_whole=False)) is not None:
+                                yield rest
                             raise
                         failed = endpoint
                         log.warning(
@@ -189,7 +204,7 @@ class LlmClient:
 
     @property
     def _path(self) -> str:
-        return "/generate_stream" if self._tgi else "/v1/chat/completions"
+        return "/generate_stream" if self.is_tgi else "/v1/chat/completions"
 
     @asynccontextmanager
     async def _at_once(self, failed: Endpoint | None) -> AsyncGenerator[Endpoint]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from genai_app.api.bodies import RequestBody, RowBody, Text
+from genai_app.api.bodies import RequestBody, RowBody, Text, TextOrNull
 from genai_app.models import Message
 from genai_app.services.dialogs.history import Pair, details_of
 
@@ -45,6 +45,9 @@ class DialogMessage(RowBody):
     status: str
     source: str | None
     model: str | None
+    reasoning: Annotated[
+        TextOrNull, Field(description="The model's thoughts before the answer, if it sent any.")
+    ] = None
     error_code: str | None
     error_reason: Annotated[
         str | None, Field(description="The model server's own reason, if it refused the question.")

@@ -9,7 +9,7 @@ import structlog
 
 from genai_app import clock
 from genai_app.adapters.llm.client import LlmClient
-from genai_app.adapters.llm.dialects import Finish
+from genai_app.adapters.llm.dialects import Finish, TextDelta
 from genai_app.errors import ContextTooLong
 from genai_app.models import Status
 from genai_app.services.generation.context_fit import Fitted, Request, fitted, refitted
@@ -19,6 +19,7 @@ from genai_app.text import clean_text
 log = structlog.get_logger()
 
 MAX_ANSWER_CHARS = 400_000
+MAX_REASONING_CHARS = 100_000  # what comes after is not kept
 ENDS = {"length": Status.TRUNCATED, "content_filter": Status.FILTERED}
 
 
@@ -27,12 +28,15 @@ class ModelCall:
 
     Args:
         slots: what is waited for before the model is called.
-        changed: called after each change of `text` or `position`.
+        changed: called after each change of `text`, `reasoning` or `position`.
     """
 
     def __init__(self, llm: LlmClient, slots: ModelSlots, changed: Callable[[], None]) -> None:
         self.text = ""
-        self.tokens = 0
+        self.tokens = 0  # those of the reasoning among them
+        self.reasoning = ""
+        self.reasoning_tokens = 0
+        self.swaps = 0  # how often text and reasoning changed places
         self.position = 0  # in the queue; 0 when it does not wait there
         self.first_token_at: datetime | None = None
         self.left_out = 0  # messages that did not fit into the model's context
@@ -40,6 +44,8 @@ class ModelCall:
         self._llm = llm
         self._slots = slots
         self._changed = changed
+        self._begun_at = 0.0  # with the first text or reasoning, by the steady clock
+        self._thought_until: float | None = None
 
     async def run(self, request: Request) -> None:
         """Asks the model, and once more with less where its server refuses the request as too
@@ -54,6 +60,14 @@ class ModelCall:
             sent = refitted(sent.request, refusal)
             self.left_out += sent.left_out
             await self._read_again(sent)
+
+    @property
+    def reasoning_ms(self) -> int | None:
+        """How long the model has thought, up to now if it still does; None if it has not."""
+        if not self.reasoning:
+            return None
+        until = self._thought_until if self.text else clock.steady_s()
+        return round(((until or self._begun_at) - self._begun_at) * 1000)
 
     @property
     def is_complete(self) -> bool:
@@ -94,16 +108,35 @@ class ModelCall:
                 if isinstance(piece, Finish):
                     self.finish = piece
                     break
-                self.tokens += piece.tokens
-                self._grow(clean_text(piece.text))
+                self._grow(piece)
                 if len(self.text) > MAX_ANSWER_CHARS:
                     break
 
-    def _grow(self, text: str) -> None:
-        if self.first_token_at is None:
+    def _grow(self, piece: TextDelta) -> None:
+        self._begun_at = self._begun_at or clock.steady_s()
+        if piece.swapped:
+            self.swaps += 1
+            self.text, self.reasoning = self.reasoning, self.text
+            self.reasoning_tokens = self.tokens - self.reasoning_tokens
+            self.first_token_at = None
+        self.tokens += piece.tokens
+        self.reasoning_tokens += piece.reasoning_tokens
+        if piece.reasoning or piece.swapped:
+            self._think(clean_text(piece.reasoning), is_whole=piece.swapped)
+        if piece.text:
+            self.text += clean_text(piece.text)
+        if self.text and self.first_token_at is None:
             self.first_token_at = clock.now()
-        self.text += text
         self._changed()
+
+    def _think(self, thoughts: str, *, is_whole: bool) -> None:
+        self._thought_until = clock.steady_s()
+        if len(self.reasoning) < MAX_REASONING_CHARS:
+            self.reasoning += thoughts
+        if is_whole:
+            self.reasoning = self.reasoning.strip()
+        if len(self.reasoning) > MAX_REASONING_CHARS:
+            self.reasoning = self.reasoning[: MAX_REASONING_CHARS - 1] + "…"
 
     def _move_to(self, position: int) -> None:
         self.position = position
