@@ -10,6 +10,7 @@ from genai_app.components.chat.markdown import (
     markdown_tail,
     plain_text,
 )
+from genai_app.components.chat.reasoning import reasoning
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
@@ -44,13 +45,16 @@ def growing_answer() -> rx.Component:
                         aria_live="polite",
                         custom_attrs={"data-testid": "in-line"},
                     ),
-                    rx.el.div(
-                        rx.el.span(),
-                        rx.el.span(),
-                        rx.el.span(),
-                        class_name="thinking",
-                        role="status",
-                        aria_label=t("chat.thinking"),
+                    rx.cond(
+                        StreamState.thought_state == "",
+                        rx.el.div(
+                            rx.el.span(),
+                            rx.el.span(),
+                            rx.el.span(),
+                            class_name="thinking",
+                            role="status",
+                            aria_label=t("chat.thinking"),
+                        ),
                     ),
                 ),
             ),
@@ -74,7 +78,13 @@ def _end_note(row: rx.Var[MessageRow]) -> rx.Component:
     broken = rx.cond(row.error_code != "", exact, t("status.failed"))
     return rx.match(
         row.status,
-        (Status.TRUNCATED, _note("info", t("status.truncated"))),
+        (
+            Status.TRUNCATED,
+            _note(
+                "info",
+                rx.cond(row.thought & row.is_blank, t("reasoning.used_up"), t("status.truncated")),
+            ),
+        ),
         (Status.STOPPED, _note("info", t("status.stopped"))),
         (
             Status.INTERRUPTED,
@@ -195,6 +205,7 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
         rx.cond(
             row.trimmed > 0, rx.el.p(t("chat.trimmed", count=row.trimmed), class_name="trimmed")
         ),
+        reasoning(row),
         rx.cond(
             row.status == Status.RUNNING,
             growing_answer(),
@@ -202,7 +213,13 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
                 rx.cond(
                     ~row.is_blank,
                     answer_text(row.text, row.shown, row.left_plain),
-                    rx.cond(row.status == Status.COMPLETE, _note("info", t("error.empty_answer"))),
+                    rx.cond(
+                        row.status == Status.COMPLETE,
+                        _note(
+                            "info",
+                            rx.cond(row.thought, t("reasoning.only"), t("error.empty_answer")),
+                        ),
+                    ),
                 ),
                 _end_note(row),
                 _answer_foot(row),

@@ -1,6 +1,7 @@
 """Handlers of the chat page: open a dialog, ask, ask again, stop."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 import reflex as rx
@@ -10,12 +11,14 @@ from genai_app.models import MAX_PROMPT_CHARS, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.chat.placement import Options
 from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
+from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.search import SearchState
 from genai_app.state.chat.stream import StreamState
 from genai_app.state.session import SessionState
@@ -50,6 +53,7 @@ class ConversationState(ChatState):
         (await self.get_state(SessionState))._show(acting())
         self.error_code = self.refused = ""
         watch = await (await self.get_state(LimitState))._refresh()
+        await (await self.get_state(ReasoningState))._refresh()
         emptied = (await self.get_state(SearchState))._settle()
         if dialog_id is None:
             self._show_nothing()
@@ -105,13 +109,15 @@ class ConversationState(ChatState):
 
     async def _ask(self, text: str, client_id: uuid.UUID, dialog_id: str | None) -> Turn:
         chat, actor = services().chat, acting()
+        options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
+        ask = partial(chat.ask, actor, text, dialog_id=dialog_id, options=options)
         try:
-            return await chat.ask(actor, text, client_id=client_id, dialog_id=dialog_id)
+            return await ask(client_id=client_id)
         except AppError as error:
             if error.code != "client_id_reused":
                 raise
             # the earlier send did arrive; this is another text
-            return await chat.ask(actor, text, client_id=uuid.uuid4(), dialog_id=dialog_id)
+            return await ask(client_id=uuid.uuid4())
 
     def _dialog_at(self, written_at: str) -> str | None:
         """Returns the dialog of a question that was written at that address; None for a new one."""
@@ -154,8 +160,9 @@ class ConversationState(ChatState):
     @rx.event
     @allowed(Role.USER)
     async def regenerate(self, answer_id: str):
+        sampling = (await self.get_state(ReasoningState))._sampling()
         try:
-            turn = await services().chat.regenerate(acting(), answer_id)
+            turn = await services().chat.regenerate(acting(), answer_id, sampling=sampling)
         except AppError as error:
             yield await self._refused(error)
             return
