@@ -71,6 +71,7 @@ async def browse(
     tokens: int,
     rate: float,
     kind: str = "en",
+    thinking: int = 0,
     shots: Path | None = None,
 ) -> dict[str, Any]:
     """A cold first load, then an answer in a dialog with `history` saved Markdown answers.
@@ -90,15 +91,16 @@ async def browse(
             opened, page = await _open(browser, bench.url, path, cookie, kind)
             if shots:
                 await page.screenshot(path=shots / f"history-{history}-before.png")
-            answer = await _ask(bench, page, Plan(tokens, rate, kind), history, shots)
+            answer = await _ask(bench, page, Plan(tokens, rate, kind, thinking), history, shots)
         finally:
             await browser.close()
     return {
-        "mode": "browser",
+        "mode": "rich browser" if thinking else "browser",
         "history": history,
         "tokens": tokens,
         "rate": rate,
         "kind": kind,
+        "thinking": thinking,
         **load,
         "dialog_drawn_ms": opened["answering_ms"],
         **answer,

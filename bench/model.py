@@ -6,7 +6,9 @@ servers, knows how long it was on its way. What an answer is like is said in the
     [answer tokens=300 rate=30 kind=stamps]
 
 `rate` in tokens per second; 0: all at once. `kind`: `stamps` (paragraphs of PARAGRAPH tokens),
-`flat` (stamps without a line break), `en`, `ru` (Markdown of answer.en.md, answer.ru.md, repeated).
+`flat` (stamps without a line break), `en`, `ru`, `formulas` (Markdown of answer.en.md, answer.ru.md
+and answer.formulas.md, repeated). `thinking=200`: so many tokens of `tokens` come before, as
+reasoning, in the words of answer.ru.md.
 A stamp is CLOCK_MONOTONIC, so both ends must be on one Linux machine. The events are vLLM's.
 
     python -m bench.model --port 9000         GET /counters: what was served so far
@@ -30,7 +32,8 @@ HERE = Path(__file__).parent
 NAME = "bench"
 DEFAULT_TOKENS = 100
 PARAGRAPH = 60
-KINDS = ("stamps", "flat", "en", "ru")
+MARKDOWN = ("en", "ru", "formulas")
+KINDS = ("stamps", "flat", *MARKDOWN)
 
 STAMP = re.compile(rb"~([0-9a-z]{7}) ")
 STAMP_BYTES = 9
@@ -41,15 +44,18 @@ _DIRECTIVE = re.compile(r"\[answer((?: \w+=[\w.]+)+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one request is answered with. `rate`: tokens per second, 0 for all at once."""
+    """What one request is answered with. `rate`: tokens per second, 0 for all at once.
+    `thinking`: how many of `tokens` are reasoning."""
 
     tokens: int = DEFAULT_TOKENS
     rate: float = 0.0
     kind: str = "stamps"
+    thinking: int = 0
 
     def directive(self) -> str:
         """The words that ask for this answer."""
-        return f"[answer tokens={self.tokens} rate={self.rate:g} kind={self.kind}]"
+        thinking = f" thinking={self.thinking}" if self.thinking else ""
+        return f"[answer tokens={self.tokens} rate={self.rate:g} kind={self.kind}{thinking}]"
 
 
 @dataclass(slots=True)
@@ -86,30 +92,37 @@ def read_plan(messages: Sequence[object]) -> Plan:
                 break
             given = dict(pair.split("=") for pair in found.group(1).split())
             kind = given.get("kind", "stamps")
+            tokens = max(1, int(given.get("tokens", DEFAULT_TOKENS)))
             return Plan(
-                max(1, int(given.get("tokens", DEFAULT_TOKENS))),
+                tokens,
                 float(given.get("rate", 0)),
                 kind if kind in KINDS else "stamps",
+                min(int(given.get("thinking", 0)), tokens - 1),
             )
     return Plan()
 
 
 @cache
-def markdown_pieces(language: str) -> tuple[str, ...]:
+def markdown_pieces(kind: str) -> tuple[str, ...]:
     """The sample answer in pieces of about the size of a model's tokens."""
-    text = (HERE / f"answer.{language}.md").read_text(encoding="utf-8")
+    text = (HERE / f"answer.{kind}.md").read_text(encoding="utf-8")
     return tuple(re.findall(r"\s*\S{1,4}|\s+", text))
 
 
 def texts(plan: Plan) -> Iterator[bytes]:
     """The tokens of an answer, as they stand inside JSON; a stamp is made when it is taken."""
-    if plan.kind in ("en", "ru"):
-        for piece in islice(cycle(markdown_pieces(plan.kind)), plan.tokens):
-            yield json.dumps(piece, ensure_ascii=False)[1:-1].encode()
+    yield from _written("ru", plan.thinking)
+    if plan.kind in MARKDOWN:
+        yield from _written(plan.kind, plan.tokens - plan.thinking)
         return
-    for number in range(1, plan.tokens + 1):
+    for number in range(1, plan.tokens - plan.thinking + 1):
         ends = plan.kind == "stamps" and number % PARAGRAPH == 0
         yield stamp() + rb"\n\n" if ends else stamp()
+
+
+def _written(kind: str, tokens: int) -> Iterator[bytes]:
+    for piece in islice(cycle(markdown_pieces(kind)), tokens):
+        yield json.dumps(piece, ensure_ascii=False)[1:-1].encode()
 
 
 class Connection(asyncio.Protocol):
@@ -151,8 +164,10 @@ class Connection(asyncio.Protocol):
                 self._start(plan)
             else:
                 self._counters.requests += 1
-                text = json.loads(b'"' + b"".join(texts(plan)) + b'"')
-                message = {"role": "assistant", "content": text}
+                pieces = [json.loads(b'"' + piece + b'"') for piece in texts(plan)]
+                message = {"role": "assistant", "content": "".join(pieces[plan.thinking :])}
+                if plan.thinking:
+                    message["reasoning"] = "".join(pieces[: plan.thinking])
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
                 self._send({"object": "chat.completion", "model": NAME, "choices": [choice]})
         elif path == "/v1/models":
@@ -190,24 +205,25 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._pace, plan, left, 1, self._loop.time())
             return
         for number, text in enumerate(left, 1):
-            self._token(plan, text, last=number == plan.tokens)
+            self._token(plan, text, number)
 
     def _pace(self, plan: Plan, left: Iterator[bytes], number: int, due: float) -> None:
         """Send one token and set the time of the next, on a schedule that does not drift."""
         if not self._answering:
             return
-        last = number == plan.tokens
-        self._token(plan, next(left), last=last)
-        if not last:
+        self._token(plan, next(left), number)
+        if number < plan.tokens:
             due += 1 / plan.rate
             self._loop.call_at(due, self._pace, plan, left, number + 1, due)
 
-    def _token(self, plan: Plan, text: bytes, *, last: bool) -> None:
+    def _token(self, plan: Plan, text: bytes, number: int) -> None:
         self._counters.tokens += 1
+        last = number == plan.tokens
+        field = b"reasoning" if number <= plan.thinking else b"content"
         why = b'"stop","stop_reason":null' if last else b"null"
         data = self._event(
-            b'{"index":0,"delta":{"content":"%b"},"logprobs":null,"finish_reason":%b,'
-            b'"token_ids":null}]' % (text, why)
+            b'{"index":0,"delta":{"%b":"%b"},"logprobs":null,"finish_reason":%b,'
+            b'"token_ids":null}]' % (field, text, why)
         )
         if last:
             used = b'],"usage":{"prompt_tokens":1,"total_tokens":%d,"completion_tokens":%d}'

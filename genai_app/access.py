@@ -2,14 +2,23 @@
 raises NotFound, as an unknown id does."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app.errors import Forbidden, NotFound
-from genai_app.models import Author, Channel, Dialog, Message, Review, Role, Status
+from genai_app.models import (
+    Author,
+    Channel,
+    Dialog,
+    Message,
+    QueuedQuestion,
+    Review,
+    Role,
+    Status,
+)
 
 RANK = {Role.USER: 0, Role.REVIEWER: 1, Role.ADMIN: 2}
 
@@ -27,6 +36,8 @@ class Actor:
     session_id: uuid.UUID | None = None
     key_id: uuid.UUID | None = None
     rate_limit: str | None = None  # the user's own limit; None: the limit of the role
+    # the user's own, for every question; in no log
+    instructions: str = field(default="", repr=False)
 
     def has(self, role: Role) -> bool:
         """Returns whether the actor has `role` or a higher one."""
@@ -89,6 +100,25 @@ async def get_message(
     if message is None:
         raise NotFound
     return message
+
+
+async def get_queued_question(
+    session: AsyncSession, actor: Actor, question_id: object
+) -> tuple[Dialog, QueuedQuestion]:
+    """Returns a question that waits in one of the actor's own dialogs, with the dialog, whose row
+    is locked until the commit: whoever sends or changes the question locks it first.
+
+    Raises NotFound.
+    """
+    key = parse_id(question_id)
+    dialog_id = await session.scalar(
+        sa.select(col(QueuedQuestion.dialog_id)).where(col(QueuedQuestion.id) == key)
+    )
+    dialog = await get_dialog(session, actor, dialog_id, lock=True)
+    question = await session.scalar(sa.select(QueuedQuestion).where(col(QueuedQuestion.id) == key))
+    if question is None:
+        raise NotFound
+    return dialog, question
 
 
 async def get_reviewed_dialog(

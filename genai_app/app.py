@@ -15,6 +15,7 @@ from genai_app import metrics
 from genai_app.api import errors
 from genai_app.api.hosts import HostCheck
 from genai_app.api.routes import ROUTERS
+from genai_app.components.theme import EARLY_THEME
 from genai_app.components.titles import chat_title, titled
 from genai_app.composition import run_until_closed, running_services
 from genai_app.pages.admin import admin
@@ -121,7 +122,15 @@ app = rx.App(
     stylesheets=["/styles.css"],
     head_components=[
         rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg"),
+        rx.el.link(rel="apple-touch-icon", href="/icon-192.png"),
+        # with cookies: a proxy before the product may want its own
+        rx.el.link(
+            rel="manifest",
+            href="/manifest.webmanifest",
+            custom_attrs={"crossOrigin": "use-credentials"},
+        ),
         rx.el.meta(name="robots", content="noindex"),
+        rx.el.script(EARLY_THEME),
     ],
     toaster=None,
     backend_exception_handler=on_handler_error,

@@ -15,6 +15,7 @@ from genai_app import metrics
 from genai_app.adapters.directory.client import Directory
 from genai_app.adapters.llm.client import LlmClient
 from genai_app.adapters.llm.demo import DemoModel
+from genai_app.adapters.llm.endpoints import refusal_of
 from genai_app.adapters.redis.bus import Bus
 from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
@@ -24,6 +25,7 @@ from genai_app.services.accounts.account_changes import AccountChanges
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.directory_status import DirectoryStatus
 from genai_app.services.accounts.first_admin import ensure_first_admin
+from genai_app.services.accounts.instructions import OwnInstructions
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
 from genai_app.services.accounts.login_limits import LoginLimits
@@ -40,6 +42,8 @@ from genai_app.services.audit.log import AuditLog
 from genai_app.services.audit.settings_changes import record_settings
 from genai_app.services.backup.store import watch_backups
 from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.queue_sender import QueueSender
+from genai_app.services.chat.queued_questions import QueuedQuestions
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.cursors import Cursors
 from genai_app.services.database_clock import DatabaseClock
@@ -110,6 +114,15 @@ def build_services(
     """Returns all services. Does not open connections."""
     stores = _Stores.of(settings)
     answering = _build_answering(settings, stores, llm)
+    dialog_changes, stopping = DialogChanges(stores.db), Stopping()
+    queue_sender = QueueSender(
+        stores.db,
+        answering["chat"],
+        answering["limits"],
+        model_refusal=lambda: refusal_of(llm.endpoints, settings.llm_queue_timeout_s),
+        is_stopping=lambda: stopping.begun,
+        on_change=dialog_changes.look_soon,
+    )
     return Services(
         settings=settings,
         db=stores.db,
@@ -117,16 +130,19 @@ def build_services(
         llm=llm,
         sessions=stores.sessions,
         keys=stores.keys,
+        instructions=OwnInstructions(stores.db),
         audit=stores.audit,
         history=History(stores.db, stores.cursors),
-        dialog_changes=DialogChanges(stores.db),
+        dialog_changes=dialog_changes,
+        queue_sender=queue_sender,
+        queued_questions=QueuedQuestions(stores.db, answering["chat"], queue_sender.wake),
         key_folders=KeyFolders(stores.db),
         search=Search(stores.db, stores.cursors),
         feedback=Feedbacks(stores.db),
         readers=Readers(stores.db, stores.cursors),
         exports=Exports(stores.db, settings, stores.audit),
         retention=Retention(stores.db, settings),
-        stopping=Stopping(),
+        stopping=stopping,
         redis=stores.redis,
         cache_redis=stores.cache_redis,
         **_build_logins(settings, stores, directory),
@@ -324,6 +340,7 @@ def _background_work(services: Services) -> Mapping[str, Coroutine[Any, Any, Non
     """Returns the tasks that run as long as the product, as {name: coroutine}."""
     work = {
         "dialog changes": services.dialog_changes.run(),
+        "queued questions": services.queue_sender.run(),
         "loop lag": metrics.measure_loop(),
         "database clock": services.database_clock.run(),
         "audit seals": services.audit_chain.run(),

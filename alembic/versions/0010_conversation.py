@@ -1,4 +1,5 @@
-"""Reasoning, folders, pinned and archived dialogs, queued questions, own instructions."""
+"""Reasoning, variants and pauses of answers, branches that were left, folders, pinned and archived
+dialogs, queued questions, own instructions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +15,9 @@ ADDED = (
     ("messages", "reasoning", sa.Text, EMPTY),
     ("messages", "reasoning_tokens", sa.Integer, {}),
     ("messages", "reasoning_ms", sa.Integer, {}),
+    ("messages", "variant", sa.Text, {}),
+    ("messages", "paused_ms", sa.Integer, {}),
+    ("messages", "left_at", MOMENT, {}),
     ("dialogs", "folder_id", sa.Uuid, {}),
     ("dialogs", "pinned_at", MOMENT, {}),
     ("dialogs", "archived_at", MOMENT, {}),

@@ -114,6 +114,7 @@ _LISTEN = """
     click: [skip]};
   for (const [name, all] of Object.entries(listeners))
     for (const each of all) document.addEventListener(name, each);
+  remember({target: document.activeElement});  // a page begins with the focus in its field
   changed.observe(document.body, {childList: true, subtree: true});
   settleAll();
   return () => {

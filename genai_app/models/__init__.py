@@ -16,7 +16,14 @@ from genai_app.models.dialogs import (
     Message,
     QueuedQuestion,
 )
-from genai_app.models.keeping import Export, UsageHour, UsageLatency, UsageMark, UsagePerson
+from genai_app.models.keeping import (
+    BackgroundJob,
+    Export,
+    UsageHour,
+    UsageLatency,
+    UsageMark,
+    UsagePerson,
+)
 from genai_app.models.kinds import (
     Action,
     Author,
@@ -30,6 +37,7 @@ from genai_app.models.kinds import (
     Role,
     Source,
     Status,
+    Variant,
     Verdict,
 )
 from genai_app.models.review import (
@@ -48,6 +56,7 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "Author",
+    "BackgroundJob",
     "BarredAnswer",
     "Channel",
     "Dialog",
@@ -79,6 +88,7 @@ __all__ = [
     "UsagePerson",
     "User",
     "UtcDateTime",
+    "Variant",
     "Verdict",
     "VerifiedAnswer",
     "new_id",

@@ -130,6 +130,11 @@ class Message(SQLModel, table=True):
     reasoning: str = late_text_column()
     reasoning_tokens: int | None = None
     reasoning_ms: int | None = None  # from the first to the last of `reasoning`
+    variant: str | None = text_column(default=None, nullable=True)  # of an answer: see Variant
+    # the time between the ends of a continued answer and its continuations, when nobody wrote it
+    paused_ms: int | None = None
+    # when another branch was opened from this leaf
+    left_at: datetime | None = moment_column(default=None, nullable=True)
 
 
 class QueuedQuestion(SQLModel, table=True):

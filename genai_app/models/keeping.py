@@ -1,4 +1,5 @@
-"""Tables of exports, and of usage statistics, which stay after their messages are deleted."""
+"""Tables of work in the background, and of usage statistics, which stay after their messages are
+deleted."""
 
 import uuid
 from datetime import datetime
@@ -30,6 +31,36 @@ class Export(SQLModel, table=True):
     total: int = 0
     done: int = 0
     size: int = Field(default=0, sa_column=sa.Column(sa.BigInteger, nullable=False))
+    file_name: str = text_column(default="")
+    error_code: str = text_column(default="")
+    created_at: datetime = moment_column(default_factory=now)
+    finished_at: datetime | None = moment_column(default=None, nullable=True)
+    expires_at: datetime | None = moment_column(default=None, nullable=True)
+    lease_until: datetime | None = moment_column(default=None, nullable=True)
+    # how many times a process started it
+    tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
+class BackgroundJob(SQLModel, table=True):
+    """Work for a user in the background. `chosen`, `result`: JSON, by kind; `file_name`: the file
+    that the kind works on, in its own directory."""
+
+    __tablename__ = "jobs"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        sa.Index("ix_jobs_owner", "owner_id", "id"),
+        sa.Index("ix_jobs_state", "state", "id"),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: uuid.UUID = key_column("users.id")
+    kind: str = text_column()
+    chosen: str = text_column(default="{}")
+    locale: str = text_column(default="ru")
+    state: str = text_column(default=JobState.QUEUED)
+    total: int = 0
+    done: int = 0
+    tries: int = 0
+    result: str = text_column(default="{}")
     file_name: str = text_column(default="")
     error_code: str = text_column(default="")
     created_at: datetime = moment_column(default_factory=now)

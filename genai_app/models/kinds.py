@@ -38,6 +38,13 @@ class Status(StrEnum):
     FILTERED = "filtered"  # the model server's content filter ended it
 
 
+class Variant(StrEnum):
+    """Wish of a user who asked for another answer to the same question."""
+
+    SHORTER = "shorter"
+    LONGER = "longer"
+
+
 class Source(StrEnum):
     """Source of an answer."""
 
@@ -91,7 +98,7 @@ class Verdict(StrEnum):
 
 
 class JobState(StrEnum):
-    """State of an export. The last three are final."""
+    """State of a job in the background. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"

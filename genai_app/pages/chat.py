@@ -2,10 +2,14 @@
 
 import reflex as rx
 
-from genai_app.components.chat.composer import composer, waiting_question
+from genai_app.components.chat.composer import composer
+from genai_app.components.chat.composer_keys import composer_keys
 from genai_app.components.chat.drafts import draft_keeper
+from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
 from genai_app.components.chat.message import message
+from genai_app.components.chat.notification import answer_notifier
+from genai_app.components.chat.queued import waiting_questions
 from genai_app.components.chat.scroll import (
     OLDER_ID,
     SCROLL_ID,
@@ -75,9 +79,12 @@ def chat() -> rx.Component:
             error_notice(),
             feedback_error(),
             demo_notice(),
-            waiting_question(),
+            waiting_questions(),
             composer(),
             draft_keeper(),
+            edit_keeper(),
+            composer_keys(),
+            answer_notifier(),
             dock_line(),
             answer_status(),
             class_name="dock",

@@ -1,18 +1,20 @@
-"""`/settings`: the account, how the product looks, the limit, API keys, logins,
-and who read the dialogs."""
+"""`/settings`: the account, how the product looks, own instructions, the limit, API keys, logins,
+who read the dialogs, and the user's data."""
 
 import reflex as rx
-from reflex.style import resolved_color_mode
 
 from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
 from genai_app.components.account.password_form import password_form
 from genai_app.components.account.readers import readers
-from genai_app.components.account.section import choice, fact, section, switch
+from genai_app.components.account.section import choice, fact, section
+from genai_app.components.chat.notification import notification_section
 from genai_app.components.exports import my_exports
 from genai_app.components.frame import page_of_sections
 from genai_app.components.notices import connection_notice, error_notice, limit_left
 from genai_app.components.text import t
+from genai_app.components.theme import theme_choice
 from genai_app.state.account.settings import SettingsState
 from genai_app.state.chat.limits import LimitState
 from genai_app.state.session import SessionState
@@ -46,14 +48,7 @@ def _look() -> rx.Component:
             ("English", UiState.locale == "en", UiState.choose_locale("en")),
             class_name="written",
         ),
-        switch(
-            t("settings.theme"),
-            t("settings.dark_theme"),
-            t("settings.light"),
-            t("settings.dark"),
-            is_on=resolved_color_mode == "dark",
-            toggle=rx.toggle_color_mode,
-        ),
+        theme_choice(),
     )
 
 
@@ -90,6 +85,8 @@ def settings_page() -> rx.Component:
         error_notice(),
         _account(),
         _look(),
+        instructions(),
+        notification_section(),
         _usage(),
         password_form(),
         api_keys(),

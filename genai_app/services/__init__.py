@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from genai_app.services.accounts.account_changes import AccountChanges
     from genai_app.services.accounts.api_keys import Keys
     from genai_app.services.accounts.directory_status import DirectoryStatus
+    from genai_app.services.accounts.instructions import OwnInstructions
     from genai_app.services.accounts.login import Auth
     from genai_app.services.accounts.login_limits import LoginLimits
     from genai_app.services.accounts.people import People
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from genai_app.services.audit.events import Audit
     from genai_app.services.audit.log import AuditLog
     from genai_app.services.chat.chat import Chat
+    from genai_app.services.chat.queue_sender import QueueSender
+    from genai_app.services.chat.queued_questions import QueuedQuestions
     from genai_app.services.chat.ready_answers import ReadyAnswers
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
@@ -62,6 +65,7 @@ class Services:
     sessions: "Sessions"
     tokens: "Tokens"
     keys: "Keys"
+    instructions: "OwnInstructions"
     login_limits: "LoginLimits"
     audit: "Audit"
     audit_chain: "AuditChain"
@@ -71,6 +75,8 @@ class Services:
     slots: "ModelSlots"
     generations: "Generations"
     chat: "Chat"
+    queued_questions: "QueuedQuestions"
+    queue_sender: "QueueSender"
     history: "History"
     dialog_changes: "DialogChanges"
     key_folders: "KeyFolders"

@@ -108,8 +108,14 @@ class PostgresServer:
         shutil.rmtree(self._root)
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
-        """A new database, a copy of `template`. Returns its address."""
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        """A new database, a copy of `template`. Returns its address.
+
+        By copying its files, as before PostgreSQL 15: without fsync that is four times faster than
+        writing each block to the log.
+        """
+        version = int((self._root / "data" / "PG_VERSION").read_text())
+        strategy = "STRATEGY FILE_COPY" if version >= 15 else ""
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {strategy}')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

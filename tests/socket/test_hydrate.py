@@ -34,7 +34,7 @@ VARS = {
         "send_id",
         "title",
         "wait_s",
-        *("at", "refused"),
+        *("at", "marks", "refused"),
     },
     "tab_state": {"beat"},
     "dialogs_state": {
@@ -46,6 +46,7 @@ VARS = {
     "login_state": {"contact", "error_code", "target", "wait"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
+    "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
     "search_state": {"cursor", "error_code", "hits", "query"},
     "verified_state": {
         "cursor",

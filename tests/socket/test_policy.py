@@ -55,6 +55,7 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
     ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
+    ids = (*ids, "question")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 

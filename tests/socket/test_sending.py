@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import AppProcess
 from tests.fakes.log_lines import LogMark
 from tests.fakes.model_server import ModelServer
-from tests.fakes.model_steps import Status
+from tests.fakes.model_steps import End, Hold, Say, Status
 from tests.fakes.page_client import PageClient
 from tests.fakes.questions import asked, question
 from tests.fakes.rows import count_messages, list_questions, message_row, put_history
@@ -25,6 +26,11 @@ STALL_S = 0.1
 def cleared(page: PageClient) -> int:
     """How often the page was told to empty its composer."""
     return sum(event["name"] == "_set_value" for event in page.events)
+
+
+def waiting(page: PageClient) -> list[dict[str, Any]]:
+    """The cards of the questions that wait."""
+    return page.view("queued_state").get("questions", [])
 
 
 @pytest.mark.parametrize(
@@ -162,18 +168,72 @@ async def test_a_send_without_an_id_is_refused(
 
 
 async def test_a_second_question_waits_for_the_first_answer(
-    open_page: OpenPage, app_db: Database
+    open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:
-    """N6. While an answer runs, another question in that dialog is refused and stays typed."""
+    """N1, N4, N6. While an answer runs, another question in that dialog is queued: the composer is
+    cleared once it is kept, and a repeat of the send is the same question."""
     page = await open_page("alice")
-    await page.begin(question("tokens=20,delay=0.03"))
-    text = question()
-    await page.send(text)
-    await page.wait_for(lambda: page.error_code == "answer_running")
+    hold = uuid.uuid4().hex
+    model.script_once(Say(("one ",)), Hold(hold), End())
+    await page.begin(question())
+    text, send_id = question("tokens=3"), str(uuid.uuid4())
+    for _ in range(2):
+        await page.send(text, send_id=send_id)
+    await page.wait_for(lambda: cleared(page) == 3)
+    assert [row["text"] for row in waiting(page)] == [text]
     assert await list_questions(app_db, text) == []
-    assert cleared(page) == 1
+    model.release(hold)
+    await page.wait_for(lambda: len(page.messages()) == 4 and not page.running)
+    assert [row["text"] for row in page.messages()][2] == text
+    assert [row["status"] for row in page.messages()][1::2] == ["complete", "complete"]
+    assert waiting(page) == []
+    assert page.error_code == ""
+    await page.send(text, send_id=send_id)
+    await page.round_trip()
+    assert len(await list_questions(app_db, text)) == 1
+    assert len(asked(model, text)) == 1
+
+
+ODD: list[object] = [None, 0, True, 10**400, "", "x" * 100_000, [], {}, {"$ne": None}, "\ud800"]
+
+
+async def test_what_waits_is_changed_by_nobody_else(
+    open_page: OpenPage, model: ModelServer
+) -> None:
+    """N7. Another user's question is not found; odd arguments change nothing."""
+    page, other = await open_page("alice"), await open_page("bob")
+    hold = uuid.uuid4().hex
+    model.script_once(Hold(hold), Say(), End())
+    await page.begin(question())
+    await page.send("it waits")
+    await page.wait_for(lambda: waiting(page))
+    (card,) = waiting(page)
+    for name in ("begin_edit", "save", "delete", "send_now"):
+        more = {"text": "bob was here"} if name == "save" else {}
+        for question_id in (card["id"], str(uuid.uuid4())):
+            await other.send_event(f"queued_state.{name}", question_id=question_id, **more)
+            await other.wait_for(lambda: other.view("queued_state")["error_code"])
+            assert other.view("queued_state")["error_code"] == "question_gone"
+            await other.send_event("queued_state.dismiss_error")
+            await other.wait_for(lambda: not other.view("queued_state")["error_code"])
+        for odd in ODD:
+            more = {"text": odd} if name == "save" else {}
+            await page.send_event(f"queued_state.{name}", question_id=odd, **more)
+    await other.send_event("conversation_state.send", text="his", length=3, send_id=card["id"])
+    await page.round_trip()
+    await other.round_trip()
+    assert waiting(page) == [card]
+    assert other.view("queued_state")["questions"] == []
+    for odd in ODD[:4] + ODD[6:9]:
+        await page.send_event("queued_state.save", question_id=card["id"], text=odd)
+    await page.send_event("queued_state.save", question_id=card["id"], text="x" * 100_001)
+    await page.wait_for(lambda: page.view("queued_state")["error_code"] == "prompt_too_long")
+    assert waiting(page) == [card]
+    await page.send_event("queued_state.delete", question_id=card["id"])
+    await page.wait_for(lambda: waiting(page) == [])
+    model.release(hold)
     await page.wait_for(lambda: not page.running)
-    assert page.messages()[-1]["status"] == "complete"
+    assert len(page.messages()) == 2
 
 
 async def test_the_whole_corpus_survives(open_page: OpenPage, app_db: Database) -> None:

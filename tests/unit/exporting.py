@@ -26,7 +26,7 @@ from genai_app.models import (
 )
 from genai_app.services.audit.events import Audit
 from genai_app.services.exports.exports import Exports
-from genai_app.services.exports.jobs import ENDED
+from genai_app.services.jobs.lease import ENDED
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 

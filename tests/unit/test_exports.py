@@ -29,11 +29,11 @@ from genai_app.models import (
     VerifiedAnswer,
 )
 from genai_app.services.exports import exports
-from genai_app.services.exports import jobs as export_jobs
-from genai_app.services.exports import lease as export_lease
 from genai_app.services.exports import pdf_file as export_pdf
 from genai_app.services.exports import writer as export_run
 from genai_app.services.exports.choice import ExportChoice, Format, choose, day_begins
+from genai_app.services.jobs import lease as job_lease
+from genai_app.services.jobs import runner as job_runner
 from genai_app.services.review.pseudonyms import pseudonym
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
@@ -52,8 +52,8 @@ from tests.unit.exporting import (
 @pytest.fixture
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background loops go round at once."""
-    monkeypatch.setattr(export_jobs, "LOOK_S", 0.03)
-    monkeypatch.setattr(export_lease, "RENEW_S", 0.03)
+    monkeypatch.setattr(job_runner, "LOOK_S", 0.03)
+    monkeypatch.setattr(job_lease, "RENEW_S", 0.03)
 
 
 @pytest.fixture
@@ -533,7 +533,7 @@ async def test_a_stop_gives_the_job_back(
     await _runs(at, rita, row)
     await at.exports.jobs.close()
     kept = await at.exports.get(rita, row.id)
-    assert (kept.state, kept.done, ExportChoice.of_json(kept.chosen).tries) == ("queued", 0, 0)
+    assert (kept.state, kept.done, kept.tries) == ("queued", 0, 0)
     assert list(at.directory.iterdir()) == []
     stuck.set()
     next_one = desk(at.db, at.settings)
@@ -557,7 +557,7 @@ async def test_a_lost_lease_is_taken_up_again(
         )
 
     async def begun_again() -> bool:
-        return ExportChoice.of_json((await at.exports.get(rita, row.id)).chosen).tries == 2
+        return (await at.exports.get(rita, row.id)).tries == 2
 
     await eventually(begun_again)
     stuck.set()
@@ -574,9 +574,7 @@ async def test_a_job_that_kills_its_process_is_given_up(at: Desk, rita: Actor, t
         await session.execute(
             sa.update(Export)
             .where(col(Export.id) == row.id)
-            .values(
-                state=JobState.RUNNING, lease_until=BEGAN, chosen=ExportChoice(tries=3).to_json()
-            )
+            .values(state=JobState.RUNNING, lease_until=BEGAN, tries=3)
         )
     await at.exports.jobs.open()
     ended = await at.ends(rita, row.id)

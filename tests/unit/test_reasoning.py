@@ -176,11 +176,11 @@ async def test_a_habit_is_learned(fake: ModelServer, make_llm: MakeLlm) -> None:
         deltas, _ = await items_of(client)
         assert joined(deltas) == (ANSWER, THOUGHT)
         assert any(delta.swapped for delta in deltas) == (answers < 3)
-    for _ in range(2):
+    for is_learned in (True, False):
         fake.script(inline(ANSWER), End())
         deltas, _ = await items_of(client)
         assert joined(deltas) == (ANSWER, "")
-    assert not any(delta.reasoning for delta in deltas)
+        assert any(delta.reasoning for delta in deltas) == is_learned
     assert client.thinking.thinks(MODEL)
 
 

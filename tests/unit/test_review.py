@@ -153,7 +153,7 @@ async def test_branches_are_chosen_beside_the_user(
     reading = await reviews.read_dialog(as_rita, dialog_id)
     assert reading.messages[-1].id == first
     assert reading.siblings[first] == (first, second)
-    reading = await reviews.read_dialog(as_rita, dialog_id, answer=second)
+    reading = await reviews.read_dialog(as_rita, dialog_id, through=second)
     assert reading.messages[-1].id == second
     async with db.read() as session:
         assert (await session.get_one(Dialog, dialog_id)).leaf_id == first
@@ -166,7 +166,7 @@ async def test_messages_of_another_dialog_are_not_there(
 ) -> None:
     dialog_id, *_ = await put_review(db, as_alice)
     _, *others = await put_review(db, as_bob)
-    for which in ({"above": others[1]}, {"answer": others[1]}, {"above": "no id"}):
+    for which in ({"above": others[1]}, {"through": others[1]}, {"above": "no id"}):
         with pytest.raises(NotFound):
             await reviews.read_dialog(as_rita, dialog_id, **which)
 

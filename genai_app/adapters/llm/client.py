@@ -34,6 +34,7 @@ from genai_app.adapters.llm.dialects import (
     OpenAiAnswer,
     TextDelta,
     TgiAnswer,
+    begun_answer,
     openai_body,
     tgi_body,
 )
@@ -103,13 +104,11 @@ class LlmClient:
         body = make_body(
             turns, model=name, max_tokens=max_tokens, temperature=temperature, sampling=sampling
         )
-        may_think = dict(sampling).get(SWITCH) != {"enable_thinking": False}
+        may_think = _may_think(turns, sampling)
         clock, failed = Clock(self._settings), None
         try:
             for last_try in (False, True):
-                opened = may_think and self.thinking.opens(name)
-                kind = TgiAnswer if self.is_tgi else OpenAiAnswer
-                answer: AnswerReader = kind(model=name, turns=turns, opened=opened)
+                answer = self._reader(name, turns, may_think=may_think)
                 asked_at = clock.loop.time()
                 async with (turns_at or self._at_once)(failed) as endpoint:
                     clock.put_off(clock.loop.time() - asked_at)
@@ -120,33 +119,29 @@ class LlmClient:
                         await request.open(endpoint.url + self._path, body)
                         while (delta := await request.next()) is not None:
                             yield delta
-                        if (rest := answer.rest(is_whole=True)) is not None:
-                            yield rest
-                        finish = answer.finish()
-                        if may_think and finish.reason == "stop":
-                            alone = answer.splitter.closed_alone
-                            self.thinking.learn(name, thought=answer.thought, closed_alone=alone)
-                        yield finish
+                        _learn_thinking(self.thinking, answer, may_think=may_think)
+                        for item in _closing(answer, is_whole=True):
+                            yield item
                         return
                     except AppError as error:
                         self._learn(error, endpoint, begun=answer.begun, named=bool(model))
                         if last_try or not _is_worth_another(error, begun=answer.begun):
-                            if (rest := answer.rest(is_whole=False)) is not None:
-                                yield rest
+                            for item in _closing(answer, is_whole=False):
+                                yield item
                             raise
                         failed = endpoint
-                        log.warning(
-                            "llm.trying_again",
-                            endpoint=endpoint.name,
-                            code=error.code,
-                            detail=error.detail,
-                        )
+                        _log_retry(endpoint, error)
                     finally:
                         await request.aclose()
                 if len(self.endpoints) == 1:
                     await asyncio.sleep(RETRY_PAUSE_S)
         finally:
             clock.deadline.close()
+
+    def _reader(self, model: str, turns: Sequence[ChatTurn], *, may_think: bool) -> AnswerReader:
+        kind = TgiAnswer if self.is_tgi else OpenAiAnswer
+        opened = may_think and self.thinking.opens(model)
+        return kind(model=model, turns=turns, opened=opened)
 
     def _learn(self, error: AppError, endpoint: Endpoint, *, begun: bool, named: bool) -> None:
         """Learns from an error what it says of its server, and of the model that has no name."""
@@ -231,6 +226,29 @@ def _is_worth_another(error: AppError, *, begun: bool) -> bool:
     """Returns whether a second try makes sense: nothing was shown, and the server's answer is not
     final."""
     return isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
+
+
+def _log_retry(endpoint: Endpoint, error: AppError) -> None:
+    log.warning("llm.trying_again", endpoint=endpoint.name, code=error.code, detail=error.detail)
+
+
+def _may_think(turns: Sequence[ChatTurn], sampling: Sequence[tuple[str, object]]) -> bool:
+    """Returns whether the model is free to think before the answer."""
+    is_off = dict(sampling).get(SWITCH) == {"enable_thinking": False}
+    return not is_off and not begun_answer(turns)
+
+
+def _learn_thinking(models: ThinkingModels, answer: AnswerReader, *, may_think: bool) -> None:
+    if may_think and answer.finish().reason == "stop":
+        alone = answer.splitter.closed_alone
+        models.learn(answer.asked, thought=answer.thought, closed_alone=alone)
+
+
+def _closing(answer: AnswerReader, *, is_whole: bool) -> list[TextDelta | Finish]:
+    """Returns the text that was held back, and the end of an answer that has come to it."""
+    rest = answer.rest(is_whole=is_whole)
+    texts: list[TextDelta | Finish] = [] if rest is None else [rest]
+    return [*texts, answer.finish()] if is_whole else texts
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

@@ -139,7 +139,7 @@ class AnswerReader(ABC):
 
     def __init__(self, *, model: str, turns: Sequence[ChatTurn], opened: bool = False) -> None:
         self.prompt = [turn.content for turn in turns]
-        self.model = model
+        self.model = self.asked = model  # the server may name it otherwise than it was asked for
         self.begun = False  # text, thinking or an end has come
         self.done = False  # nothing more will come
         self.failure: AppError | None = None  # what ended it before its end
@@ -148,7 +148,8 @@ class AnswerReader(ABC):
         self.completion_tokens: int | None = None
         self.reasoning_tokens: int | None = None
         self.lost_events = 0  # unreadable ones before the end
-        self.splitter = ReasoningSplitter(is_opened=opened)
+        is_begun = bool(begun_answer(turns))
+        self.splitter = ReasoningSplitter(is_opened=opened, is_begun=is_begun)
         self.thought = False  # some of what came is reasoning
         self._unsent = [0, 0]  # tokens of what the splitter holds back: all, those of reasoning
 
@@ -321,6 +322,8 @@ def openai_body(
     if temperature is not None:
         body["temperature"] = temperature
     body |= dict(sampling)
+    if begun_answer(turns):  # vLLM and SGLang go on with it, letter for letter
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
     return msgspec.json.encode(body)
 
 
@@ -346,10 +349,16 @@ def plain_prompt(turns: Sequence[ChatTurn]) -> str:
     """Returns the conversation as plain text, for servers without the model's chat template.
 
     `System:`, `User:` and `Assistant:` before each turn, a blank line between, and an open
-    `Assistant:` at the end. A user can write these words too: roles are advice here, no boundary.
+    `Assistant:` at the end, unless the last turn is an answer that is to go on. A user can write
+    these words too: roles are advice here, no boundary.
     """
     shown = [f"{turn.role.capitalize()}: {turn.content}" for turn in turns]
-    return "\n\n".join([*shown, "Assistant:"])
+    return "\n\n".join(shown if begun_answer(turns) else [*shown, "Assistant:"])
+
+
+def begun_answer(turns: Sequence[ChatTurn]) -> str:
+    """Returns the text of the last turn, if it is an answer: the model is to go on with it."""
+    return turns[-1].content if turns and turns[-1].role == "assistant" else ""
 
 
 def _decode_leniently(event: bytes, kind: type[T]) -> T:

@@ -26,7 +26,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
 
 @dataclass(slots=True)
 class Parts:
-    """What a piece of text adds to the answer and to its reasoning. `swapped`: both change places
+    """Additions to the answer and to its reasoning. `swapped`: both change places
     before that."""
 
     text: str = ""
@@ -39,12 +39,13 @@ class ReasoningSplitter:
 
     Args:
         is_opened: thoughts come first, without a tag before them, as far as is known.
+        is_begun: the text goes on with an answer, so that it has no tags.
     """
 
-    def __init__(self, *, is_opened: bool = False) -> None:
+    def __init__(self, *, is_opened: bool = False, is_begun: bool = False) -> None:
         self.closed_alone = False  # a closing tag came without an opening one
         self._opened = is_opened
-        self._read: Callable[[str, Parts], str] = self._read_start
+        self._read: Callable[[str, Parts], str] = self._read_plain if is_begun else self._read_start
         self._held = ""  # what may be part of a tag, and white space that may be dropped
         self._seen: list[str] = []  # the text, while a closing tag may still come
         self._length = 0  # of the reasoning

@@ -1,4 +1,4 @@
-"""`/me`: the caller's account, limit and password."""
+"""`/me`: the caller's account, own instructions, limit and password."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -7,9 +7,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from genai_app import clock
-from genai_app.api.bodies import RequestBody, failures
+from genai_app.access import Actor
+from genai_app.api.bodies import RequestBody, Text, failures
 from genai_app.api.budget import Asker, Reader, limit_headers
 from genai_app.services import services
+from genai_app.services.accounts.instructions import MAX_CHARS
 from genai_app.services.accounts.login import MAX_FIELD
 
 router = APIRouter(tags=["me"])
@@ -21,6 +23,7 @@ class Me(BaseModel):
     username: Annotated[str, Field(examples=["ivanov"])]
     full_name: str
     role: Annotated[str, Field(examples=["user"])]
+    instructions: Annotated[str, Field(description="My own for the model, for every question")]
 
 
 class MyLimits(BaseModel):
@@ -35,7 +38,25 @@ class MyLimits(BaseModel):
 @router.get("/me", responses=failures(), summary="Who I am")
 async def me(actor: Reader) -> Me:
     """Returns the account of the access token or API key."""
-    return Me(username=actor.username, full_name=actor.full_name, role=actor.role)
+    return _me(actor, actor.instructions)
+
+
+class MeChange(RequestBody):
+    """A change of the caller's account; what is left out stays."""
+
+    instructions: Annotated[
+        Text | None,
+        Field(description=f"For the model, at most {MAX_CHARS} characters; an empty text clears"),
+    ] = None
+
+
+@router.patch("/me", responses=failures(400, 413), summary="Change my own instructions")
+async def change_me(body: MeChange, actor: Reader) -> Me:
+    """Changes the caller's own instructions, which stand before every question from the next one
+    on."""
+    if body.instructions is None:
+        return _me(actor, actor.instructions)
+    return _me(actor, await services().instructions.save(actor, body.instructions))
 
 
 class PasswordBody(RequestBody):
@@ -66,3 +87,12 @@ async def my_limits(actor: Asker, response: Response) -> MyLimits:
     response.headers.update(limit_headers(budget))
     reset_at = clock.now() + timedelta(seconds=budget.reset_s)
     return MyLimits(limit=budget.limit, remaining=budget.remaining, reset_at=reset_at)
+
+
+def _me(actor: Actor, instructions: str) -> Me:
+    return Me(
+        username=actor.username,
+        full_name=actor.full_name,
+        role=actor.role,
+        instructions=instructions,
+    )

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from genai_app.api.bodies import Count, Id, ModelName, RequestBody, Switch, Temperature, Text
-from genai_app.models import MAX_PROMPT_CHARS, Rating, Reason
+from genai_app.models import MAX_PROMPT_CHARS, Rating, Reason, Variant
+from genai_app.services.chat.placement import Fork
 from genai_app.services.chat.reasoning import Effort
 from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Opinion
 
@@ -25,6 +26,14 @@ class AskBody(RequestBody):
     ]
     dialog_id: Annotated[
         Id | None, Field(description="The dialog to continue. Without it a new dialog begins.")
+    ] = None
+    parent_id: Annotated[
+        Id | None,
+        Field(
+            description="The id of an answer: the question becomes a new branch below it, beside"
+            " those that are there. `null` with a `dialog_id`: a new first question of that dialog."
+            " Without the field the question follows the end of the dialog's current branch."
+        ),
     ] = None
     max_tokens: Count | None = None
     temperature: Temperature | None = None
@@ -48,11 +57,33 @@ class AskBody(RequestBody):
         ),
     ] = None
 
+    @property
+    def fork(self) -> Fork | None:
+        """The point at which the question begins a branch; None if it begins none."""
+        if "parent_id" not in self.model_fields_set:
+            return None
+        if self.parent_id is None and self.dialog_id is None:
+            return None  # the first question of a new dialog
+        return Fork(below=self.parent_id)
+
+
+class RestBody(RequestBody):
+    """Options of an answer that is continued."""
+
+    stream: Switch | None = None
+
 
 class AgainBody(RequestBody):
     """Options of a regenerated answer."""
 
     stream: Switch | None = None
+    variant: Annotated[
+        Variant | None,
+        Field(
+            description="How the new answer is to differ. The model is told so with this one call;"
+            " the question stays as it is."
+        ),
+    ] = None
 
 
 class FeedbackBody(RequestBody):

@@ -21,6 +21,7 @@ from genai_app.api.ask.bodies import (
     AskBody,
     FeedbackBody,
     FeedbackItem,
+    RestBody,
 )
 from genai_app.api.ask.stream import Collected, EventStream, Following, data, whole
 from genai_app.api.bodies import failures
@@ -74,6 +75,7 @@ async def ask(
         client_id=body.client_id or client_id_of(idempotency_key),
         dialog_id=body.dialog_id,
         options=options,
+        fork=body.fork,
     )
     return await _response(request, turn, stream=bool(body.stream))
 
@@ -89,7 +91,25 @@ async def regenerate(
 ) -> Response:
     """Asks the model again. `message_id` is the id of an answer, which is kept beside the new
     one."""
-    turn = await services().chat.regenerate(actor, message_id)
+    body = body or AgainBody()
+    turn = await services().chat.regenerate(actor, message_id, body.variant)
+    return await _response(request, turn, stream=bool(body.stream))
+
+
+@router.post(
+    "/messages/{message_id}/continue",
+    response_model=AnswerBody,
+    responses=STREAMED | failures(400, 404, 409, 413, 502),
+    summary="Continue an answer that was cut",
+)
+async def continue_answer(
+    message_id: str, request: Request, actor: Asker, body: RestBody | None = None
+) -> Response:
+    """Has the model go on with an answer that is `truncated`, `stopped` or `interrupted` and has
+    some text. The message stays the same one and its text grows: `delta` events bring only what is
+    new, `response` is the whole text, and `usage` is the sum over all runs. An answer with
+    questions below it, or one that a reviewer has judged, cannot be continued (409)."""
+    turn = await services().chat.continue_answer(actor, message_id)
     return await _response(request, turn, stream=body is not None and bool(body.stream))
 
 
@@ -147,7 +167,7 @@ async def _response(request: Request, turn: Turn, *, stream: bool) -> Response:
 
 def _answer(turn: Turn, collected: Collected, end: End) -> AnswerBody:
     return AnswerBody(
-        response=collected.text,
+        response=turn.kept + collected.text,
         reasoning=collected.reasoning or None,
         source=end.source,
         dialog_id=turn.dialog_id,

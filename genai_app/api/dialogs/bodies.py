@@ -36,7 +36,9 @@ class DialogItems(BaseModel):
 
 
 class DialogMessage(RowBody):
-    """A message in the dialog's tree. All answers to one question have the same `parent_id`."""
+    """A message in the dialog's tree. All answers to one question have the same `parent_id`, and so
+    have all questions that were asked at one point; the first questions have none. `variant`:
+    `shorter` or `longer`, of an answer that was asked for in that way."""
 
     id: UUID
     parent_id: UUID | None
@@ -45,6 +47,7 @@ class DialogMessage(RowBody):
     status: str
     source: str | None
     model: str | None
+    variant: str | None
     reasoning: Annotated[
         TextOrNull, Field(description="The model's thoughts before the answer, if it sent any.")
     ] = None

@@ -4,7 +4,7 @@ import reflex as rx
 
 from genai_app.components.account.section import section, section_error
 from genai_app.components.confirm_question import confirm_question
-from genai_app.components.icon_button import icon_button
+from genai_app.components.copy_button import copy_button
 from genai_app.components.text import of_locale, t
 from genai_app.state.account.keys import KEY_NAME_ID, KeysState
 from genai_app.state.account.rows import KeyRow
@@ -83,7 +83,7 @@ def _snippet(label: rx.Var[str], text: rx.Var[str], copy: rx.Var[str], testid: s
         rx.el.span(label, class_name="snippet-label"),
         rx.el.div(
             rx.el.code(text, tab_index=0, custom_attrs={"data-testid": testid}),
-            icon_button("copy", copy, on_click=rx.set_clipboard(text), testid=f"copy-{testid}"),
+            copy_button(text, copy, testid=f"copy-{testid}"),
             class_name="snippet written",
         ),
     )

@@ -1,4 +1,4 @@
-"""The arrows between several answers to one question."""
+"""The arrows between several answers to one question, or several questions at one point."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,17 @@ def branch_arrows(
     row: rx.Var[ShownMessage],
     choose: Callable[[rx.Var[str]], Any],
     *,
+    labels: tuple[rx.Var[str], rx.Var[str]] | None = None,
     testids: tuple[str, str] = ("", ""),
 ) -> rx.Component:
-    """Returns two arrows with `2 / 3` between them; nothing for an only answer.
+    """Returns two arrows with `2 / 3` between them; nothing for an only message.
 
     Args:
-        choose: the handler that shows another answer, by its id.
-        testids: the test ids of the arrows to the previous and to the next answer.
+        choose: the handler that shows another branch, by the id of a message.
+        labels: names of the arrows to the previous and to the next message; by default an answer.
+        testids: their test ids.
     """
+    previous_label, next_label = labels or (t("chat.previous_answer"), t("chat.next_answer"))
     sibling, count = row.sibling, row.siblings.length()
     previous_testid, next_testid = testids
     return rx.cond(
@@ -29,7 +32,7 @@ def branch_arrows(
         rx.el.span(
             icon_button(
                 "chevron-left",
-                t("chat.previous_answer"),
+                previous_label,
                 disabled=sibling <= 1,
                 on_click=choose(row.siblings[sibling - 2]),
                 testid=previous_testid,
@@ -37,7 +40,7 @@ def branch_arrows(
             rx.el.span(f"{sibling} / {count}", class_name="branch-place"),
             icon_button(
                 "chevron-right",
-                t("chat.next_answer"),
+                next_label,
                 disabled=sibling >= count,
                 on_click=choose(row.siblings[sibling]),
                 testid=next_testid,

@@ -3,7 +3,7 @@ stays in the browser until the server says that the question is committed."""
 
 import reflex as rx
 
-from genai_app.components.chat.drafts import submit, waiting
+from genai_app.components.chat.drafts import submit
 from genai_app.components.chat.reasoning import reasoning_toggle
 from genai_app.components.text import t
 from genai_app.models import Status
@@ -11,20 +11,17 @@ from genai_app.state.chat.conversation import COMPOSER_ID, ConversationState
 from genai_app.state.chat.dialog import ChatState
 
 
-def waiting_question() -> rx.Component:
-    """The question that the server has not got yet."""
-    return rx.cond(
-        waiting.value != "",
-        rx.el.div(
-            rx.icon("clock", size=16, aria_hidden=True),
-            rx.el.span(
-                rx.el.strong(t("chat.queued")),
-                rx.el.span(waiting.value, class_name="queued-text written"),
-            ),
-            class_name="note queued",
-            role="status",
-            custom_attrs={"data-testid": "queued"},
-        ),
+def _send_button(running: rx.Var[bool]) -> rx.Component:
+    """While an answer runs it queues the question; the style sheet hides it as long as the field is
+    empty."""
+    label = rx.cond(running, t("queued.put"), t("chat.send"))
+    return rx.el.button(
+        rx.icon("arrow-up", size=18),
+        type="submit",
+        class_name="send-button",
+        aria_label=label,
+        title=label,
+        custom_attrs={"data-testid": "send"},
     )
 
 
@@ -54,15 +51,8 @@ def composer() -> rx.Component:
                 on_click=ConversationState.stop(ChatState.messages[-1].id),
                 custom_attrs={"data-testid": "stop"},
             ),
-            rx.el.button(
-                rx.icon("arrow-up", size=18),
-                type="submit",
-                class_name="send-button",
-                aria_label=t("chat.send"),
-                title=t("chat.send"),
-                custom_attrs={"data-testid": "send"},
-            ),
         ),
-        class_name="composer",
+        _send_button(running),
+        class_name=rx.cond(running, "composer running", "composer"),
         on_submit=submit,
     )

@@ -28,7 +28,7 @@ SHOW_WAITING_MS = 2000
 REPEAT_MS = 2500
 MOST_REPEATS = 20
 
-_STORAGE = """
+STORAGE = """
 const genaiKept = {};  // what the browser's storage does not take
 const genaiStore = {
   get(area, key) {
@@ -142,7 +142,7 @@ class DraftKeeper(Fragment):
         }
 
     def add_custom_code(self) -> list[str]:
-        return [_STORAGE]
+        return [STORAGE]
 
     def add_hooks(self) -> list[str | rx.Var]:
         types = passthrough_event_spec(str, int, str, str, str)

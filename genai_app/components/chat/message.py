@@ -10,8 +10,10 @@ from genai_app.components.chat.markdown import (
     markdown_tail,
     plain_text,
 )
+from genai_app.components.chat.question import question
 from genai_app.components.chat.reasoning import reasoning
-from genai_app.components.icon_button import icon_button
+from genai_app.components.chat.regenerate import ask_again, continue_button, variant_word
+from genai_app.components.copy_button import copy_button
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat.conversation import ConversationState
@@ -59,16 +61,6 @@ def growing_answer() -> rx.Component:
                 ),
             ),
         ),
-    )
-
-
-def _question(row: rx.Var[MessageRow]) -> rx.Component:
-    return rx.el.article(
-        rx.el.h2(t("chat.you"), class_name="visually-hidden"),
-        rx.el.div(row.text, class_name="bubble"),
-        id=f"m-{row.id}",
-        class_name="message question",
-        custom_attrs={"data-testid": "message-user"},
     )
 
 
@@ -150,44 +142,19 @@ def _verified(row: rx.Var[MessageRow]) -> rx.Component:
     )
 
 
-def _ask_again(row: rx.Var[MessageRow]) -> rx.Component:
-    """A sentence where the answer was not made for this question; else a picture is enough."""
-    return rx.cond(
-        (row.source == Source.CACHE) | (row.source == Source.VERIFIED),
-        rx.el.button(
-            rx.icon("refresh-cw", size=15),
-            t("chat.ask_again"),
-            type="button",
-            class_name="text-button with-icon",
-            on_click=ConversationState.regenerate(row.id),
-            custom_attrs={"data-testid": "regenerate"},
-        ),
-        icon_button(
-            "refresh-cw",
-            t("chat.regenerate"),
-            on_click=ConversationState.regenerate(row.id),
-            testid="regenerate",
-        ),
-    )
-
-
 def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.cond(
             row.text != "",
-            icon_button(
-                "copy",
-                t("chat.copy"),
-                on_click=rx.set_clipboard(row.text),
-                testid="copy",
-            ),
+            copy_button(row.text, t("chat.copy"), testid="copy"),
         ),
         thumbs(row),
-        _ask_again(row),
-        branch_arrows(row, ConversationState.choose_answer),
+        ask_again(row),
+        branch_arrows(row, ConversationState.choose_answer, testids=("branch-prev", "branch-next")),
         rx.el.span(
             _source(row),
             rx.cond(row.model != "", rx.el.span(row.model)),
+            variant_word(row),
             rx.cond(
                 (row.seconds != "") & (row.source == Source.MODEL),
                 rx.el.span(t("chat.seconds", seconds=decimal(row.seconds))),
@@ -222,6 +189,7 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
                     ),
                 ),
                 _end_note(row),
+                continue_button(row),
                 _answer_foot(row),
                 feedback_form(row),
             ),
@@ -234,4 +202,4 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
 
 
 def message(row: rx.Var[MessageRow]) -> rx.Component:
-    return rx.cond(row.author == Author.USER, _question(row), _answer(row))
+    return rx.cond(row.author == Author.USER, question(row), _answer(row))

@@ -18,16 +18,24 @@ def thought_for(seconds: rx.Var[int]) -> rx.Var[str]:
     return rx.cond(
         seconds < 60,
         t("reasoning.thought", seconds=rx.cond(seconds < 1, 1, seconds)),
-        t("reasoning.thought_minutes", minutes=seconds // 60, seconds=seconds % 60),
+        t("reasoning.thought_minutes", **_minutes(seconds)),
     )
 
 
 def _thinks(seconds: rx.Var[int]) -> rx.Var[str]:
     return rx.cond(
         seconds < 60,
-        t("reasoning.thinks", seconds=seconds),
-        t("reasoning.thinks_minutes", minutes=seconds // 60, seconds=seconds % 60),
+        rx.cond(seconds < 1, t("reasoning.begins"), t("reasoning.thinks", seconds=seconds)),
+        t("reasoning.thinks_minutes", **_minutes(seconds)),
     )
+
+
+def _minutes(seconds: rx.Var[int]) -> dict[str, rx.Var[str]]:
+    """Returns whole minutes and the seconds beside them, as texts: a 0 is shown too."""
+    return {
+        "minutes": (seconds // 60).to_string(),
+        "seconds": (seconds % 60).to_string(),
+    }
 
 
 def thoughts(text: rx.Var[str]) -> rx.Component:
@@ -92,7 +100,7 @@ def saved_reasoning(answer_id: rx.Var[str], seconds: rx.Var[int]) -> rx.Componen
 
 
 def reasoning(row: rx.Var[MessageRow]) -> rx.Component:
-    """What stands above an answer whose model has thought."""
+    """Shows what the model thought, above its answer."""
     return rx.cond(
         row.status == Status.RUNNING,
         growing_reasoning(),

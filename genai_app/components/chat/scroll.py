@@ -12,6 +12,7 @@ from genai_app.models import Status
 from genai_app.state.chat.dialog import ChatState
 
 SCROLL_ID, OLDER_ID = "scroll", "older"
+MARK = "searched"  # the name of the highlight in the style sheet
 AWAY_PX = 160
 AHEAD_PX = 600  # older messages are loaded this long before their place comes into sight
 SETTLED_MS = 250  # whoever jumps to the top may mean the button there
@@ -21,13 +22,22 @@ _READING = """
 const place = useRef({});
 const lastId = %(last)s?.id, lastStatus = %(last)s?.status;
 
-useEffect(() => {  // a dialog opens at its end, or at the message of its address
+useEffect(() => {  // a dialog opens at its end, or at what was searched for
   const list = document.getElementById('%(scroll)s');
   if (!list) return;
   const hit = %(at)s && document.getElementById('m-' + %(at)s);
-  if (hit) hit.scrollIntoView({ block: 'center' });
-  else list.scrollTop = 0;
-}, [%(dialog)s, %(at)s]);
+  if (!hit) { list.scrollTop = 0; return; }
+  hit.scrollIntoView({ block: 'center' });
+  if (!%(marks)s.length || !CSS.highlights) return;
+  const [first] = genaiMark(hit, %(marks)s);
+  if (first && hit.clientHeight > list.clientHeight)
+    list.scrollTop += first.getBoundingClientRect().top
+      - list.getBoundingClientRect().top - list.clientHeight / 3;
+  // code is coloured later, and its words are other nodes then
+  const drawn = new MutationObserver(() => genaiMark(hit, %(marks)s));
+  drawn.observe(hit, { childList: true, subtree: true });
+  return () => { drawn.disconnect(); CSS.highlights.delete('%(mark)s'); };
+}, [%(dialog)s, %(at)s, %(marks)s.join()]);
 
 useEffect(() => {
   const list = document.getElementById('%(scroll)s'), dialog = list?.firstElementChild;
@@ -78,6 +88,28 @@ useEffect(() => {  // older messages are loaded before their place comes into si
 }, [%(first)s, %(more)s]);
 """
 
+# `words` are letters and digits only. Marks them without a change of the page's nodes, which are
+# React's.
+_MARKING = """
+const genaiMark = (message, words) => {
+  const whole = new RegExp(
+    `(?<![\\p{L}\\p{N}])(?:${words.join('|')})(?![\\p{L}\\p{N}])`, 'gu');
+  const ranges = [];
+  for (const part of message.querySelectorAll('.bubble, .markdown')) {
+    const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode())
+      for (const { index, 0: word } of texts.currentNode.data.matchAll(whole)) {
+        const range = new Range();
+        range.setStart(texts.currentNode, index);
+        range.setEnd(texts.currentNode, index + word.length);
+        ranges.push(range);
+      }
+  }
+  CSS.highlights.set('%s', new Highlight(...ranges));
+  return ranges;
+};
+"""
+
 _DOWN = """() => {
   const list = document.getElementById('%s'), far = list.scrollTop < -3 * list.clientHeight;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -91,6 +123,9 @@ class ReadingPlace(Fragment):
     def add_imports(self) -> ImportDict:
         return {"react": [ImportVar(tag="useEffect"), ImportVar(tag="useRef")]}
 
+    def add_custom_code(self) -> list[str]:
+        return [_MARKING % MARK]
+
     def add_hooks(self) -> list[str | rx.Var]:
         rows = ChatState.messages
         data = rows._get_all_var_data()
@@ -98,12 +133,14 @@ class ReadingPlace(Fragment):
             "last": rx.Var(f"{rows!s}.at(-1)", _var_data=data),
             "first": rx.Var(f"{rows!s}[0]?.id", _var_data=data),
             "at": ChatState.at,
+            "marks": ChatState.marks,
             "dialog": ChatState.dialog_id,
             "more": ChatState.has_older,
         }
         numbers = {
             "scroll": SCROLL_ID,
             "older": OLDER_ID,
+            "mark": MARK,
             "away": AWAY_PX,
             "ahead": AHEAD_PX,
             "settled": SETTLED_MS,

@@ -8,6 +8,7 @@ from genai_app.components.confirm_question import confirm_question
 from genai_app.components.icon_button import icon_button
 from genai_app.components.native_form import native_form
 from genai_app.components.text import error_text, t
+from genai_app.components.theme import theme_button
 from genai_app.models import Role
 from genai_app.site_map import OVERVIEW, REVIEW, SETTINGS
 from genai_app.state.chat.conversation import COMPOSER_ID
@@ -215,15 +216,7 @@ def preferences() -> rx.Component:
             on_click=UiState.choose_locale(other),
             custom_attrs={"data-testid": "language"},
         ),
-        rx.el.button(
-            rx.color_mode_cond(rx.icon("moon", size=16), rx.icon("sun", size=16)),
-            type="button",
-            class_name="icon-button",
-            aria_label=t("nav.theme"),
-            title=t("nav.theme"),
-            on_click=rx.toggle_color_mode,
-            custom_attrs={"data-testid": "theme"},
-        ),
+        theme_button(),
     )
 
 

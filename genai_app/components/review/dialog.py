@@ -171,6 +171,24 @@ def _error() -> rx.Component:
     )
 
 
+def _instructions() -> rx.Component:
+    """Returns what the user wrote for every question, folded: it shaped the answers below."""
+    return rx.cond(
+        ReviewDialogState.instructions != "",
+        rx.el.details(
+            rx.el.summary(
+                rx.icon("sliders-horizontal", size=15, aria_hidden=True),
+                t("review.instructions"),
+                custom_attrs={"data-testid": "review-instructions"},
+            ),
+            rx.el.p(ReviewDialogState.instructions, class_name="own-instructions written"),
+            rx.el.p(t("review.instructions_now"), class_name="hint"),
+            key=ReviewDialogState.dialog_id,
+            class_name="reveal",
+        ),
+    )
+
+
 def _messages() -> rx.Component:
     return rx.el.div(
         rx.cond(
@@ -201,6 +219,7 @@ def opened_dialog() -> rx.Component:
                 _title(),
                 _error(),
                 _reveal(),
+                _instructions(),
                 _actions(),
                 _messages(),
                 _notes(),

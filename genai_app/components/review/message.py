@@ -5,6 +5,7 @@ import reflex as rx
 from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.markdown import answer_text
 from genai_app.components.chat.reasoning import reasoning_head, thoughts
+from genai_app.components.chat.regenerate import variant_word
 from genai_app.components.review.verified_form import verified_form
 from genai_app.components.review.words import ICONS, reason_word, word
 from genai_app.components.text import decimal, error_text, of_locale, t
@@ -18,6 +19,15 @@ def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.article(
         rx.el.h3(t("review.asked"), class_name="visually-hidden"),
         rx.el.div(row.text, class_name="bubble"),
+        rx.el.footer(
+            branch_arrows(
+                row,
+                ReviewDialogState.choose_answer,
+                labels=(t("chat.previous_question"), t("chat.next_question")),
+                testids=("review-previous", "review-next"),
+            ),
+            class_name="question-foot",
+        ),
         class_name="message question",
         custom_attrs={"data-testid": "review-question"},
     )
@@ -33,7 +43,7 @@ def _instructions(row: rx.Var[ReviewMessageRow]) -> rx.Component:
 
 
 def _reasoning(row: rx.Var[ReviewMessageRow]) -> rx.Component:
-    """What the model thought before the answer, folded."""
+    """Shows what the model thought before the answer, folded."""
     return rx.el.details(
         reasoning_head(t("reasoning.review")),
         thoughts(row.reasoning),
@@ -48,6 +58,7 @@ def _facts(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.span(
         rx.cond(row.source != "", rx.el.span(word("source", row.source))),
         rx.cond(row.model != "", rx.el.span(row.model)),
+        variant_word(row),
         rx.cond(own & (row.first != ""), rx.el.span(t("review.first", seconds=decimal(row.first)))),
         rx.cond(own & (row.total != ""), rx.el.span(t("review.total", seconds=decimal(row.total)))),
         rx.cond(row.tokens != "", rx.el.span(t("review.tokens", count=row.tokens))),

@@ -37,6 +37,7 @@ ACTOR_COLUMNS = (
     col(User.full_name),
     col(User.role),
     col(User.rate_limit),
+    col(User.instructions),
 )
 
 
@@ -243,6 +244,21 @@ async def find_holder(
     return make_actor(user, channel, session_id=session_id)
 
 
+async def find_user_actor(db: Database, user_id: uuid.UUID, channel: Channel) -> Actor | None:
+    """Returns the user with the present name and role, for what was asked for before and is done
+    without a session. None for a disabled account.
+
+    Raises:
+        StorageUnavailable: the database does not answer.
+    """
+    query = sa.select(*ACTOR_COLUMNS).where(
+        col(User.id) == user_id, col(User.disabled_at).is_(None)
+    )
+    async with db.read() as session:
+        row = (await session.execute(query)).one_or_none()
+    return None if row is None else make_actor(row, channel)
+
+
 def make_actor(
     columns: Sequence[Any],
     channel: Channel,
@@ -251,8 +267,11 @@ def make_actor(
     key_id: uuid.UUID | None = None,
 ) -> Actor:
     """Returns the actor of a row of ACTOR_COLUMNS."""
-    user_id, username, full_name, role, rate_limit = columns
-    return Actor(user_id, username, full_name, Role(role), channel, session_id, key_id, rate_limit)
+    user_id, username, full_name, role, rate_limit, instructions = columns
+    return Actor(
+        *(user_id, username, full_name, Role(role), channel),
+        *(session_id, key_id, rate_limit, instructions),
+    )
 
 
 def alive_session(now: Any = None) -> sa.ColumnElement[bool]:

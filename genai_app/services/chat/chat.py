@@ -3,13 +3,13 @@ commit, and only then use a cached or verified answer or call the model."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 
 from genai_app import clock
-from genai_app.access import Actor, get_message
+from genai_app.access import Actor, get_message, parse_id
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.database import Database
 from genai_app.db.failures import Undone
@@ -19,21 +19,27 @@ from genai_app.models import (
     Author,
     Channel,
     Status,
+    Variant,
 )
+from genai_app.services.chat.cut_answers import part_of
 from genai_app.services.chat.placement import (
+    Fork,
     Moved,
     Options,
     Submission,
     TurnPosition,
     body_hash,
-    find_position,
-    new_dialog_position,
 )
+from genai_app.services.chat.positions import find_position, new_dialog_position
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.chat.reasoning import Default, ReasoningSwitch, Sampling
 from genai_app.services.chat.turns import CommittedTurns, Turn
 from genai_app.services.generation.checkpoints import Increment
-from genai_app.services.generation.context import estimate_tokens, with_system_prompt
+from genai_app.services.generation.context import (
+    estimate_tokens,
+    own_instructions,
+    with_system_prompt,
+)
 from genai_app.services.generation.context_fit import Request, usable_window
 from genai_app.services.generation.generations import Generations
 from genai_app.services.limits.parallel import Slot
@@ -75,6 +81,8 @@ class Chat:
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
         self.reasoning = ReasoningSwitch(db, generations.models, reasoning)
+        # called whenever an answer of this process has its last state
+        self.answer_ended: Callable[[], None] = lambda: None
 
     async def ask(
         self,
@@ -85,6 +93,8 @@ class Chat:
         dialog_id: object | None = None,
         options: Options | None = None,
         earlier: Sequence[ChatTurn] | None = None,
+        fork: Fork | None = None,
+        is_queued: bool = False,
     ) -> Turn:
         """Commits the question and its answer, then starts the model unless the cache has it.
 
@@ -93,11 +103,13 @@ class Chat:
         Args:
             earlier: what a client that keeps its own history has sent before the question. The
                 dialog that consists of just that is gone on with; else a new one begins with it.
+            fork: where the question begins a branch; None: at the end of the one that is shown.
 
         Raises:
-            InvalidInput: nothing but white space, or `client_id` was used for something else.
+            InvalidInput: nothing but white space; `client_id` was used for something else; the fork
+                is below a message that is no answer.
             TooLarge: more than MAX_PROMPT_CHARS characters.
-            NotFound: no such dialog of this actor.
+            NotFound: no such dialog of this actor; no such queued question (`is_queued`).
             Conflict: an answer in it is still running.
             RateLimited: no unit is left, or too many answers run for this user.
         """
@@ -106,8 +118,10 @@ class Chat:
         # reasoning was turned: the same question
         is_page = actor.channel is Channel.WEB
         where = None if is_page else str(dialog_id or "")
-        body = body_hash(text, where, Options() if is_page else options, earlier)
-        submission = Submission(text, client_id, body, options, dialog_id, earlier)
+        body = body_hash(text, where, Options() if is_page else options, earlier, fork)
+        submission = Submission(
+            *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
+        )
         if (
             client_id is not None
             and (turn := await self._turns.find(actor, submission)) is not None
@@ -116,14 +130,31 @@ class Chat:
         # shielded: whoever asks may go away between the commit and the call
         return await asyncio.shield(self._answer(actor, submission))
 
-    async def regenerate(self, actor: Actor, answer_id: object, *, sampling: Sampling = ()) -> Turn:
+    async def regenerate(
+        self,
+        actor: Actor,
+        answer_id: object,
+        variant: Variant | None = None,
+        *,
+        sampling: Sampling = (),
+    ) -> Turn:
         """Asks the model again, for a new sibling of the answer, which stays. The cache is not
-        asked, but keeps the new answer. `sampling`: see `Options`.
+        asked, but keeps the new answer unless it is a variant. `sampling`: see `Options`.
 
         Raises NotFound, RateLimited, and Conflict while an answer of the dialog is still running.
         """
-        options = Options(sampling=sampling, read_cache=False)
-        submission = Submission("", None, b"", options, again=answer_id)
+        options = Options(sampling=sampling, read_cache=False, write_cache=variant is None)
+        submission = Submission("", None, b"", options, again=parse_id(answer_id), variant=variant)
+        return await asyncio.shield(self._answer(actor, submission))
+
+    async def continue_answer(self, actor: Actor, answer_id: object) -> Turn:
+        """Has the model go on with an answer that was cut. It takes a unit, as a question does.
+
+        Raises NotFound, RateLimited, and Conflict while an answer of the dialog is running, or
+        where this one cannot go on.
+        """
+        options = Options(read_cache=False, write_cache=False)
+        submission = Submission("", None, b"", options, cut=parse_id(answer_id))
         return await asyncio.shield(self._answer(actor, submission))
 
     async def stop(self, actor: Actor, answer_id: object) -> None:
@@ -161,7 +192,10 @@ class Chat:
         if turn.end is not None:
             yield Increment(turn.text, turn.end.status, turn.end)
             return
-        async for increment in self._generations.follow(turn.answer_id):
+        increments = self._generations.follow(turn.answer_id, from_length=len(turn.kept))
+        async for increment in increments:
+            if increment.anew:  # with the part that the caller has
+                increment = replace(increment, text=increment.text.removeprefix(turn.kept))
             yield increment
 
     async def _answer(self, actor: Actor, submission: Submission) -> Turn:
@@ -189,22 +223,27 @@ class Chat:
         served = await self._generations.models.window(submission.options.model)
         window = usable_window(served, self._context_tokens)
         longest = min(self._max_tokens, window.total // 2)
-        instructions = estimate_tokens(self._system_prompt) if self._system_prompt else 0
+        texts = (self._system_prompt, own_instructions([], actor.instructions))
+        instructions = sum(estimate_tokens(text) for text in texts if text)
         budget = min(window.total - longest, window.prompt) - instructions
         for tries_left in reversed(range(COMMIT_TRIES)):
-            if submission.again is None and submission.dialog_id is None and not submission.earlier:
+            if submission.begins_dialog:
                 position = new_dialog_position(submission)
             else:
                 async with self._db.read() as session:
                     position = await find_position(session, actor, submission, budget)
+            own = own_instructions(position.turns, actor.instructions)
+            # the same beginning for every question of a user: the model server keeps it
+            prompt = "\n\n".join(filter(None, (self._system_prompt, own)))
             request = Request(
-                turns=with_system_prompt(position.turns, self._system_prompt),
+                turns=with_system_prompt(position.turns, prompt),
                 max_tokens=min(submission.options.max_tokens or longest, longest),
                 temperature=submission.options.temperature,
                 model=submission.options.model,
                 sampling=self.reasoning.with_default(submission.options.sampling),
                 window=window,
                 may_trim=submission.earlier is None,
+                personal=bool(own),
             )
             try:
                 return await self._commit_at(actor, submission, position, request, unit, slot)
@@ -244,8 +283,15 @@ class Chat:
             return turn
         # "ask the model again" joins no other run, but its answer is kept
         run = self._generations.joinable.hold(key, alone=not submission.options.read_cache)
+        part = part_of(position.answer) if position.answer is not None else None
         try:
-            turn, repeated = await self._turns.commit(actor, submission, position, unit, None)
+            if position.answer is not None:
+                # its last run in this process may not be through with it
+                if position.answer.id in self._generations.unsaved:
+                    raise Conflict(code="answer_running")
+                turn, repeated = await self._turns.go_on(actor, position, unit), False
+            else:
+                turn, repeated = await self._turns.commit(actor, submission, position, unit, None)
         except BaseException:
             self._generations.joinable.drop(run)
             raise
@@ -259,10 +305,15 @@ class Chat:
             run,
             context=position.context,
             trimmed=position.trimmed,
+            part=part,
             give_back=lambda: self._limits.give_back(actor, unit),
-            ended=lambda: self._limits.at_once.leave(actor.user_id),
+            ended=lambda: self._ended(actor),
         )
         return turn
+
+    def _ended(self, actor: Actor) -> None:
+        self._limits.at_once.leave(actor.user_id)
+        self.answer_ended()
 
 
 def check_prompt(text: str) -> str:

@@ -1,5 +1,7 @@
-"""The position of a turn in a user's dialogs, the prompt of the model there, and the rows of the
-turn. Reads only; the transaction that commits the turn looks again (chat.py)."""
+"""A question as it came, the position of its turn in a dialog, and the rows of the turn.
+
+positions.py finds the position; the transaction that commits the turn checks it again (turns.py).
+"""
 
 import hashlib
 import uuid
@@ -12,15 +14,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.access import Actor, get_dialog, get_message
+from genai_app.access import Actor
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.statements import Row, new_row
-from genai_app.errors import Conflict, NotFound
-from genai_app.models import Author, Dialog, Generation, Message, Source, Status, new_id
+from genai_app.errors import Conflict
+from genai_app.models import (
+    Author,
+    Dialog,
+    Generation,
+    Message,
+    Source,
+    Status,
+    Variant,
+    new_id,
+)
 from genai_app.models.database_time import database_now
 from genai_app.services.chat.reasoning import EFFORT, TEMPLATE
 from genai_app.services.generation.checkpoints import ReadyAnswer
-from genai_app.services.generation.context import conversation, digest
+from genai_app.services.generation.context import digest
 
 # of `sampling`: these shape an answer, and change no draw
 REPEATABLE = ("stop", TEMPLATE, EFFORT)
@@ -55,8 +66,23 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """The point at which a question begins a branch: `below` an answer, or `beside` a question,
+    under the same message as that one. Neither: it is a new first question of the dialog. Ids as
+    they came."""
+
+    below: object | None = None
+    beside: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """A question as it came, or (`again`) the answer that is to be generated anew."""
+    """A question as it came, or (`again`) the answer that is to be generated anew, or (`cut`) the
+    one that is to go on.
+
+    `variant`: how another answer is to differ. `is_queued`: the question is taken from the queued
+    ones of its dialog.
+    """
 
     text: str
     client_id: uuid.UUID | None
@@ -64,7 +90,17 @@ class Submission:
     options: Options
     dialog_id: object | None = None
     earlier: Sequence[ChatTurn] | None = None
-    again: object | None = None
+    again: uuid.UUID | None = None
+    cut: uuid.UUID | None = None
+    variant: Variant | None = None
+    fork: Fork | None = None
+    is_queued: bool = False
+
+    @property
+    def begins_dialog(self) -> bool:
+        """True for a question that begins a dialog of its own."""
+        refers = (self.dialog_id, self.again, self.cut, self.fork)
+        return not self.earlier and all(each is None for each in refers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +108,8 @@ class TurnPosition:
     """The position of a turn in a dialog, and the prompt of the model there.
 
     `dialog_id`: None for a dialog of its own. `leaf_id`: of the dialog when it was looked at.
-    `question`: one that is there, to be answered again. `context`: see Message.context_hash.
+    `question`: one that is there, to be answered again. `answer`: one that goes on. `context`: see
+    Message.context_hash.
     """
 
     turns: Sequence[ChatTurn]
@@ -81,83 +118,13 @@ class TurnPosition:
     leaf_id: uuid.UUID | None = None
     parent: Message | None = None
     question: Message | None = None
+    answer: Message | None = None
     context: bytes | None = None
     branches: bool = False  # a client keeps its own history: it may go on from any message
 
 
 class Moved(Exception):
     """The dialog has grown since it was looked at."""
-
-
-def new_dialog_position(submission: Submission) -> TurnPosition:
-    """Returns the position of a question that begins a dialog of its own."""
-    turns = [ChatTurn(Author.USER, submission.text)]
-    if submission.earlier is None or not submission.options.keep:
-        return TurnPosition(turns)
-    return TurnPosition(turns, context=digest(turns), branches=True)
-
-
-async def find_position(
-    session: AsyncSession, actor: Actor, submission: Submission, budget: int
-) -> TurnPosition:
-    """Returns the position of `submission`.
-
-    Args:
-        budget: tokens of the prompt.
-
-    Raises:
-        NotFound: no such dialog or answer of this actor.
-    """
-    if submission.again is not None:
-        return await _position_of_retry(session, actor, submission.again, budget)
-    if submission.earlier is not None:
-        if not submission.options.keep:
-            return TurnPosition(
-                [*submission.earlier, ChatTurn(Author.USER, submission.text)], branches=True
-            )
-        return await _position_after(session, actor, submission.text, submission.earlier)
-    dialog = await get_dialog(session, actor, submission.dialog_id)
-    leaf = await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
-    turns, trimmed = await conversation(session, leaf, submission.text, budget)
-    return TurnPosition(turns, trimmed, dialog.id, dialog.leaf_id, leaf)
-
-
-async def _position_of_retry(
-    session: AsyncSession, actor: Actor, answer_id: object, budget: int
-) -> TurnPosition:
-    old = await get_message(session, actor, answer_id, Author.ASSISTANT)
-    question = await session.get(Message, old.parent_id)
-    if question is None:
-        raise NotFound
-    dialog = await get_dialog(session, actor, old.dialog_id)
-    above = await session.get(Message, question.parent_id) if question.parent_id else None
-    turns, trimmed = await conversation(session, above, question.text, budget)
-    return TurnPosition(turns, trimmed, dialog.id, dialog.leaf_id, above, question)
-
-
-async def _position_after(
-    session: AsyncSession, actor: Actor, text: str, earlier: Sequence[ChatTurn]
-) -> TurnPosition:
-    """Returns the position after the last of `earlier`, if a dialog consists of just these."""
-    before = digest(earlier)
-    context = digest([ChatTurn(Author.USER, text)], before)
-    turns = [*earlier, ChatTurn(Author.USER, text)]
-    last = await session.scalar(
-        sa.select(Message)
-        .join(Dialog, col(Dialog.id) == col(Message.dialog_id))
-        .where(
-            col(Message.context_hash) == before,
-            col(Message.user_id) == actor.user_id,
-            col(Dialog.deleted_at).is_(None),
-        )
-        .order_by(col(Message.id).desc())
-        .limit(1)
-    )
-    if last is None:
-        return TurnPosition(turns, context=context, branches=True)
-    return TurnPosition(
-        turns, dialog_id=last.dialog_id, parent=last, context=context, branches=True
-    )
 
 
 async def newest_of(session: AsyncSession, user_id: uuid.UUID) -> uuid.UUID | None:
@@ -207,6 +174,7 @@ def turn_rows(
         status=Status.RUNNING,
         source=Source.MODEL,
         trimmed=position.trimmed,
+        variant=submission.variant,
         created_at=clock.now(),
     )
     if ready_answer is not None:
@@ -281,12 +249,19 @@ def _imported(actor: Actor, dialog_id: uuid.UUID, earlier: Sequence[ChatTurn]) -
 
 
 def body_hash(
-    text: str, where: str | None, options: Options, earlier: Sequence[ChatTurn] | None
+    text: str,
+    where: str | None,
+    options: Options,
+    earlier: Sequence[ChatTurn] | None,
+    fork: Fork | None = None,
 ) -> bytes:
     """Returns a digest that must be the same when a `client_id` comes again."""
     messages = [(turn.role, turn.content) for turn in earlier or ()]
     parameters = (options.model, options.max_tokens, options.temperature, options.sampling)
-    return hashlib.sha256(msgspec.json.encode([text, where, parameters, messages])).digest()
+    body: list[object] = [text, where, parameters, messages]
+    if fork is not None:  # without one, the digest that earlier versions made
+        body.append([str(fork.below), str(fork.beside)])
+    return hashlib.sha256(msgspec.json.encode(body)).digest()
 
 
 async def check_position(session: AsyncSession, dialog: Dialog, position: TurnPosition) -> None:

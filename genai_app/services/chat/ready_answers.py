@@ -72,7 +72,9 @@ class ReadyAnswers:
         how the model draws is answered by a run of its own.
         """
         options = submission.options
-        alone = position.dialog_id is None and submission.again is None and not submission.earlier
+        if position.answer is not None:  # it goes on: nothing else can be its text
+            return None, None
+        alone = position.parent is None and submission.again is None and not submission.earlier
         if alone and options.read_cache:
             verified = await self._verified.find(submission.text)
             if verified is not None:
@@ -119,6 +121,7 @@ class ReadyAnswers:
             request.turns,
             model=model,
             parameters=(request.max_tokens, request.temperature, request.sampling),
+            personal=request.personal,
         )
 
     async def _refresh(self) -> None:

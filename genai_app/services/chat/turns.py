@@ -8,18 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.access import Actor, get_dialog
+from genai_app.access import Actor, get_dialog, get_message
 from genai_app.db.database import Database
 from genai_app.db.statements import Row, StatementRunner, new_row
-from genai_app.errors import InvalidInput
+from genai_app.errors import InvalidInput, NotFound
 from genai_app.models import (
+    Author,
     Dialog,
     Message,
+    QueuedQuestion,
     Source,
     new_id,
 )
+from genai_app.services.chat.cut_answers import check_can_go_on, run_again
 from genai_app.services.chat.first_question import commit_new_dialog
 from genai_app.services.chat.placement import (
+    Moved,
     Submission,
     TurnPosition,
     check_position,
@@ -27,10 +31,12 @@ from genai_app.services.chat.placement import (
     turn_rows,
 )
 from genai_app.services.dialogs.history import next_moment
+from genai_app.services.dialogs.leaves import show_leaf
 from genai_app.services.generation.checkpoints import Answers, End, ReadyAnswer
 from genai_app.services.limits.rate import Budget, Limits, Unit
 
 TITLE_CHARS = 60
+EDITING = "editing"  # `error_code` of a queued question that its user is changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,8 @@ class Turn:
     """A question and the answer that belongs to it.
 
     `repeated`: it had been sent before. `source`: the expected one while it runs. `end`: the answer
-    has ended. `budget`: what the user has left.
+    has ended. `budget`: what the user has left. `kept`: the text that was there before, of an
+    answer that goes on.
     """
 
     dialog_id: uuid.UUID
@@ -49,6 +56,7 @@ class Turn:
     budget: Budget | None = None
     end: End | None = None
     text: str = ""
+    kept: str = ""
 
 
 class CommittedTurns:
@@ -95,16 +103,44 @@ class CommittedTurns:
                     if turn is not None:
                         return turn, True
                 await check_position(session, dialog_row, position)
+                if submission.is_queued:
+                    await _take_queued(session, actor, submission)
                 newest = await newest_of(session, actor.user_id)
                 rows = turn_rows(
                     actor, submission, position, ready_answer, dialog_row.id, after=newest
                 )
-                dialog_row.leaf_id = rows[-1]["id"]
+                await show_leaf(session, dialog_row, rows[-1]["id"], below=rows[0]["parent_id"])
                 dialog_row.updated_at = await next_moment(session, actor.user_id)
             await runner.insert(Message, *rows)
             if ready_answer is None:
                 await self._answers.add_lease(runner, rows[-1])
         return _turn(rows[-1], budget, ready_answer), False
+
+    async def go_on(self, actor: Actor, position: TurnPosition, unit: Unit) -> Turn:
+        """Commits that an answer goes on.
+
+        Raises:
+            Conflict: it cannot, or another answer of the dialog is running.
+            Moved: it was changed since `position` was read.
+        """
+        assert position.answer is not None  # of a submission with `cut`
+        async with self._db.write() as session:
+            if unit.trusted:
+                runner = StatementRunner(connection=await session.connection())
+                budget = await self._limits.settle(runner, actor, unit)
+            else:
+                budget = await self._limits.settle_by_counting(session, actor, unit)
+            dialog = await get_dialog(session, actor, position.dialog_id, lock=True)
+            await check_position(session, dialog, position)
+            answer = await get_message(session, actor, position.answer.id, Author.ASSISTANT)
+            await check_can_go_on(session, answer)
+            if answer.text != position.answer.text:
+                raise Moved
+            await show_leaf(session, dialog, answer.id)
+            dialog.updated_at = await next_moment(session, actor.user_id)
+            await run_again(session, self._answers, answer)
+        assert answer.parent_id is not None  # it answers a question
+        return Turn(dialog.id, answer.parent_id, answer.id, budget=budget, kept=answer.text)
 
     async def find(self, actor: Actor, submission: Submission) -> Turn | None:
         """Returns the turn that was committed for the same `client_id`; None if there is none.
@@ -142,6 +178,23 @@ class CommittedTurns:
         assert answer is not None  # committed in one transaction with the question
         source = Source(answer.source or Source.MODEL)
         return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
+
+
+async def _take_queued(session: AsyncSession, actor: Actor, submission: Submission) -> None:
+    """Removes a queued question in the transaction that commits it as a message. Raises NotFound:
+    it was sent, deleted or changed meanwhile."""
+    taken = await session.scalar(
+        sa.delete(QueuedQuestion)
+        .where(
+            col(QueuedQuestion.id) == submission.client_id,
+            col(QueuedQuestion.user_id) == actor.user_id,
+            col(QueuedQuestion.text) == submission.text,
+            sa.func.coalesce(col(QueuedQuestion.error_code), "") != EDITING,
+        )
+        .returning(col(QueuedQuestion.id))
+    )
+    if taken is None:
+        raise NotFound
 
 
 def _new_dialog(

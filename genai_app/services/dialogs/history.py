@@ -16,9 +16,18 @@ from genai_app import clock
 from genai_app.access import Actor, get_dialog, get_message, parse_id
 from genai_app.db.database import Database
 from genai_app.errors import InvalidInput, NotFound
-from genai_app.models import Author, Dialog, Generation, Message, Status, VerifiedAnswer
+from genai_app.models import (
+    Author,
+    Dialog,
+    Generation,
+    Message,
+    QueuedQuestion,
+    Status,
+    VerifiedAnswer,
+)
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.key_folders import in_folder
+from genai_app.services.dialogs.leaves import leaf_below, show_leaf
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
@@ -69,7 +78,8 @@ class PairPage:
 class Branch:
     """Messages of the branch on the screen, oldest first.
 
-    `siblings` maps an answer's id to all answers of its question, where there are several.
+    `siblings` maps a message's id to all messages under the same parent, where there are several:
+    the answers of a question, or the questions that were asked at one point.
     `has_older`: messages stand before the first one. `verified`: by the id of an answer, the
     verified answer that it was copied from.
     """
@@ -108,33 +118,25 @@ async def load_branch(
         query = query.options(defer(Message.reasoning))  # pyright: ignore[reportArgumentType]
     newest_first = await session.scalars(query)
     messages = list(newest_first)[::-1]
-    questions = {m.parent_id for m in messages if m.author == Author.ASSISTANT}
+    parents = {m.parent_id for m in messages if m.parent_id is not None}
+    is_sibling = col(Message.parent_id).in_(parents)
+    if messages and messages[0].parent_id is None:
+        is_root = sa.and_(
+            col(Message.dialog_id) == messages[0].dialog_id, col(Message.parent_id).is_(None)
+        )
+        is_sibling = sa.or_(is_sibling, is_root)
     rows = await session.execute(
         sa.select(col(Message.parent_id), col(Message.id))
-        .where(col(Message.parent_id).in_(questions))
+        .where(is_sibling)
         .order_by(col(Message.id))
     )
     families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
     for parent_id, message_id in rows:
         families.setdefault(parent_id, []).append(message_id)
     siblings = {
-        m.id: tuple(families[m.parent_id])
-        for m in messages
-        if m.parent_id in families and len(families[m.parent_id]) > 1
+        m.id: tuple(families[m.parent_id]) for m in messages if len(families[m.parent_id]) > 1
     }
     return messages, siblings
-
-
-async def newest_below(session: AsyncSession, message_id: uuid.UUID) -> uuid.UUID | None:
-    """Returns the leaf of the newest branch that runs through a message."""
-    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
-    messages = sa.table("messages", key, parent)
-    below = sa.select(key).select_from(messages).where(key == message_id)
-    below = below.cte("below", recursive=True)
-    child = messages.alias()
-    below = below.union_all(sa.select(child.c.id).where(child.c.parent_id == below.c.id))
-    # ids grow with time and a child is younger than its parent: the newest is a leaf
-    return await session.scalar(sa.select(below.c.id).order_by(below.c.id.desc()).limit(1))
 
 
 async def next_moment(session: AsyncSession, user_id: uuid.UUID) -> datetime:
@@ -290,16 +292,15 @@ class History:
         async with self._db.read() as session:
             return (await get_message(session, actor, answer_id, Author.ASSISTANT)).reasoning
 
-    async def choose_branch(self, actor: Actor, answer_id: object) -> uuid.UUID:
-        """Shows the branch that runs through this answer; its newest message becomes the leaf.
+    async def choose_branch(self, actor: Actor, message_id: object) -> uuid.UUID:
+        """Shows the branch that runs through this message, up to the leaf that was looked at last.
 
         Returns the dialog's id. Raises NotFound.
         """
         async with self._db.write() as session:
-            answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
-            dialog = await get_dialog(session, actor, answer.dialog_id)
-            dialog.leaf_id = await newest_below(session, answer.id)
-            session.add(dialog)
+            message = await get_message(session, actor, message_id)
+            dialog = await get_dialog(session, actor, message.dialog_id, lock=True)
+            await show_leaf(session, dialog, await leaf_below(session, dialog, message.id))
         return dialog.id
 
     async def rename(self, actor: Actor, dialog_id: object, title: str) -> None:
@@ -313,7 +314,8 @@ class History:
             session.add(dialog)
 
     async def delete(self, actor: Actor, dialog_id: object) -> None:
-        """Hides the dialog from its user and ends what runs in it. Raises NotFound."""
+        """Hides the dialog from its user, ends what runs in it and deletes what waits in it. Raises
+        NotFound."""
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id)
             dialog.deleted_at = clock.now()
@@ -325,6 +327,9 @@ class History:
                 sa.update(Generation)
                 .where(col(Generation.message_id).in_(running))
                 .values(stop_requested_at=clock.now())
+            )
+            await session.execute(
+                sa.delete(QueuedQuestion).where(col(QueuedQuestion.dialog_id) == dialog.id)
             )
 
 

@@ -28,6 +28,7 @@ PAGE = 30
 ENOUGH = 2_000  # messages that hold the words; with more the dialogs are looked through instead
 EXCERPT_CHARS = 160
 BEFORE_CHARS = 50
+MOST_FORMS = 50
 READ_CHARS = 20_000  # of a message, to find where in it the words are
 ESCAPE = "\\"
 
@@ -53,10 +54,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class HitPage:
-    """Dialogs, newest first; `next_cursor` asks for the page after this one."""
+    """Dialogs, newest first; `next_cursor` asks for the page after this one. `query`: the one that
+    found them, perhaps on the other keyboard layout."""
 
     items: Sequence[Hit]
     next_cursor: str | None
+    query: str
 
 
 class Search:
@@ -102,10 +105,11 @@ class Search:
         if not hits and cursor is None and (other := other_layout(query)):
             is_other = 1
             hits = await self._hits(actor, other, statement)
+        typed = other_layout(query) if is_other else query
         if len(hits) <= limit:
-            return HitPage(hits, None)
+            return HitPage(hits, None, typed)
         last = hits[limit - 1].dialog
-        return HitPage(hits[:limit], cursors.make(last.updated_at, last.id, is_other))
+        return HitPage(hits[:limit], cursors.make(last.updated_at, last.id, is_other), typed)
 
     async def _hits(self, actor: Actor, query: str, statement: sa.Select[Dialog]) -> list[Hit]:
         """Returns the dialogs of `statement` that have the words of `query`, with their texts."""
@@ -167,6 +171,13 @@ async def _texts(
         .where(col(MessageSearch.id).in_(latest), col(Message.author) != Author.SYSTEM)
     )
     return {dialog_id: (message_id, text) for dialog_id, message_id, text in rows}
+
+
+def matched_words(text: str, query: str) -> list[str]:
+    """Returns the words of `text` that `query` looks for, each in every form that occurs, at most
+    MOST_FORMS."""
+    forms = dict.fromkeys(text[start:end] for start, end in matches(text[:READ_CHARS], query))
+    return list(forms)[:MOST_FORMS]
 
 
 def marked(text: str, query: str) -> list[Piece]:

@@ -62,7 +62,6 @@ class ExportChoice:
     Args:
         reasoning: the model's thoughts are in the file too.
         since, until: days such as `2026-11-25`, both included, in the time zone `zone`.
-        tries: how many times a process started the export.
     """
 
     dialog_id: str = ""
@@ -76,7 +75,6 @@ class ExportChoice:
     title: str = ""
     zone: str = DEFAULT_ZONE
     user_ids: tuple[str, ...] = ()
-    tries: int = 0
     reasoning: bool = False
 
     def to_json(self) -> str:

@@ -29,9 +29,9 @@ from genai_app.services.exports.choice import (
     choose,
     day_begins,
 )
-from genai_app.services.exports.jobs import ENDED, UNDER_WAY, ExportJobs
-from genai_app.services.exports.lease import expiry
+from genai_app.services.exports.jobs import ExportJobs
 from genai_app.services.exports.writer import ExportRun, Job
+from genai_app.services.jobs.lease import ENDED, UNDER_WAY, expiry
 from genai_app.services.review.crowds import count_people, list_moved, require_crowd
 from genai_app.settings.settings import Settings
 
@@ -124,7 +124,7 @@ class Exports:
         cancelled = {
             "state": JobState.CANCELLED,
             "finished_at": clock.now(),
-            "expires_at": expiry(self._settings),
+            "expires_at": expiry(self.jobs.kept),
             "lease_until": None,
         }
         async with self._db.write() as session:

@@ -22,7 +22,7 @@ from genai_app.db.statements import Row, Statement, StatementRunner, new_row, ta
 from genai_app.models import Generation, Message, Source, Status
 from genai_app.models.database_time import database_now
 from genai_app.services.dialogs.history import details_of
-from genai_app.services.generation.growth import Growth, save_growth
+from genai_app.services.generation.growth import OWNED, OWNED_RUN, Growth, save_growth
 
 log = structlog.get_logger()
 
@@ -32,7 +32,11 @@ STEP_S = 2.0  # so much faster than time goes, the database's clock cannot go by
 _MESSAGES, _RUNS = table_of(Message), table_of(Generation)
 _END_MESSAGE = (
     sa.update(_MESSAGES)
-    .where(_MESSAGES.c.id == sa.bindparam("key"), _MESSAGES.c.status == Status.RUNNING)
+    .where(
+        _MESSAGES.c.id == sa.bindparam("key"),
+        _MESSAGES.c.status == Status.RUNNING,
+        OWNED_RUN,
+    )
     .values(
         {
             name: sa.bindparam(name)
@@ -48,7 +52,11 @@ _END_MESSAGE = (
 )
 _END_RUN = (
     sa.update(_RUNS)
-    .where(_RUNS.c.message_id == sa.bindparam("key"), _RUNS.c.ended_at.is_(None))
+    .where(
+        _RUNS.c.message_id == sa.bindparam("key"),
+        _RUNS.c.owner == sa.bindparam("process"),
+        _RUNS.c.ended_at.is_(None),
+    )
     .values(ended_at=sa.bindparam("finished_at"))
 )
 
@@ -214,7 +222,7 @@ class Answers:
         """
         mine = (col(Generation.message_id).in_(running), col(Generation.owner) == self._owner)
         async with self._db.write() as session:
-            await save_growth(session, grown)
+            await save_growth(session, grown, self._owner)
             await session.execute(
                 sa.update(Generation)
                 .where(*mine, col(Generation.ended_at).is_(None))
@@ -237,6 +245,7 @@ class Answers:
         end = ending.end
         values = {
             "key": message_id,
+            "process": self._owner,
             "text": ending.text,
             "status": end.status,
             "error_code": end.error_code,
@@ -271,16 +280,20 @@ class Answers:
                     col(Message.id) == message_id,
                     col(Message.status) == Status.INTERRUPTED,
                     col(Message.error_code) == "process_lost",
+                    OWNED,
                 )
                 .values(
                     text=ending.text,
                     reasoning=ending.reasoning,
                     reasoning_ms=ending.reasoning_ms,
-                )
+                ),
+                {"process": self._owner},
             )
             status = await session.scalar(
                 sa.select(col(Message.status)).where(col(Message.id) == message_id)
             )
+        if status == Status.RUNNING:  # another process goes on with it
+            return Status.INTERRUPTED
         return Status(status) if status else ending.end.status
 
     async def ask_to_stop(self, message_id: uuid.UUID) -> None:

@@ -17,6 +17,7 @@ CHARS_PER_TOKEN = 2.5  # low on purpose: Russian text in current tokenizers has 
 # of the other scripts and of emoji a character is a token or more
 _LETTERS = re.compile("[\\0-\u024f\u0370-\u04ff\u2010-\u2027]+")
 TEMPLATE_TOKENS = 8  # what a chat template adds to each message
+OWN_HEADING = "The user's own wishes for every answer. The instructions of the company come first:"
 
 
 def estimate_tokens(text: str) -> int:
@@ -72,9 +73,16 @@ async def conversation(
     return turns, parent.depth + 2 - count
 
 
+def own_instructions(turns: Sequence[ChatTurn], instructions: str) -> str:
+    """Returns the user's own instructions as they stand in the prompt of `turns`; "" where a
+    program began the conversation with instructions of its own, which take their place."""
+    has_others = bool(turns) and turns[0].role == Author.SYSTEM
+    return "" if has_others or not instructions else f"{OWN_HEADING}\n{instructions}"
+
+
 def with_system_prompt(turns: Sequence[ChatTurn], prompt: str) -> Sequence[ChatTurn]:
-    """Returns the turns with the company's instructions first; a client's own follow them in the
-    same message, because templates allow one."""
+    """Returns the turns with `prompt` first: the instructions of the company and the user. A
+    client's own follow them in the same message, because templates allow one."""
     if not prompt:
         return turns
     if turns and turns[0].role == Author.SYSTEM:

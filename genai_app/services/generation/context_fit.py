@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from genai_app.adapters.llm.catalogue import Window
 from genai_app.adapters.llm.client import LlmClient
-from genai_app.adapters.llm.dialects import ChatTurn
+from genai_app.adapters.llm.dialects import ChatTurn, begun_answer
 from genai_app.errors import ContextTooLong
 from genai_app.models import Author
 from genai_app.services.generation.context import TEMPLATE_TOKENS, estimate_tokens
@@ -23,6 +23,7 @@ class Request:
     """The request of one run to the model.
 
     `window`: how many tokens the model takes. `may_trim`: the oldest messages may be left out.
+    `personal`: the turns begin with the user's own instructions, so the answer is this user's only.
     """
 
     turns: Sequence[ChatTurn]
@@ -32,6 +33,7 @@ class Request:
     sampling: tuple[tuple[str, object], ...] = ()
     window: Window | None = None
     may_trim: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,13 @@ def _without_oldest(request: Request, window: Window, scale: float) -> tuple[Req
     times `scale`, and how many were left out. Instructions and question stay."""
     turns, left_out = list(request.turns), 0
     first = 1 if turns and turns[0].role == Author.SYSTEM else 0
-    while request.may_trim and len(turns) > first + 1:
+    kept = 2 if begun_answer(turns) else 1  # an answer goes on below its question
+    while request.may_trim and len(turns) > first + kept:
         if _fits(request, math.ceil(estimate(turns) * scale), window):
             break
         del turns[first]
         left_out += 1
-        while len(turns) > first + 1 and turns[first].role == Author.ASSISTANT:
+        while len(turns) > first + kept and turns[first].role == Author.ASSISTANT:
             del turns[first]  # an answer must not open the context
             left_out += 1
     return replace(request, turns=turns), left_out

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
@@ -30,7 +31,7 @@ from genai_app.services.generation.context import digest
 from genai_app.services.generation.context_fit import Request
 from genai_app.services.generation.joinable_runs import JoinableRuns
 from genai_app.services.generation.model_call import ModelCall
-from genai_app.services.generation.model_run import LiveAnswer, ModelRun
+from genai_app.services.generation.model_run import AnswerPart, LiveAnswer, ModelRun
 from genai_app.services.generation.relay import Relay
 from genai_app.services.generation.remote_answers import RemoteAnswers
 from genai_app.services.generation.seen import Seen
@@ -77,6 +78,7 @@ class Generations:
         self.joinable = JoinableRuns(llm, slots, cache)
         self._sole_process = sole_process
         self._live: dict[uuid.UUID, LiveAnswer] = {}
+        self.unsaved = self._live.keys()  # answers of this process whose end is not saved
         self._relay = Relay(bus, self._live.get)
         self._remote = RemoteAnswers(self.answers, self._relay, self._live)
         self._drain_s = SOLE_DRAIN_S if sole_process else DRAIN_S
@@ -127,6 +129,7 @@ class Generations:
         *,
         context: bytes | None = None,
         trimmed: int = 0,
+        part: AnswerPart | None = None,
         ended: Callable[[], None] = lambda: None,
         give_back: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -136,11 +139,14 @@ class Generations:
             run: held by `joinable.hold`.
             context: the digest of what the model is asked, where the client will send it again.
             trimmed: messages that `request` lacks already.
+            part: what there is of the answer, if `run` goes on with it.
             ended: called when the answer has its last state.
             give_back: returns the unit of the limit; called before the end of an answer that is
                 free is shown.
         """
-        live = self._live[message_id] = LiveAnswer(message_id, context, trimmed)
+        live = self._live[message_id] = LiveAnswer(
+            message_id, context, trimmed, part or AnswerPart()
+        )
         work = self._write(live, request, run, give_back)
         task = asyncio.create_task(work, name=f"generation {message_id}")
         self._runs.add(task)
@@ -215,7 +221,8 @@ class Generations:
             reasoning_tokens=_reasoning_tokens(run.call),
         )
         try:
-            status = await self._save_end(live, end, live.trimmed + run.call.left_out)
+            whole = live.part.with_end(end)
+            status = await self._save_end(live, whole, live.trimmed + run.call.left_out)
             if code in FREE_ERRORS and give_back is not None:
                 await give_back()
         except Exception:
@@ -224,10 +231,10 @@ class Generations:
             status = Status.INTERRUPTED
         finally:
             del self._live[live.message_id]
-            live.end = replace(end, status=status)
+            live.end = replace(live.part.with_end(end), status=status)
             live.status = status
             live.wake()
-            _measure(live, live.end)
+            _measure(live, replace(end, status=status))
 
     async def _save_end(self, live: LiveAnswer, end: End, trimmed: int) -> Status:
         """Commits the end state; keeps the text and retries while the database is away.
@@ -279,13 +286,19 @@ def _reasoning_tokens(call: ModelCall) -> int | None:
     return (call.finish and call.finish.reasoning_tokens) or call.reasoning_tokens
 
 
+def _seconds(live: LiveAnswer, moment: datetime) -> float:
+    """Returns the time from the begin of an answer's run until `moment`."""
+    return (moment - live.begun_at).total_seconds()
+
+
 def _measure(live: LiveAnswer, end: End) -> None:
     first_at = live.first_token_at
     metrics.answer_ended(
         status=end.status,
         source=end.source,
-        first_token_s=(first_at - live.begun_at).total_seconds() if first_at else None,
-        total_s=(clock.now() - live.begun_at).total_seconds(),
+        # an answer that goes on has begun long ago
+        first_token_s=None if first_at is None or live.part.text else _seconds(live, first_at),
+        total_s=_seconds(live, clock.now()),
         # of a joined run they were counted by the answer that began it
         prompt_tokens=None if live.joined else end.prompt_tokens,
         completion_tokens=None if live.joined else end.completion_tokens,

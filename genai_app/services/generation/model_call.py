@@ -9,10 +9,16 @@ import structlog
 
 from genai_app import clock
 from genai_app.adapters.llm.client import LlmClient
-from genai_app.adapters.llm.dialects import Finish, TextDelta
-from genai_app.errors import ContextTooLong
+from genai_app.adapters.llm.dialects import Finish, TextDelta, begun_answer
+from genai_app.errors import ContextTooLong, ModelRefused
 from genai_app.models import Status
 from genai_app.services.generation.context_fit import Fitted, Request, fitted, refitted
+from genai_app.services.generation.seam import (
+    AskedSeam,
+    ExactSeam,
+    WrittenAnew,
+    turns_for_rest,
+)
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.text import clean_text
 
@@ -41,6 +47,8 @@ class ModelCall:
         self.first_token_at: datetime | None = None
         self.left_out = 0  # messages that did not fit into the model's context
         self.finish: Finish | None = None
+        self._part_length = 0  # of the answer that the model goes on with
+        self._seam: ExactSeam | AskedSeam | None = None
         self._llm = llm
         self._slots = slots
         self._changed = changed
@@ -50,6 +58,25 @@ class ModelCall:
     async def run(self, request: Request) -> None:
         """Asks the model, and once more with less where its server refuses the request as too
         long."""
+        if part := begun_answer(request.turns):
+            await self._go_on(request, part)
+        else:
+            await self._ask(request)
+
+    async def _go_on(self, request: Request, part: str) -> None:
+        """Has the model go on with an answer; asks for the rest in words where its server does not
+        know how."""
+        self._part_length, self._seam = len(part), ExactSeam(part)
+        try:
+            await self._ask(request)
+        except (WrittenAnew, ModelRefused) as error:
+            if isinstance(error, ModelRefused) and error.code != "model_refused":
+                raise
+            log.info("generation.rest_asked_for", refused=isinstance(error, ModelRefused))
+            self._seam, self.tokens, self.reasoning_tokens = AskedSeam(part), 0, 0
+            await self._ask(replace(request, turns=turns_for_rest([*request.turns])))
+
+    async def _ask(self, request: Request) -> None:
         sent = await fitted(self._llm, request)
         self.left_out = sent.left_out
         try:
@@ -83,7 +110,7 @@ class ModelCall:
         if self.finish.lost_events:
             return Status.INTERRUPTED, "events_lost"
         status = ENDS.get(self.finish.reason, Status.COMPLETE)
-        empty = status is Status.COMPLETE and not self.text.strip()
+        empty = status is Status.COMPLETE and self._seam is None and not self.text.strip()
         return status, "empty_answer" if empty else None
 
     async def _read_again(self, sent: Fitted) -> None:
@@ -109,8 +136,11 @@ class ModelCall:
                     self.finish = piece
                     break
                 self._grow(piece)
-                if len(self.text) > MAX_ANSWER_CHARS:
+                if self._part_length + len(self.text) > MAX_ANSWER_CHARS:
                     break
+        if self._seam is not None and (text := self._seam.end()):
+            self._add(text)
+            self._changed()
 
     def _grow(self, piece: TextDelta) -> None:
         self._begun_at = self._begun_at or clock.steady_s()
@@ -122,22 +152,28 @@ class ModelCall:
         self.tokens += piece.tokens
         self.reasoning_tokens += piece.reasoning_tokens
         if piece.reasoning or piece.swapped:
-            self._think(clean_text(piece.reasoning), is_whole=piece.swapped)
-        if piece.text:
-            self.text += clean_text(piece.text)
-        if self.text and self.first_token_at is None:
-            self.first_token_at = clock.now()
+            self._thought_until = clock.steady_s()
+            self.reasoning = _with_thoughts(self.reasoning, clean_text(piece.reasoning))
+            if piece.swapped:
+                self.reasoning = self.reasoning.strip()
+        text = clean_text(piece.text)
+        self._add(text if self._seam is None else self._seam.feed(text))
         self._changed()
 
-    def _think(self, thoughts: str, *, is_whole: bool) -> None:
-        self._thought_until = clock.steady_s()
-        if len(self.reasoning) < MAX_REASONING_CHARS:
-            self.reasoning += thoughts
-        if is_whole:
-            self.reasoning = self.reasoning.strip()
-        if len(self.reasoning) > MAX_REASONING_CHARS:
-            self.reasoning = self.reasoning[: MAX_REASONING_CHARS - 1] + "…"
+    def _add(self, text: str) -> None:
+        self.text += text
+        if self.text and self.first_token_at is None:
+            self.first_token_at = clock.now()
 
     def _move_to(self, position: int) -> None:
         self.position = position
         self._changed()
+
+
+def _with_thoughts(reasoning: str, more: str) -> str:
+    """Returns reasoning with more of it, as far as it is kept."""
+    if len(reasoning) < MAX_REASONING_CHARS:
+        reasoning += more
+    if len(reasoning) > MAX_REASONING_CHARS:
+        return reasoning[: MAX_REASONING_CHARS - 1] + "…"
+    return reasoning

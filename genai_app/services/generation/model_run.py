@@ -26,18 +26,47 @@ log = structlog.get_logger()
 DETAILS = ("reason", "what", "over_by", "limit", "over_chars")
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """The part of an answer that is there before a run goes on with it; by default none.
+
+    `completion_tokens` and `prompt_tokens`: of the runs that wrote it. `reasoning`: what the model
+    thought before it.
+    """
+
+    text: str = ""
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    first_token_at: datetime | None = None
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    reasoning_tokens: int | None = None
+
+    def with_end(self, end: End) -> End:
+        """Returns the end of the whole answer, from the end of the run that went on with it."""
+        return replace(
+            end,
+            model=end.model or self.model,
+            prompt_tokens=_sum(self.prompt_tokens, end.prompt_tokens),
+            completion_tokens=_sum(self.completion_tokens, end.completion_tokens),
+            reasoning_tokens=_sum(self.reasoning_tokens, end.reasoning_tokens),
+        )
+
+
 @dataclass(eq=False, slots=True)
 class LiveAnswer:
     """An answer that this process is producing.
 
     `joined`: it is written by a run that was begun for another one. `context`: the digest of the
     conversation up to here, where its client will send it again. `trimmed`: messages that the
-    request of its own lacks.
+    request of its own lacks. `part`: what was there before its run.
     """
 
     message_id: uuid.UUID
     context: bytes | None = None
     trimmed: int = 0
+    part: AnswerPart = field(default_factory=AnswerPart)
     begun_at: datetime = field(default_factory=clock.now)
     text: str = ""
     reasoning: str = ""
@@ -51,6 +80,11 @@ class LiveAnswer:
     run: "ModelRun | None" = None
     end: End | None = None
     _waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    def __post_init__(self) -> None:
+        self.text, self.first_token_at = self.part.text, self.part.first_token_at
+        self.reasoning = self.part.reasoning
+        self.saved = self.mark
 
     def wake(self) -> None:
         """Wakes all who wait in `changed`."""
@@ -73,7 +107,8 @@ class LiveAnswer:
     @property
     def reasoning_ms(self) -> int | None:
         """How long the model has thought, up to now if it still does; None if it has not."""
-        return self.run.call.reasoning_ms if self.run is not None and self.reasoning else None
+        call_ms = self.run.call.reasoning_ms if self.run is not None and self.reasoning else None
+        return _sum(self.part.reasoning_ms, call_ms)
 
     @property
     def mark(self) -> tuple[int, int, int]:
@@ -86,7 +121,7 @@ class LiveAnswer:
 
     def growth(self) -> Growth:
         """Returns what a checkpoint saves."""
-        growth = Growth(self.message_id, self.text, self.first_token_at)
+        growth = Growth(self.message_id, self.text, self.first_token_at, swaps=self.swaps)
         if self.mark[1:] == self.saved[1:]:
             return growth
         return replace(growth, reasoning=self.reasoning, reasoning_ms=self.reasoning_ms)
@@ -208,6 +243,7 @@ class ModelRun:
             kept_chars=len(live.text),
         )
         cut = isinstance(error, ModelFailed) and error.code == "model_interrupted"
+        cut = cut or bool(live.part.text)  # what was there before can go on once more
         details = {name: error.params[name] for name in DETAILS if error.params.get(name)}
         return (Status.INTERRUPTED if cut else Status.FAILED), error.code, details
 
@@ -225,10 +261,16 @@ class ModelRun:
 
     def _show_to(self, live: LiveAnswer) -> None:
         """Copies text, reasoning and position into an answer and wakes its readers."""
-        call = self.call
-        live.text, live.reasoning, live.position = call.text, call.reasoning, call.position
+        call, part = self.call, live.part
+        live.text, live.position = part.text + call.text, call.position
+        live.reasoning = part.reasoning + call.reasoning
         if live.swaps != call.swaps:
-            live.swaps, live.first_token_at = call.swaps, None
+            live.swaps, live.first_token_at = call.swaps, part.first_token_at
         if live.text and live.first_token_at is None:
             live.first_token_at = clock.now() if live.joined else self.call.first_token_at
         live.wake()
+
+
+def _sum(earlier: int | None, later: int | None) -> int | None:
+    """Returns the sum of two counts; None where neither is known."""
+    return None if earlier is None and later is None else (earlier or 0) + (later or 0)

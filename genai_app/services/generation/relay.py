@@ -43,7 +43,7 @@ class _Ask(msgspec.Struct, tag="ask"):
     swaps: int = 0
 
 
-class Piece(msgspec.Struct, tag="piece"):
+class AnswerPiece(msgspec.Struct, tag="piece"):
     """Text that begins at `start`. `ended`: nothing more will come, the database has the end.
 
     `reasoning` begins at `reasoning_start`. `swaps`: as in `_Ask`.
@@ -60,7 +60,7 @@ class Piece(msgspec.Struct, tag="piece"):
 
 
 class _Pieces(msgspec.Struct, tag="pieces"):
-    all: list[Piece]
+    all: list[AnswerPiece]
 
 
 _DECODER = msgspec.msgpack.Decoder(_Ask | _Pieces)
@@ -88,7 +88,7 @@ class _Wanted:
     swaps: int = 0
     greeted: bool = False
 
-    def piece_of(self, message_id: uuid.UUID, live: Growing | None) -> Piece | None:
+    def piece_of(self, message_id: uuid.UUID, live: Growing | None) -> AnswerPiece | None:
         """Returns what the reader has not got yet; None when there is nothing."""
         if live is not None and live.swaps != self.swaps:
             self.sent, self.swaps, self.greeted = Seen(), live.swaps, False
@@ -96,7 +96,7 @@ class _Wanted:
         text, reasoning = text[:MAX_PIECE_CHARS], reasoning[:MAX_PIECE_CHARS]
         if not text and not reasoning and live is not None and self.greeted:
             return None
-        piece = Piece(
+        piece = AnswerPiece(
             message_id,
             self.sent.text,
             text,
@@ -150,7 +150,7 @@ class FarAnswer:
         if saved.end is not None or len(saved.reasoning) >= len(self.reasoning):
             self.reasoning, self.reasoning_ms = saved.reasoning, saved.reasoning_ms
 
-    def hear(self, piece: Piece) -> bool:
+    def hear(self, piece: AnswerPiece) -> bool:
         """Takes a piece. Returns whether something before it is missing."""
         self.heard_at = asyncio.get_running_loop().time()
         if piece.swaps != self.swaps and not piece.ended:
@@ -301,10 +301,10 @@ class Relay:
                 await self._bus.send(to, _ENCODER.encode(_Pieces(pieces)))
             await asyncio.sleep(SEND_S)
 
-    def _due(self) -> dict[str, list[Piece]]:
+    def _due(self) -> dict[str, list[AnswerPiece]]:
         """Returns the pieces that each reading process has not got yet, by its address."""
         now = asyncio.get_running_loop().time()
-        due: dict[str, list[Piece]] = {}
+        due: dict[str, list[AnswerPiece]] = {}
         for (to, message_id), wanted in list(self._wanted.items()):
             live = self._find(message_id)
             if piece := wanted.piece_of(message_id, live):

@@ -17,7 +17,7 @@ class ServedModels:
 
     @property
     def have_switch(self) -> bool:
-        """Whether a model that can think may be told not to: TGI takes no such parameter."""
+        """True where a model that can think may be told not to: TGI takes no such parameter."""
         return not self._llm.is_tgi
 
     def thinks(self, model: str) -> bool:

@@ -55,6 +55,7 @@ class AnswerCache:
     Args:
         entries: Redis; None keeps them in this process, at most 64 MB.
         scope: `company` shares them among all users, `user` with nobody, `off` keeps none.
+            Answers under a user's own instructions are shared with nobody.
     """
 
     def __init__(self, entries: Entries | None, *, scope: Scope, ttl_s: int) -> None:
@@ -79,12 +80,15 @@ class AnswerCache:
         *,
         model: str,
         parameters: Sequence[object],
+        personal: bool = False,
     ) -> Key:
-        """Returns the key of the answer to `turns`, the system prompt among them."""
-        shared_by = "" if self._scope == "company" else str(user_id)
+        """Returns the key of the answer to `turns`, the system prompt among them. `personal`: the
+        answer is for this user alone, whatever the scope."""
+        shared = self._scope == "company" and not personal
+        shared_by = "" if shared else str(user_id)
         messages = [(turn.role, turn.content) for turn in turns]
         text = msgspec.json.encode([shared_by, model, parameters, messages])
-        own = f"{shared_by}:" if self._scope == "user" else ""  # so that they can be forgotten
+        own = "" if shared else f"{shared_by}:"  # so that they can be forgotten
         return Key(PREFIX + own + hashlib.sha256(text).hexdigest(), turns[-1].content)
 
     async def find(self, key: Key) -> CachedAnswer | None:

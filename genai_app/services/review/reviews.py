@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from genai_app.access import Actor, get_reviewed_answer, get_reviewed_dialog, parse_id
+from genai_app.access import Actor, get_reviewed_dialog, parse_id
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import (
@@ -28,7 +28,8 @@ from genai_app.models import (
 )
 from genai_app.services.audit.events import MAX_REASON, Action, event, names_of
 from genai_app.services.cursors import Cursors
-from genai_app.services.dialogs.history import MessagePage, load_branch, newest_below
+from genai_app.services.dialogs.history import MessagePage, load_branch
+from genai_app.services.dialogs.leaves import leaf_below
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.crowds import (
     blur_messages,
@@ -65,6 +66,7 @@ class Reading:
 
     `messages`: oldest first; `siblings` and `has_older` as in history.Branch. `own`: the dialog is
     the reviewer's own and cannot be judged by them. `revealed`: the reviewer may see the name.
+    `instructions`: the user's own ones of now, "" while the name is hidden, which they may hold.
     """
 
     dialog: ReviewedDialog
@@ -78,6 +80,7 @@ class Reading:
         default_factory=dict[uuid.UUID, MessageVerdict]
     )
     notes: Sequence[ReviewNote] = ()
+    instructions: str = ""
 
 
 class Reviews:
@@ -135,28 +138,30 @@ class Reviews:
             return sorted(await list_crowded(session, departments))
 
     async def read_dialog(
-        self, actor: Actor, dialog_id: object, *, above: object = None, answer: object = None
+        self, actor: Actor, dialog_id: object, *, above: object = None, through: object = None
     ) -> Reading:
         """Returns the newest messages of the branch that the user has chosen, and does not change
         that choice.
 
         Args:
             above: the id of a message: returns the messages before it instead.
-            answer: the id of an answer: returns the branch through it instead.
+            through: the id of a message: returns the branch through it instead.
 
         Raises Forbidden, NotFound.
         """
-        is_further = above is not None or answer is not None
+        is_further = above is not None or through is not None
         await self._record_reading(actor, dialog_id, is_further=is_further)
         async with self._db.read() as session:
             dialog, review = await get_reviewed_dialog(session, actor, dialog_id)
             start = dialog.leaf_id
-            if answer is not None:
-                chosen = await get_reviewed_answer(session, actor, answer)
-                start = await newest_below(session, _within(dialog, chosen).id)
+            if through is not None:
+                chosen = await _message_in(session, dialog, through)
+                start = await leaf_below(session, dialog, chosen.id)
             elif above is not None:
-                start = await _parent_of(session, dialog, above)
+                start = (await _message_in(session, dialog, above)).parent_id
             shown, revealed = await self._shown(session, actor, dialog, review)
+            user = await session.get_one(User, dialog.user_id)
+            instructions = user.instructions if revealed else ""
             if start is None:
                 own = dialog.user_id == actor.user_id
                 return Reading(shown, [], {}, has_older=False, own=own, revealed=revealed)
@@ -180,6 +185,7 @@ class Reviews:
                 feedback={each.message_id: each for each in feedback},
                 verdicts={each.message_id: each for each in verdicts},
                 notes=await list_notes(session, dialog.id, MAX_NOTES),
+                instructions=instructions,
             )
 
     async def list_messages(
@@ -300,15 +306,9 @@ def is_reason(text: str) -> bool:
     )
 
 
-def _within(dialog: Dialog, message: Message) -> Message:
-    """Returns the message. Raises NotFound when it belongs to another dialog."""
-    if message.dialog_id != dialog.id:
+async def _message_in(session: AsyncSession, dialog: Dialog, message_id: object) -> Message:
+    """Returns a message of the dialog. Raises NotFound for one of another dialog."""
+    message = await session.get(Message, parse_id(message_id))
+    if message is None or message.dialog_id != dialog.id:
         raise NotFound
     return message
-
-
-async def _parent_of(session: AsyncSession, dialog: Dialog, message_id: object) -> uuid.UUID | None:
-    message = await session.get(Message, parse_id(message_id))
-    if message is None:
-        raise NotFound
-    return _within(dialog, message).parent_id

@@ -52,7 +52,7 @@ _ANSWERS = (
 _COLUMNS = (
     *(_MESSAGES.c[name] for name in ("id", "user_id", "model", "channel", "source", "status")),
     *(_MESSAGES.c[name] for name in ("prompt_tokens", "completion_tokens", "created_at")),
-    *(_MESSAGES.c[name] for name in ("first_token_at", "finished_at")),
+    *(_MESSAGES.c[name] for name in ("first_token_at", "finished_at", "paused_ms")),
     _USERS.c.department,
 )
 
@@ -103,7 +103,8 @@ class Hour:
         self.people[row.user_id, row.department] += 1
         if row.source != "model" or row.finished_at is None:
             return
-        total = milliseconds(row.finished_at - row.created_at)
+        # the time that somebody waited: not the pause before a continuation
+        total = max(milliseconds(row.finished_at - row.created_at) - (row.paused_ms or 0), 0)
         sums.total_ms += total
         self.latency[row.department, model, TOTAL, bucket(total)] += 1
         if row.first_token_at is not None:

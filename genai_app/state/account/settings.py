@@ -8,6 +8,7 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.accounts.passwords import MIN_CHARACTERS
+from genai_app.state.account.instructions import InstructionsState
 from genai_app.state.account.keys import KeysState
 from genai_app.state.account.logins import LoginsState
 from genai_app.state.account.readers import ReadersState
@@ -39,5 +40,6 @@ class SettingsState(rx.State):
             self.password_error = error.code
         for state in (KeysState, LoginsState, ReadersState, ExportsState):
             await (await self.get_state(state))._load()
+        (await self.get_state(InstructionsState))._show(acting())
         self.loaded = True
         return await open_page(self, ExportsState.follow)

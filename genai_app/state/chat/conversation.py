@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from genai_app.errors import AppError, NotFound, RateLimited
-from genai_app.models import MAX_PROMPT_CHARS, Role
+from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role, Variant
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
@@ -18,15 +18,19 @@ from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
+from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.search import SearchState
 from genai_app.state.chat.stream import StreamState
 from genai_app.state.session import SessionState
 from genai_app.state.tab import TabState
 from genai_app.state.ui import UiState
+from genai_app.stemming import MAX_QUERY_CHARS
+from genai_app.text import clean_text
 
 COMPOSER_ID = "composer"
 MAX_KEY = 40
+MOST_KEPT = 200  # messages on the page after a new question
 
 
 class ConversationState(ChatState):
@@ -40,7 +44,7 @@ class ConversationState(ChatState):
     async def open(self):
         """Build the page from its address and the database. Runs at every load and reconnect."""
         await (await self.get_state(DialogsState))._load()
-        if not _is_uuid(self.send_id):
+        if not is_uuid(self.send_id):
             self.send_id = str(uuid.uuid4())
         dialog_id = _dialog_of(self.router.url.path)
         here, moved = (self.dialog_id, self.router.session.session_id), self._moved
@@ -61,8 +65,10 @@ class ConversationState(ChatState):
             if self.router.url.path.strip("/"):
                 self.error_code = "not_found_page"
             return _events(emptied, watch, TabState.watch)
-        at = self.router.url.query_parameters.get("at", "")
-        self.at = at if _is_uuid(at) else ""
+        query = self.router.url.query_parameters
+        at = query.get("at", "")
+        self.at = at if is_uuid(at) else ""
+        self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
         return _events(self._follow(), emptied, watch, TabState.watch)
 
@@ -74,7 +80,8 @@ class ConversationState(ChatState):
     @rx.event
     @allowed(Role.USER)
     async def send(self, text: str, length: int, send_id: str, key: str = "", place: str = ""):
-        """Commit the question, then show it, clear the composer and follow the answer.
+        """Commit the question, then show it, clear the composer and follow the answer. While an
+        answer of the dialog runs, the question is queued instead.
 
         Args:
             text: at most one character more than may be sent; `length` is the whole of it.
@@ -84,7 +91,7 @@ class ConversationState(ChatState):
         if not all(isinstance(each, str) for each in (text, key, place)):
             return
         self.error_code, self.over_by = "", 0
-        if not isinstance(length, int) or not _is_uuid(send_id):
+        if not isinstance(length, int) or not is_uuid(send_id):
             self.error_code, self.refused = "invalid_input", key[:MAX_KEY]
             return
         if max(length, len(text)) > MAX_PROMPT_CHARS:
@@ -104,20 +111,26 @@ class ConversationState(ChatState):
         if self._is_elsewhere(place):
             yield DialogsState.load
             return
+        if isinstance(turn, QueuedQuestion):
+            await (await self.get_state(QueuedState))._load(str(turn.dialog_id))
+            return
         async for event in self._after(turn):
             yield event
 
-    async def _ask(self, text: str, client_id: uuid.UUID, dialog_id: str | None) -> Turn:
-        chat, actor = services().chat, acting()
+    async def _ask(
+        self, text: str, client_id: uuid.UUID, dialog_id: str | None
+    ) -> Turn | QueuedQuestion:
         options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
-        ask = partial(chat.ask, actor, text, dialog_id=dialog_id, options=options)
+        ask = partial(
+            services().queued_questions.ask, acting(), text, dialog_id=dialog_id, options=options
+        )
         try:
             return await ask(client_id=client_id)
         except AppError as error:
             if error.code != "client_id_reused":
                 raise
-            # the earlier send did arrive; this is another text
-            return await ask(client_id=uuid.uuid4())
+            # the earlier send did arrive; this is another text, under one id if it is repeated
+            return await ask(client_id=uuid.uuid5(client_id, clean_text(text)))
 
     def _dialog_at(self, written_at: str) -> str | None:
         """Returns the dialog of a question that was written at that address; None for a new one."""
@@ -146,6 +159,8 @@ class ConversationState(ChatState):
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""
         first = not self.dialog_id
+        # whoever asks is at the end; what stands far above is loaded again when it is wanted
+        self.messages = self.messages[-MOST_KEPT:]
         watch = await (await self.get_state(LimitState))._refresh(turn.budget)
         await self._show(str(turn.dialog_id))
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
@@ -159,10 +174,15 @@ class ConversationState(ChatState):
 
     @rx.event
     @allowed(Role.USER)
-    async def regenerate(self, answer_id: str):
+    async def regenerate(self, answer_id: str, variant: str = ""):
+        """Ask for another answer. `variant`: `shorter`, `longer` or "" for one of the same kind."""
+        if variant not in ("", *Variant):
+            self.error_code = "invalid_input"
+            return
+        wish = Variant(variant) if variant else None
         sampling = (await self.get_state(ReasoningState))._sampling()
         try:
-            turn = await services().chat.regenerate(acting(), answer_id, sampling=sampling)
+            turn = await services().chat.regenerate(acting(), answer_id, wish, sampling=sampling)
         except AppError as error:
             yield await self._refused(error)
             return
@@ -181,7 +201,7 @@ class ConversationState(ChatState):
     @rx.event
     @allowed(Role.USER)
     async def choose_answer(self, answer_id: str):
-        """Show the branch of another answer to the same question."""
+        """Show the branch of another answer to the same question, or of another question."""
         try:
             dialog_id = await services().history.choose_branch(acting(), answer_id)
             services().dialog_changes.look_soon()
@@ -197,7 +217,8 @@ def _events(*events: Any) -> list[Any]:
     return [event for event in events if event is not None]
 
 
-def _is_uuid(value: object) -> bool:
+def is_uuid(value: object) -> bool:
+    """Returns whether a value is a UUID in its usual form."""
     if not isinstance(value, str) or len(value) != 36:
         return False
     try:

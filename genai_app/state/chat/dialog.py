@@ -9,7 +9,9 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.dialogs.history import PAGE, Branch
+from genai_app.services.dialogs.search import matched_words
 from genai_app.state.chat.feedback import FeedbackState
+from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import MessageRow, message_rows
 
 
@@ -21,6 +23,7 @@ class ChatState(rx.State):
     messages: list[MessageRow] = []
     has_older: bool = False
     at: str = ""  # the message of the address, that was searched for
+    marks: list[str] = []  # the words in it that were searched for
     loaded: bool = False
     error_code: str = ""
     over_by: int = 0
@@ -29,6 +32,7 @@ class ChatState(rx.State):
 
     refused: str = ""  # the last send that was not accepted, by its `key`
 
+    _words: str = ""  # of the search, by the address
     _version: str = ""  # when the dialog on the screen was changed last
 
     # Kept by the browser's tab, so that a send whose answer was lost with this State is still
@@ -36,8 +40,8 @@ class ChatState(rx.State):
     send_id: str = rx.SessionStorage("", name="genai_send_id")
 
     def _show_nothing(self) -> None:
-        self.dialog_id = self.title = self.at = self._version = ""
-        self.messages = []
+        self.dialog_id = self.title = self.at = self._words = self._version = ""
+        self.messages, self.marks = [], []
         self.has_older = False
         self.loaded = True
 
@@ -54,6 +58,7 @@ class ChatState(rx.State):
                 acting(), dialog_id, limit=self._limit(dialog_id), reaching=self.at or None
             )
             opinions = await services().feedback.of_dialog(acting(), branch.dialog.id)
+            await (await self.get_state(QueuedState))._load(dialog_id)
         except AppError as error:
             self._show_nothing()
             self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
@@ -63,6 +68,12 @@ class ChatState(rx.State):
         self.title = branch.dialog.title
         self._version = _version_of(branch)
         self.messages = message_rows(branch)
+        self.marks = [
+            word
+            for message in branch.messages
+            if self._words and str(message.id) == self.at
+            for word in matched_words(message.text, self._words)
+        ]
         self.has_older = branch.has_older
         self.loaded = True
 
@@ -74,7 +85,7 @@ class ChatState(rx.State):
         """
         if moments.get(self.dialog_id, self._version) == self._version:
             return
-        before = [(row.id, row.siblings) for row in self.messages]
+        before = _seen(self.messages)
         try:
             branch = await services().history.get_branch(
                 acting(), self.dialog_id, limit=self._limit(self.dialog_id)
@@ -84,8 +95,8 @@ class ChatState(rx.State):
             self.error_code = "dialog_not_found"
             return
         self.title, self._version = branch.dialog.title, _version_of(branch)
-        rows = message_rows(branch)
-        if [(row.id, row.siblings) for row in rows][-len(before) :] == before:
+        await (await self.get_state(QueuedState))._load(self.dialog_id)
+        if _seen(message_rows(branch))[-len(before) :] == before:
             return
         await self._show(self.dialog_id)
 
@@ -120,6 +131,11 @@ class ChatState(rx.State):
     @allowed(Role.USER)
     def dismiss_error(self):
         self.error_code = ""
+
+
+def _seen(rows: list[MessageRow]) -> list[tuple[object, ...]]:
+    """Returns what another tab may change of messages: an answer that goes on is the same one."""
+    return [(row.id, row.siblings, row.status, row.text) for row in rows]
 
 
 def _version_of(branch: Branch) -> str:

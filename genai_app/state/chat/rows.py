@@ -1,5 +1,6 @@
 """Display rows of the chat: what the page shows of a dialog or a message, and nothing else."""
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,15 @@ from typing import Self
 from genai_app import clock
 from genai_app.markdown.guard import GuardedText
 from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer
+from genai_app.services.chat.cut_answers import can_go_on
 from genai_app.services.dialogs.history import Branch, details_of
 from genai_app.services.dialogs.key_folders import MOST_COUNTED, KeyFolder
 from genai_app.state.chat.shown_answers import shown_answers
 from genai_app.state.dates import age, clock_text, day_text
 from genai_app.zones import local_time
+
+FOLDED_LINES = 12  # of a question; styles.css folds it there
+CHARS_PER_LINE = 64  # of a bubble on a wide page
 
 
 @dataclass
@@ -30,9 +35,10 @@ class ShownMessage:
     error_reason: str = ""  # the model server's own words
     source: str = ""
     model: str = ""
+    variant: str = ""  # of an answer: `shorter`, `longer` or ""
     thought: bool = False  # the model has thought before it, for so many seconds
     thought_s: int = 0
-    sibling: int = 0  # 1-based place among the answers to the same question; 0: the only one
+    sibling: int = 0  # 1-based place among the messages under the same parent; 0: the only one
     siblings: list[str] = field(default_factory=list[str])
 
     @classmethod
@@ -53,6 +59,7 @@ class ShownMessage:
             model=message.model or "",
             thought=message.reasoning_ms is not None,
             thought_s=(message.reasoning_ms or 0) // 1000,
+            variant=message.variant or "",
             sibling=siblings.index(message.id) + 1 if siblings else 0,
             siblings=[str(each) for each in siblings],
         )
@@ -72,6 +79,8 @@ class MessageRow(ShownMessage):
     verified_by: str = ""  # of a verified answer: whose it is, and until when
     verified_until: dict[str, str] = field(default_factory=dict[str, str])
     trimmed: int = 0
+    is_long: bool = False  # a question that is shown folded
+    can_go_on: bool = False  # an answer that was cut, at the end of the branch
 
 
 @dataclass
@@ -110,7 +119,8 @@ def message_row(
     row.error_over_chars = int(details.get("over_chars", 0))
     row.is_blank = not message.text.strip()
     if message.author == Author.ASSISTANT:
-        row.seconds = seconds_text(message.created_at, message.finished_at)
+        row.seconds = answer_seconds(message)
+    row.is_long = message.author == Author.USER and _is_long(message.text)
     row.time = clock_text(message.created_at)
     if message.source == Source.CACHE and message.made_at is not None:
         row.made, row.made_unit = age(clock.now() - message.made_at)
@@ -118,6 +128,13 @@ def message_row(
     row.verified_until = day_text(verified.review_by if verified else None)
     row.trimmed = message.trimmed
     return row
+
+
+def answer_seconds(answer: Message) -> str:
+    """Returns the seconds from the question to the end of the answer, without the pauses before it
+    went on."""
+    paused = timedelta(milliseconds=answer.paused_ms or 0)
+    return seconds_text(answer.created_at + paused, answer.finished_at)
 
 
 def seconds_text(start: datetime, end: datetime | None) -> str:
@@ -128,11 +145,21 @@ def seconds_text(start: datetime, end: datetime | None) -> str:
 def message_rows(branch: Branch) -> list[MessageRow]:
     """Returns the rows of a branch, without the instructions that a client of the API sent."""
     shown = shown_answers(branch.messages)
-    return [
+    rows = [
         message_row(m, branch.siblings.get(m.id, ()), branch.verified.get(m.id), shown.get(m.id))
         for m in branch.messages
         if m.author != Author.SYSTEM
     ]
+    last = branch.messages[-1] if branch.messages else None
+    if last is not None and last.id == branch.dialog.leaf_id:
+        rows[-1].can_go_on = can_go_on(last)
+    return rows
+
+
+def _is_long(text: str) -> bool:
+    """Returns whether a question takes more than FOLDED_LINES lines on the page, about."""
+    lines = text.rstrip().splitlines()
+    return sum(max(math.ceil(len(line) / CHARS_PER_LINE), 1) for line in lines) > FOLDED_LINES
 
 
 def group_by_day(dialogs: Sequence[Dialog], today: date) -> list[DialogGroup]:

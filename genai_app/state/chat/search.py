@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import reflex as rx
 
@@ -11,7 +12,7 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.dialogs.search import Hit, Piece
-from genai_app.stemming import MAX_QUERY_CHARS
+from genai_app.stemming import MAX_QUERY_CHARS, query_words
 
 SEARCH_ID = "search"
 
@@ -90,14 +91,15 @@ class SearchState(rx.State):
             self.query, self.error_code = query, error.code
             return
         self.query, self.error_code = query, ""
-        self.hits = [*before, *map(_row, page.items)]
+        self.hits = [*before, *(_row(hit, page.query) for hit in page.items)]
         self.cursor = page.next_cursor or ""
 
 
-def _row(hit: Hit) -> HitRow:
+def _row(hit: Hit, query: str) -> HitRow:
     address = f"/c/{hit.dialog.id}"
     if hit.message_id is not None:
-        address += f"?at={hit.message_id}"
+        words = " ".join(query_words(query))
+        address += "?" + urlencode({"at": str(hit.message_id), "words": words})
     return HitRow(str(hit.dialog.id), address, _pieces(hit.title), _pieces(hit.excerpt))
 
 

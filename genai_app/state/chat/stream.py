@@ -17,10 +17,11 @@ from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.generation.checkpoints import Increment
+from genai_app.services.generation.checkpoints import RESTARTING, End, Increment
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.live_reasoning import FACTS, LiveReasoning, text_slots
 from genai_app.state.chat.live_text import LiveText, slot_names
+from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import message_rows
 from genai_app.state.presence import Page
 
@@ -47,27 +48,37 @@ class StreamState(rx.State):
         try:
             async with self:
                 again, self._answer_id = self._answer_id == message_id, message_id
-            await _show_growing(message_id, again)
-            await self._hand_over(message_id)
+            next_id = ""
+            while True:
+                restarting = await _show_growing(message_id, again)
+                again = True
+                next_id = await self._hand_over(message_id)
+                # another tab may have it go on at this very moment
+                if next_id != message_id or restarting:
+                    break
         except NotFound:
             return
         finally:
             _followers -= 1
+        if next_id not in ("", message_id):
+            yield StreamState.follow(next_id)
 
-    async def _hand_over(self, message_id: str) -> None:
-        """Replace the growing answer by the saved one, in one update."""
+    async def _hand_over(self, message_id: str) -> str:
+        """Replaces the growing answer by the saved one, in one update. Returns the answer that is
+        being written now: the same one again, or that to a question that waited; "" where none
+        is."""
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
             dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
             if not any(row.id == message_id for row in chat.messages):
-                return
+                return ""
         try:
             branch = await services().history.get_branch(actor, dialog_id, limit=limit)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
-            return
+            return ""
         async with self:
             chat = await self.get_state(ChatState)
             if chat.dialog_id == dialog_id:
@@ -75,6 +86,11 @@ class StreamState(rx.State):
                     chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
+                queued = await self.get_state(QueuedState)
+                if queued.questions:  # a question is a card or a message, never both
+                    await queued._load(dialog_id)
+                return chat._running_answer()
+        return ""
 
 
 for _name in slot_names():
@@ -89,15 +105,16 @@ StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does no
 _STATE = StreamState.get_full_name()
 
 
-async def _show_growing(message_id: str, again: bool) -> None:
+async def _show_growing(message_id: str, again: bool) -> bool:
     """Write increments to the page until the answer ends; none to a page that took its place, which
-    is written by its own event.
+    is written by its own event. Returns whether it goes on in another process, as this one ends.
 
     Args:
         again: what is on the page is of this answer, and stays until more of it comes.
     """
     growing, position = _GrowingAnswer(), 0
     context, page = EventContext.get(), Page()
+    end: End | None = None
     if page.is_there:
         await _emit(context, None if again else growing, 0)
     while True:
@@ -120,7 +137,8 @@ async def _show_growing(message_id: str, again: bool) -> None:
                     position = increment.position
                     if (growing.has_news or moved is not None) and page.is_there:
                         await _emit(context, growing, moved)
-            return
+                    end = increment.end
+            return end is RESTARTING
         except StorageUnavailable:
             await asyncio.sleep(RETRY_S)
 

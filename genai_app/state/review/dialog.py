@@ -31,6 +31,7 @@ class ReviewDialogState(rx.State):
     head: ReviewRow = ReviewRow()
     own: bool = False
     revealed: bool = False
+    instructions: str = ""  # the user's own, as of now
     messages: list[ReviewMessageRow] = []
     notes: list[NoteRow] = []
     has_older: bool = False
@@ -95,17 +96,18 @@ class ReviewDialogState(rx.State):
     @rx.event
     @allowed(Role.REVIEWER)
     async def choose_answer(self, answer_id: str):
-        """Shows another branch here. The user's choice of a branch stays as it is."""
+        """Shows the branch through another answer or question. The user's choice of a branch stays
+        as it is."""
         if not self.dialog_id:
             return
-        reading = await self._reading(answer=answer_id)
+        reading = await self._reading(through=answer_id)
         if reading is not None:
             self._show(reading)
 
     def _show_nothing(self) -> None:
         self.dialog_id, self.head, self.error_code = "", ReviewRow(), ""
         self.own = self.revealed = self.has_older = False
-        self.messages, self.notes = [], []
+        self.messages, self.notes, self.instructions = [], [], ""
 
     async def _reading(self, dialog_id: object = None, **which: object) -> Reading | None:
         """Reads a dialog for review. Returns None after an error, which the page shows."""
@@ -121,6 +123,7 @@ class ReviewDialogState(rx.State):
         self.dialog_id = str(reading.dialog.id)
         self.head = review_row(reading.dialog, acting().user_id)
         self.own, self.revealed = reading.own, reading.revealed
+        self.instructions = reading.instructions
         self.messages = message_rows(reading)
         self.notes = [note_row(each) for each in reading.notes]
         self.has_older = reading.has_older

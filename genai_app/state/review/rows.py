@@ -10,7 +10,7 @@ from genai_app.markdown.guard import GuardedText
 from genai_app.models import Author, Message, ReviewNote, Verdict
 from genai_app.services.review.listing import Excerpt, Filters, ReviewedDialog
 from genai_app.services.review.reviews import Reading
-from genai_app.state.chat.rows import ShownMessage, seconds_text
+from genai_app.state.chat.rows import ShownMessage, answer_seconds, seconds_text
 from genai_app.state.chat.shown_answers import shown_answers
 from genai_app.state.dates import moment_text
 from genai_app.zones import day_bound
@@ -142,7 +142,7 @@ def _message_row(message: Message, reading: Reading, shown: GuardedText | None) 
     row.reasoning = message.reasoning[:SHOWN_REASONING_CHARS]
     row.reasoning_cut = len(message.reasoning) > SHOWN_REASONING_CHARS
     row.first = seconds_text(message.created_at, message.first_token_at)
-    row.total = seconds_text(message.created_at, message.finished_at)
+    row.total = answer_seconds(message)
     tokens = (message.prompt_tokens, message.completion_tokens)
     if tokens != (None, None):
         row.tokens = " + ".join(str(each or 0) for each in tokens)

@@ -1,0 +1,1 @@
+"""Imports: dialogs from the export files of other chats."""

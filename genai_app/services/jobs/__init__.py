@@ -1,0 +1,1 @@
+"""Work in the background: claimed by lease, with progress, cancel and retries."""

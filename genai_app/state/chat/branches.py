@@ -1,0 +1,86 @@
+"""Handlers of the branches of a dialog: edit a question, continue an answer that was cut."""
+
+import uuid
+
+import reflex as rx
+
+from genai_app.errors import AppError
+from genai_app.models import MAX_PROMPT_CHARS, Role
+from genai_app.rights import allowed
+from genai_app.services import services
+from genai_app.services.accounts.current_actor import acting
+from genai_app.services.chat.placement import Fork
+from genai_app.services.chat.turns import Turn
+from genai_app.state.chat.conversation import MAX_KEY, ConversationState, is_uuid
+
+
+class BranchState(ConversationState):
+    """The question that is being edited. Its text is in the browser until it is committed: see
+    components/chat/edit.py."""
+
+    edited: str = ""  # the id of the question whose field is open
+    accepted: str = ""  # the last edit that was committed, by its `send_id`
+    declined: str = ""  # the last edit that was not accepted, by its `key`
+
+    @rx.event
+    @allowed(Role.USER)
+    def begin_edit(self, question_id: str):
+        """Open the field of a question on the screen; "" closes it."""
+        is_shown = any(row.id == question_id for row in self.messages)
+        self.edited = question_id if is_shown else ""
+
+    @rx.event
+    @allowed(Role.USER)
+    async def edit(self, question_id: str, text: str, length: int, send_id: str, key: str = ""):
+        """Commit another question beside an old one, then show it and follow its answer. The field
+        stays open, with its text, until then.
+
+        Args:
+            text: at most one character more than may be sent; `length` is the whole of it.
+            key: names this attempt in `declined`, so that the page stops repeating it.
+        """
+        if not all(isinstance(each, str) for each in (question_id, text, key)):
+            return
+        self.error_code, self.over_by = "", 0
+        if not isinstance(length, int) or not is_uuid(send_id):
+            self.error_code, self.declined = "invalid_input", key[:MAX_KEY]
+            return
+        if max(length, len(text)) > MAX_PROMPT_CHARS:
+            self.error_code, self.declined = "prompt_too_long", key[:MAX_KEY]
+            self.over_by = max(length, len(text)) - MAX_PROMPT_CHARS
+            return
+        try:
+            turn = await _ask_beside(question_id, text, uuid.UUID(send_id))
+        except AppError as error:
+            self.declined = key[:MAX_KEY]
+            yield await self._refused(error)
+            return
+        self.edited, self.accepted = "", send_id
+        services().dialog_changes.look_soon()
+        async for event in self._after(turn):
+            yield event
+
+    @rx.event
+    @allowed(Role.USER)
+    async def continue_answer(self, answer_id: str):
+        """Have the model go on with an answer that was cut, and follow it."""
+        self.error_code = ""
+        try:
+            turn = await services().chat.continue_answer(acting(), answer_id)
+        except AppError as error:
+            yield await self._refused(error)
+            return
+        services().dialog_changes.look_soon()
+        async for event in self._after(turn):
+            yield event
+
+
+async def _ask_beside(question_id: str, text: str, client_id: uuid.UUID) -> Turn:
+    chat, actor, fork = services().chat, acting(), Fork(beside=question_id)
+    try:
+        return await chat.ask(actor, text, client_id=client_id, fork=fork)
+    except AppError as error:
+        if error.code != "client_id_reused":
+            raise
+        # the earlier send did arrive; this is another text
+        return await chat.ask(actor, text, client_id=uuid.uuid4(), fork=fork)
