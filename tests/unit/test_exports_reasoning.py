@@ -15,7 +15,7 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import InvalidInput
 from genai_app.models import Author, JobState, Message, Role
-from genai_app.services.exports import jobs as export_jobs
+from genai_app.services.jobs import runner as job_runner
 from genai_app.settings.settings import Settings
 from tests.unit.exporting import Desk, desk, events, lines_of, person, put_talk
 
@@ -31,7 +31,7 @@ KINDS = [
 async def at(
     db: Database, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Desk]:
-    monkeypatch.setattr(export_jobs, "LOOK_S", 0.03)
+    monkeypatch.setattr(job_runner, "LOOK_S", 0.03)
     made = desk(db, settings(secret_key="0123456789abcdef0123456789ABCDEF"))
     await made.exports.jobs.open()
     yield made
