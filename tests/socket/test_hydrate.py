@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from genai_app.state.chat.live_reasoning import FACTS, text_slots
 from genai_app.web.policy import short_name
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage
@@ -92,7 +93,7 @@ VARS = {
     "readers_state": {"error_code", "has_more", "loaded", "readers"},
     "review_dialog_state": {
         *("dialog_id", "error_code", "has_older", "head", "loaded", "messages", "notes", "own"),
-        "revealed",
+        *("instructions", "revealed"),
     },
     "review_keys_state": {"shown"},
     "review_list_state": {
@@ -101,13 +102,17 @@ VARS = {
     },
     "exports_state": {
         *("error_code", "exports", "format", "kind", "loaded", "names_hidden", "page_loaded"),
-        "review_off",
+        *("review_off", "with_reasoning"),
     },
-    "dialog_export_state": {"error_code", "making"},
-    "stream_state": SLOTS | {"place", "tail_plain"},
+    "dialog_export_state": {"error_code", "making", "with_reasoning"},
+    "branch_state": {"accepted", "declined", "edited"},
+    "instructions_state": {"error_code", "over_by", "saves", "text"},
+    "reasoning_state": {"choice", "offered", "on", "texts"},
+    "stream_state": SLOTS | {"place", "tail_plain", *text_slots(), *FACTS},
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {
+    *("thought", "thought_s"),
     *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
     *("is_blank", "left_plain", "shown"),
     "id",
