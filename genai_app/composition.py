@@ -231,6 +231,7 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
         context_tokens=settings.llm_context_tokens,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
+        reasoning=settings.llm_reasoning,
     )
     return {
         "limits": limits,

@@ -273,7 +273,7 @@ def test_privileged_vars_are_not_kept_by_the_browser() -> None:
                 kind = dotted(node.value.func)
                 if kind in ("rx.Cookie", "rx.LocalStorage", "rx.SessionStorage"):
                     kept.add(f"{state.name}.{dotted(node.target)}")
-    assert kept == {"ChatState.send_id", "UiState.locale_cookie"}
+    assert kept == {"ChatState.send_id", "ReasoningState.choice", "UiState.locale_cookie"}
 
 
 @of_module

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import FileResponse
 
 from genai_app.access import Actor
-from genai_app.api.bodies import Id, RequestBody, Text, failures
+from genai_app.api.bodies import Id, RequestBody, Switch, Text, failures
 from genai_app.api.budget import Reader, limit_headers
 from genai_app.api.holder import Holder
 from genai_app.api.roles import Reviewer
@@ -31,6 +31,7 @@ MEDIA_TYPES = {
     "md": "text/markdown; charset=utf-8",
 }
 Filter = Annotated[Text, Field(max_length=MAX_FILTER_CHARS)]
+Reasoning = Annotated[Switch, Field(description="With the model's thoughts before its answers")]
 Day = Annotated[Text, Field(max_length=10, examples=["2026-11-25"])]
 
 
@@ -40,6 +41,7 @@ class NewExport(RequestBody):
     kind: Literal["dialog", "mine"]
     format: Literal["md", "pdf", "json"]
     dialog_id: Annotated[Id | None, Field(description="Only with kind `dialog`")] = None
+    reasoning: Reasoning = False
 
 
 class NewReviewExport(RequestBody):
@@ -55,6 +57,7 @@ class NewReviewExport(RequestBody):
     model: Filter = ""
     source: Filter = ""
     state: Filter = ""
+    reasoning: Reasoning = False
 
 
 class ExportItem(BaseModel):

@@ -34,6 +34,9 @@ def add_commands(commands: Any) -> None:
     for name in FILTERS:
         placeholder = {"since": "YYYY-MM-DD", "until": "YYYY-MM-DD"}.get(name, "TEXT")
         export.add_argument(f"--{name}", default="", metavar=placeholder)
+    export.add_argument(
+        "--reasoning", action="store_true", help="with the model's thoughts before its answers"
+    )
     export.set_defaults(run=_export)
 
     retention = commands.add_parser("retention", help="remove dialogs whose time is over, now")
@@ -63,7 +66,7 @@ def _export(settings: Settings, arguments: argparse.Namespace) -> int:
     from genai_app.services.exports.exports import export_to_file
 
     async def work(db: Database) -> int:
-        filters = {name: getattr(arguments, name) for name in FILTERS}
+        filters = {name: getattr(arguments, name) for name in (*FILTERS, "reasoning")}
         out = arguments.out.absolute()
         if not out.parent.is_dir() or out.exists():
             raise InvalidInput(code="bad_out", path=arguments.out)

@@ -237,11 +237,24 @@ def _kind_and_format(dialogs: rx.Var[bool]) -> rx.Component:
     )
 
 
+def _with_reasoning(state: type[ExportsState | DialogExportState]) -> rx.Component:
+    return rx.el.label(
+        rx.el.input(
+            type="checkbox",
+            checked=state.with_reasoning,
+            on_change=state.toggle_reasoning,
+            custom_attrs={"data-testid": "export-reasoning"},
+        ),
+        rx.el.span(t("reasoning.export")),
+        class_name="check",
+    )
+
+
 def _order() -> rx.Component:
     dialogs = ExportsState.kind == "dialogs"
     return rx.el.form(
         _kind_and_format(dialogs),
-        rx.cond(dialogs, _filters()),
+        rx.cond(dialogs, rx.fragment(_filters(), _with_reasoning(ExportsState))),
         rx.cond(
             ExportsState.names_hidden & dialogs,
             rx.el.p(t("export.pseudonyms"), class_name="hint"),
@@ -280,6 +293,7 @@ def my_exports() -> rx.Component:
     return section(
         t("export.own"),
         section_error(ExportsState.error_code),
+        _with_reasoning(ExportsState),
         rx.el.button(
             rx.icon("file-down", size=15, aria_hidden=True),
             t("export.own_start"),
@@ -325,6 +339,7 @@ def dialog_export() -> rx.Component:
                 _dialog_format("md", "Markdown", t("export.about_md"), "file-text"),
                 _dialog_format("pdf", "PDF", t("export.about_pdf"), "file-type"),
                 _dialog_format("json", "JSON", t("export.about_json"), "braces"),
+                _with_reasoning(DialogExportState),
                 rx.el.p(
                     rx.cond(DialogExportState.making != "", t("export.making"), ""),
                     class_name="menu-status",

@@ -53,6 +53,7 @@ class ExportsState(rx.State):
     error_code: str = ""
     kind: str = "dialogs"
     format: str = "csv"
+    with_reasoning: bool = False  # of the next export
     names_hidden: bool = False
     review_off: bool = False
 
@@ -98,13 +99,21 @@ class ExportsState(rx.State):
         chosen: dict[str, object] = {name: value for name, value in filters.items() if value}
         if self.kind == "verified":
             chosen = {}
+        elif self.with_reasoning:
+            chosen["reasoning"] = True
         return await self._start(self.kind, self.format, chosen)
 
     @rx.event
     @allowed(Role.USER)
     async def start_mine(self):
         """Order all of one's own dialogs."""
-        return await self._start("mine", "json", {})
+        return await self._start("mine", "json", {"reasoning": self.with_reasoning})
+
+    @rx.event
+    @allowed(Role.USER)
+    def toggle_reasoning(self):
+        """Put the model's thoughts into the next export, or leave them out."""
+        self.with_reasoning = not self.with_reasoning
 
     async def _start(self, kind: str, format: str, chosen: dict[str, object]):
         locale = (await self.get_state(UiState)).locale
@@ -160,6 +169,13 @@ class DialogExportState(rx.State):
 
     making: str = ""  # the format
     error_code: str = ""
+    with_reasoning: bool = False
+
+    @rx.event
+    @allowed(Role.USER)
+    def toggle_reasoning(self):
+        """Put the model's thoughts into the file, or leave them out."""
+        self.with_reasoning = not self.with_reasoning
 
     @rx.event(background=True, supersedes=True)
     @allowed(Role.USER)
@@ -171,8 +187,9 @@ class DialogExportState(rx.State):
             dialog_id = dialog_id or (await self.get_state(ChatState)).dialog_id
             locale = (await self.get_state(UiState)).locale
             self.making, self.error_code = str(format)[:10], ""
+            with_reasoning = self.with_reasoning
         try:
-            chosen: dict[str, object] = {"dialog_id": dialog_id}
+            chosen: dict[str, object] = {"dialog_id": dialog_id, "reasoning": with_reasoning}
             row = await services().exports.start(actor, "dialog", format, chosen, locale)
             while row.state in (JobState.QUEUED, JobState.RUNNING) and page.is_there:
                 await asyncio.sleep(LOOK_S / 2)

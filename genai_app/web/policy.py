@@ -36,7 +36,7 @@ FRAMEWORK_HANDLERS = frozenset(
 )
 
 # vars that the browser stores and sends: preferences and an idempotency key
-CLIENT_VARS = frozenset({"ui_state.locale_cookie", "chat_state.send_id"})
+CLIENT_VARS = frozenset({"ui_state.locale_cookie", "chat_state.send_id", "reasoning_state.choice"})
 
 
 def is_public(name: str) -> bool:

@@ -12,7 +12,7 @@ from tests.conftest import OpenPage, StartApp
 from tests.fakes.app_process import eventually, poll
 from tests.fakes.model_records import RequestRecord
 from tests.fakes.model_server import ModelServer
-from tests.fakes.model_steps import End, Say
+from tests.fakes.model_steps import End, Say, Think
 from tests.fakes.page_client import PageClient
 from tests.fakes.questions import asked, question
 from tests.fakes.rows import list_questions, message_row
@@ -103,6 +103,33 @@ async def test_kill_in_mid_continuation(
     await page.send_event("branch_state.continue_answer", answer_id=answer["id"])
     await page.wait_for(lambda: page.messages()[-1]["status"] == "complete")
     assert page.messages()[-1]["text"] == kept["text"] + "the end"
+
+
+async def test_kill_while_the_model_thinks(
+    start_app: StartApp, open_page: OpenPage, model: ModelServer
+) -> None:
+    """N2. SIGKILL costs thoughts of a second at most, too."""
+    app = start_app("sqlite")
+    page = await open_page("alice", at=app)
+    text = question()
+    model.script_once(Think(TOKENS, delay_s=0.01), End())
+    answer = await page.begin(text)
+    record = record_of(model, text)
+    await page.wait_for(lambda: len(page.live_reasoning()) > 800)
+    killed_at = time.monotonic()
+    app.kill()
+    assert await asyncio.to_thread(record.wait_aborted)
+    app.restart()
+    await page.open(f"/c/{page.dialog_id}")
+    await page.wait_for(lambda: not page.running, REAP_S)
+    kept = page.messages()[-1]
+    assert (kept["id"], kept["status"], kept["thought"]) == (answer["id"], "interrupted", True)
+    await page.send_event("reasoning_state.show", message_id=answer["id"])
+    texts = await page.wait_for(lambda: page.view("reasoning_state").get("texts"))
+    owed = "".join(sent.text for sent in record.thoughts if sent.mono < killed_at - LOSS_S)
+    assert texts[answer["id"]].startswith(owed)
+    assert record.sent_thoughts.startswith(texts[answer["id"]])
+    assert len(owed) > 100
 
 
 async def test_kill_right_after_the_send_keeps_the_question(

@@ -34,6 +34,7 @@ class RequestRecord:
     mono: float = field(default_factory=time.monotonic)
     wall: float = field(default_factory=time.time)
     sent: list[Sent] = field(default_factory=list[Sent])
+    thoughts: list[Sent] = field(default_factory=list[Sent])  # tokens of reasoning
     aborted_at: float | None = None  # mono; the client went away before the end
     ended_at: float | None = None  # mono; the script came to its end
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
@@ -42,6 +43,11 @@ class RequestRecord:
     def sent_text(self) -> str:
         """All content tokens sent so far."""
         return "".join(sent.text for sent in self.sent)
+
+    @property
+    def sent_thoughts(self) -> str:
+        """All tokens of reasoning sent so far."""
+        return "".join(sent.text for sent in self.thoughts)
 
     def wait_aborted(self, timeout: float = 5.0) -> bool:
         """Whether the client went away within `timeout` seconds."""

@@ -19,6 +19,7 @@ from tests.fakes.model_steps import (
     Say,
     Status,
     Step,
+    Think,
     Wait,
 )
 from tests.fakes.model_wire import OpenAiWire, TgiWire, encode, error_body
@@ -101,15 +102,24 @@ class Reply:
                 await asyncio.sleep(0)
             while self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the client reads slower than an endless script
+            chunk = self._chunk(step, token)
             if step.together:
-                together += self._wire.token(token)
+                together += chunk
             elif self._streams:
-                self._write(self._wire.token(token))
-            self._record.sent.append(Sent(token, time.monotonic(), time.time()))
+                self._write(chunk)
+            sent = self._record.thoughts if isinstance(step, Think) else self._record.sent
+            sent.append(Sent(token, time.monotonic(), time.time()))
             self._record.changed()
             self._journal.write("sent", self._record.number, text=token)
         if together and self._streams:
             self._write(together)
+
+    def _chunk(self, step: Say, token: str) -> bytes:
+        if not isinstance(step, Think):
+            return self._wire.token(token)
+        if isinstance(self._wire, TgiWire):
+            raise ValueError("TGI has no field for reasoning: say it with tags")
+        return self._wire.thought(token, step.name)
 
     async def _write_raw(self, data: bytes, size: int) -> None:
         self._begin()
@@ -129,7 +139,7 @@ class Reply:
             self._transport.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _end(self, reason: str) -> None:
-        tokens = len(self._record.sent)
+        tokens = len(self._record.sent) + len(self._record.thoughts)
         if self._streams:
             self._write(self._wire.end(reason, tokens))
             self._transport.write(b"0\r\n\r\n")

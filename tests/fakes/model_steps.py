@@ -6,6 +6,7 @@ Directive: `fake:key=value,key=value` anywhere in the last user message, up to t
     mark=WORD       say "WORD0 ", "WORD1 ", ... instead
     delay=S         seconds before each token but the first
     first=S         seconds before the first token
+    think=N         before the text, N tokens of reasoning: "t0 ", "t1 ", ...
     text=NAME       say instead: `echo` (the user's message), or each sample of the corpus file
                     tests/corpora/NAME.txt as a token; `corpus` stands for unicode
     cut=N           reset the connection after N tokens
@@ -36,6 +37,16 @@ class Say:
     tokens: Sequence[str] = ANSWER
     delay_s: float = 0.0
     together: bool = False
+
+
+@dataclass(frozen=True)
+class Think(Say):
+    """Tokens of reasoning, a chunk each, as a server with a reasoning parser sends them.
+
+    `name`: of the field; vLLM 0.32 calls it `reasoning`, others `reasoning_content`.
+    """
+
+    name: str = "reasoning"
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,8 @@ def steps_of(directive: str, *, user_text: str = "") -> list[Step]:
     reason = told.pop("reason", "stop")
     retry_after = told.pop("retry_after", None)
     steps: list[Step] = [Wait(first_s)] if first_s else []
+    if thoughts := int(told.pop("think", "0")):
+        steps.append(Think([f"t{number} " for number in range(thoughts)], delay_s))
     breaks: dict[str, list[Step]] = {
         "cut": [Reset()],
         "close": [Close()],

@@ -33,12 +33,17 @@ class OpenAiWire:
             "model": MODEL,
         }
         self._prompt_tokens = prompt_tokens
+        self._thoughts = 0
 
     def begin(self) -> bytes:
         return self._choice({"role": "assistant", "content": ""})
 
     def token(self, text: str) -> bytes:
         return self._choice({"content": text})
+
+    def thought(self, text: str, name: str) -> bytes:
+        self._thoughts += 1
+        return self._choice({name: text})
 
     def end(self, reason: str, tokens: int) -> bytes:
         last = self._choice({"content": ""}, finish_reason=reason, stop_reason=None)
@@ -55,9 +60,10 @@ class OpenAiWire:
         head = self._head | {"object": "chat.completion"}
         return encode(head | {"choices": [choice], "usage": self._usage(tokens)})
 
-    def _usage(self, tokens: int) -> dict[str, int]:
+    def _usage(self, tokens: int) -> dict[str, object]:
         asked = self._prompt_tokens
-        return {
+        details = {"completion_tokens_details": {"reasoning_tokens": self._thoughts}}
+        return (details if self._thoughts else {}) | {
             "prompt_tokens": asked,
             "total_tokens": asked + tokens,
             "completion_tokens": tokens,

@@ -232,6 +232,12 @@ class PageClient:
         order = [f"block_{i}" for i in range(48)] + [f"piece_{i}" for i in range(12)] + ["tail"]
         return "".join(slots.get(name, "") for name in order)
 
+    def live_reasoning(self) -> str:
+        """The reasoning of the growing answer, as far as the page has it."""
+        slots = self.view("stream_state")
+        names = [*(f"thought_{i}" for i in range(10)), "thought_tail"]
+        return "".join(slots.get(name, "") for name in names)
+
     @property
     def running(self) -> bool:
         return bool(self.messages()) and self.messages()[-1]["status"] not in FINAL

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from genai_app.state.chat.live_reasoning import FACTS, text_slots
 from genai_app.web.policy import short_name
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage
@@ -108,13 +109,15 @@ VARS = {
     },
     "exports_state": {
         *("error_code", "exports", "format", "kind", "loaded", "names_hidden", "page_loaded"),
-        "review_off",
+        *("review_off", "with_reasoning"),
     },
-    "dialog_export_state": {"error_code", "making"},
-    "stream_state": SLOTS | {"place", "tail_plain"},
+    "dialog_export_state": {"error_code", "making", "with_reasoning"},
+    "reasoning_state": {"choice", "offered", "on", "texts"},
+    "stream_state": SLOTS | {"place", "tail_plain", *text_slots(), *FACTS},
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {
+    *("thought", "thought_s"),
     *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
     *("is_blank", "left_plain", "shown"),
     *("can_go_on", "is_long", "variant"),

@@ -16,6 +16,7 @@ from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
 from genai_app.services.chat.chat import Chat
 from genai_app.services.chat.ready_answers import ReadyAnswers
+from genai_app.services.chat.reasoning import Default
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.history import History
 from genai_app.services.generation import generations as generation
@@ -77,6 +78,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         context_tokens: int = 8192,
         max_tokens: int = 1024,
         system_prompt: str = "",
+        reasoning: Default = "auto",
         cache_scope: Scope = "off",
         cache_ttl_s: int = 60,
         rate: str = "100000/minute",
@@ -130,6 +132,7 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             context_tokens=context_tokens,
             max_tokens=max_tokens,
             system_prompt=system_prompt,
+            reasoning=reasoning,
         )
         history = History(database, Cursors(SECRET))
         return Talk(database, generations, chat, history, limits, verified, verdicts, line)

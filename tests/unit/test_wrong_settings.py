@@ -32,6 +32,7 @@ WRONG: dict[str, tuple[Given, str]] = {
     "seconds no number": ({"LLM_TOTAL_TIMEOUT_S": "nan"}, "LLM_TOTAL_TIMEOUT_S"),
     "count below": ({"LLM_MAX_CONCURRENCY": "-1"}, "LLM_MAX_CONCURRENCY"),
     "a choice": ({"LLM_KIND": "canary"}, "LLM_KIND"),
+    "another choice": ({"LLM_REASONING": "canary"}, "LLM_REASONING"),
     "a level": ({"LOG_LEVEL": "canary"}, "LOG_LEVEL"),
     "yes or no": ({"LOCAL_LOGIN": "canary"}, "LOCAL_LOGIN"),
     "limit": ({"RATE_LIMIT": "canary"}, "RATE_LIMIT"),

@@ -28,20 +28,24 @@ from genai_app import metrics
 from genai_app.adapters.llm.breaker import BreakerState
 from genai_app.adapters.llm.catalogue import Served, ServerCatalogue, Window
 from genai_app.adapters.llm.dialects import (
+    AnswerReader,
     ChatTurn,
     Finish,
     OpenAiAnswer,
     TextDelta,
     TgiAnswer,
+    begun_answer,
     openai_body,
     tgi_body,
 )
 from genai_app.adapters.llm.endpoints import Endpoint, Turns, refusal_of
+from genai_app.adapters.llm.reasoning import ThinkingModels
 from genai_app.adapters.llm.request import Clock, LlmRequest, Unreachable
 from genai_app.adapters.llm.token_counter import TokenCounter
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings.settings import Settings
 
+SWITCH = "chat_template_kwargs"
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
 KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
@@ -62,11 +66,12 @@ class LlmClient:
             raise ValueError("no model server is given")
         self.endpoints = [Endpoint(url.rstrip("/").removesuffix("/v1")) for url in urls]
         self._settings = settings
-        self._tgi = settings.llm_kind == "tgi" and not settings.demo_model
+        self.is_tgi = settings.llm_kind == "tgi" and not settings.demo_model
         self._name = settings.llm_model
         self._http = _http_client(settings)
-        self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self._tgi)
-        self._counter = TokenCounter(self._http, self.endpoints, tgi=self._tgi)
+        self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self.is_tgi)
+        self._counter = TokenCounter(self._http, self.endpoints, tgi=self.is_tgi)
+        self.thinking = ThinkingModels()
 
     async def stream(
         self,
@@ -95,14 +100,15 @@ class LlmClient:
                 module.
         """
         name = model or await self.model_name()
-        make_body = tgi_body if self._tgi else openai_body
+        make_body = tgi_body if self.is_tgi else openai_body
         body = make_body(
             turns, model=name, max_tokens=max_tokens, temperature=temperature, sampling=sampling
         )
+        may_think = _may_think(turns, sampling)
         clock, failed = Clock(self._settings), None
         try:
             for last_try in (False, True):
-                answer = (TgiAnswer if self._tgi else OpenAiAnswer)(model=name, turns=turns)
+                answer = self._reader(name, turns, may_think=may_think)
                 asked_at = clock.loop.time()
                 async with (turns_at or self._at_once)(failed) as endpoint:
                     clock.put_off(clock.loop.time() - asked_at)
@@ -113,25 +119,29 @@ class LlmClient:
                         await request.open(endpoint.url + self._path, body)
                         while (delta := await request.next()) is not None:
                             yield delta
-                        yield answer.finish()
+                        _learn_thinking(self.thinking, answer, may_think=may_think)
+                        for item in _closing(answer, is_whole=True):
+                            yield item
                         return
                     except AppError as error:
                         self._learn(error, endpoint, begun=answer.begun, named=bool(model))
                         if last_try or not _is_worth_another(error, begun=answer.begun):
+                            for item in _closing(answer, is_whole=False):
+                                yield item
                             raise
                         failed = endpoint
-                        log.warning(
-                            "llm.trying_again",
-                            endpoint=endpoint.name,
-                            code=error.code,
-                            detail=error.detail,
-                        )
+                        _log_retry(endpoint, error)
                     finally:
                         await request.aclose()
                 if len(self.endpoints) == 1:
                     await asyncio.sleep(RETRY_PAUSE_S)
         finally:
             clock.deadline.close()
+
+    def _reader(self, model: str, turns: Sequence[ChatTurn], *, may_think: bool) -> AnswerReader:
+        kind = TgiAnswer if self.is_tgi else OpenAiAnswer
+        opened = may_think and self.thinking.opens(model)
+        return kind(model=model, turns=turns, opened=opened)
 
     def _learn(self, error: AppError, endpoint: Endpoint, *, begun: bool, named: bool) -> None:
         """Learns from an error what it says of its server, and of the model that has no name."""
@@ -189,7 +199,7 @@ class LlmClient:
 
     @property
     def _path(self) -> str:
-        return "/generate_stream" if self._tgi else "/v1/chat/completions"
+        return "/generate_stream" if self.is_tgi else "/v1/chat/completions"
 
     @asynccontextmanager
     async def _at_once(self, failed: Endpoint | None) -> AsyncGenerator[Endpoint]:
@@ -216,6 +226,29 @@ def _is_worth_another(error: AppError, *, begun: bool) -> bool:
     """Returns whether a second try makes sense: nothing was shown, and the server's answer is not
     final."""
     return isinstance(error, Unreachable) or (error.code == "model_busy" and not begun)
+
+
+def _log_retry(endpoint: Endpoint, error: AppError) -> None:
+    log.warning("llm.trying_again", endpoint=endpoint.name, code=error.code, detail=error.detail)
+
+
+def _may_think(turns: Sequence[ChatTurn], sampling: Sequence[tuple[str, object]]) -> bool:
+    """Returns whether the model is free to think before the answer."""
+    is_off = dict(sampling).get(SWITCH) == {"enable_thinking": False}
+    return not is_off and not begun_answer(turns)
+
+
+def _learn_thinking(models: ThinkingModels, answer: AnswerReader, *, may_think: bool) -> None:
+    if may_think and answer.finish().reason == "stop":
+        alone = answer.splitter.closed_alone
+        models.learn(answer.asked, thought=answer.thought, closed_alone=alone)
+
+
+def _closing(answer: AnswerReader, *, is_whole: bool) -> list[TextDelta | Finish]:
+    """Returns the text that was held back, and the end of an answer that has come to it."""
+    rest = answer.rest(is_whole=is_whole)
+    texts: list[TextDelta | Finish] = [] if rest is None else [rest]
+    return [*texts, answer.finish()] if is_whole else texts
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from genai_app.adapters.llm.errors import ServerError, event_error
+from genai_app.adapters.llm.reasoning import Parts, ReasoningSplitter
 from genai_app.errors import AppError, ModelFailed
 
 MAX_BAD_EVENTS = 3
@@ -46,22 +47,30 @@ class ChatTurn:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The text of one network read; `tokens`: content chunks in it."""
+    """The text of one network read; `tokens`: chunks in it, those of reasoning among them.
+
+    `swapped`: the text and the reasoning before it change places.
+    """
 
     text: str
     tokens: int
+    reasoning: str = ""
+    reasoning_tokens: int = 0
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
     """The end of an answer. `reason`: one of `REASONS`. `lost_events`: how many events before the
-    end could not be read, so that text may be missing."""
+    end could not be read, so that text may be missing. `reasoning_tokens`: part of
+    `completion_tokens`, where the server counts them."""
 
     reason: str
     prompt_tokens: int | None
     completion_tokens: int | None
     model: str
     lost_events: int = 0
+    reasoning_tokens: int | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -70,15 +79,26 @@ class _Delta(msgspec.Struct):
     reasoning: str | None = None
     reasoning_content: str | None = None  # the older name of the same
 
+    def parts(self) -> Parts:
+        """Returns the text and the reasoning in it."""
+        return Parts(
+            self.content or self.refusal or "", self.reasoning or self.reasoning_content or ""
+        )
+
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     finish_reason: str | None = None
 
 
+class _TokenDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    completion_tokens_details: _TokenDetails | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -111,38 +131,55 @@ class _TgiEvent(msgspec.Struct):
 
 
 class AnswerReader(ABC):
-    """Reads the events of one answer, and holds what they have said so far."""
+    """Reads the events of one answer, and holds what they have said so far.
 
-    def __init__(self, *, model: str, turns: Sequence[ChatTurn]) -> None:
+    Args:
+        opened: the model's template opens the tag of its reasoning.
+    """
+
+    def __init__(self, *, model: str, turns: Sequence[ChatTurn], opened: bool = False) -> None:
         self.prompt = [turn.content for turn in turns]
-        self.model = model
+        self.model = self.asked = model  # the server may name it otherwise than it was asked for
         self.begun = False  # text, thinking or an end has come
         self.done = False  # nothing more will come
         self.failure: AppError | None = None  # what ended it before its end
         self.reason: str | None = None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
+        self.reasoning_tokens: int | None = None
         self.lost_events = 0  # unreadable ones before the end
+        is_begun = bool(begun_answer(turns))
+        self.splitter = ReasoningSplitter(is_opened=opened, is_begun=is_begun)
+        self.thought = False  # some of what came is reasoning
+        self._unsent = [0, 0]  # tokens of what the splitter holds back: all, those of reasoning
 
     def read(self, events: Iterable[bytes]) -> TextDelta | None:
         """Reads the events of one network read. Returns their text, if there is any.
 
         An error among them goes to `failure`, since the text before it is to be kept.
         """
-        texts: list[str] = []
+        whole = Parts()
         for event in events:
-            text = None
+            parts = None
             try:
-                text = self._take(event)
+                parts = self._take(event)
             except (ValueError, RecursionError) as error:  # no JSON, of another shape, too deep
                 self._count_bad(event, error)
             except AppError as error:
                 self.failure = error
             if self.failure is not None:
                 break
-            if text:
-                texts.append(text)
-        return TextDelta("".join(texts), len(texts)) if texts else None
+            if parts is not None and (parts.text or parts.reasoning):
+                self._divide(parts, whole)
+        return self._delta(whole)
+
+    def rest(self, *, is_whole: bool) -> TextDelta | None:
+        """Returns the text that was held back, when no more will come.
+
+        Args:
+            is_whole: the answer came to its end.
+        """
+        return self._delta(self.splitter.end(self.finish().reason if is_whole else None))
 
     def finish(self) -> Finish:
         """Returns the end; a reason that is missing or unknown counts as "stop"."""
@@ -150,12 +187,39 @@ class AnswerReader(ABC):
         if reason not in REASONS:
             reason = "stop"
         return Finish(
-            reason, self.prompt_tokens, self.completion_tokens, self.model, self.lost_events
+            reason,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.model,
+            self.lost_events,
+            self.reasoning_tokens,
         )
 
     @abstractmethod
-    def _take(self, event: bytes) -> str | None:
-        """Reads one event. Returns its text, if there is any."""
+    def _take(self, event: bytes) -> Parts | None:
+        """Reads one event. Returns its text and reasoning as the server divides them."""
+
+    def _divide(self, event: Parts, whole: Parts) -> None:
+        """Adds the text and the reasoning of one event to those of the events before it."""
+        if event.reasoning:
+            self.splitter.ignore_tags()
+            whole.reasoning += event.reasoning
+        parts = self.splitter.feed(event.text)
+        if parts.swapped:
+            whole.text, whole.reasoning = whole.reasoning, whole.text
+            whole.swapped = not whole.swapped
+            self._unsent[1] = self._unsent[0] - self._unsent[1]
+        whole.text += parts.text
+        whole.reasoning += parts.reasoning
+        self._unsent[0] += 1
+        self._unsent[1] += bool(event.reasoning or parts.reasoning)
+
+    def _delta(self, parts: Parts) -> TextDelta | None:
+        if not (parts.text or parts.reasoning or parts.swapped):
+            return None
+        self.thought = self.thought or bool(parts.reasoning) or self.splitter.closed_alone
+        (tokens, reasoning_tokens), self._unsent = self._unsent, [0, 0]
+        return TextDelta(parts.text, tokens, parts.reasoning, reasoning_tokens, parts.swapped)
 
     def _count_bad(self, event: bytes, error: Exception) -> None:
         if self.reason is not None:
@@ -172,7 +236,7 @@ class OpenAiAnswer(AnswerReader):
 
     _decoder = msgspec.json.Decoder(_Chunk)
 
-    def _take(self, event: bytes) -> str | None:
+    def _take(self, event: bytes) -> Parts | None:
         if self.done or not event:
             return None
         if event == b"[DONE]":
@@ -190,6 +254,8 @@ class OpenAiAnswer(AnswerReader):
         if chunk.usage is not None:
             self.prompt_tokens = chunk.usage.prompt_tokens
             self.completion_tokens = chunk.usage.completion_tokens
+            details = chunk.usage.completion_tokens_details
+            self.reasoning_tokens = details.reasoning_tokens if details else None
         if chunk.model:
             self.model = chunk.model
         if not chunk.choices:
@@ -200,13 +266,12 @@ class OpenAiAnswer(AnswerReader):
         if choice.finish_reason:
             self.reason = choice.finish_reason
             self.begun = True
-        delta = choice.delta
-        if delta is None:
+        if choice.delta is None:
             return None
-        text = delta.content or delta.refusal
-        if text or delta.reasoning or delta.reasoning_content:
+        parts = choice.delta.parts()
+        if parts.text or parts.reasoning:
             self.begun = True
-        return text
+        return parts
 
 
 class TgiAnswer(AnswerReader):
@@ -215,7 +280,7 @@ class TgiAnswer(AnswerReader):
     _decoder = msgspec.json.Decoder(_TgiEvent)
     _reasons = {"eos_token": "stop", "stop_sequence": "stop"}
 
-    def _take(self, event: bytes) -> str | None:
+    def _take(self, event: bytes) -> Parts | None:
         if self.done or not event:
             return None
         try:
@@ -235,7 +300,7 @@ class TgiAnswer(AnswerReader):
             self.done = self.begun = True
         if tgi_event.token is None or tgi_event.token.special:
             return None
-        return tgi_event.token.text
+        return Parts(tgi_event.token.text or "")
 
 
 def openai_body(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from genai_app.api.bodies import Count, Id, ModelName, RequestBody, Switch, Temperature, Text
 from genai_app.models import MAX_PROMPT_CHARS, Rating, Reason, Variant
 from genai_app.services.chat.placement import Fork
+from genai_app.services.chat.reasoning import Effort
 from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Opinion
 
 
@@ -37,6 +38,13 @@ class AskBody(RequestBody):
     max_tokens: Count | None = None
     temperature: Temperature | None = None
     model: ModelName | None = None
+    reasoning: Annotated[
+        Switch | Effort | None,
+        Field(
+            description="Whether the model thinks before it answers, or how much. Without effect on"
+            " a model that cannot be told."
+        ),
+    ] = None
     stream: Annotated[
         Switch | None,
         Field(description="Send the answer as server-sent events while it is written."),
@@ -103,6 +111,9 @@ class AnswerBody(BaseModel):
     text, else null."""
 
     response: Annotated[str, Field(examples=["28 days a year."])]
+    reasoning: Annotated[
+        str | None, Field(description="The model's thoughts before the answer, if it sent any.")
+    ] = None
     source: Annotated[
         str,
         Field(

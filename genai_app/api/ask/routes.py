@@ -23,11 +23,12 @@ from genai_app.api.ask.bodies import (
     FeedbackItem,
     RestBody,
 )
-from genai_app.api.ask.stream import EventStream, Following, data, whole
+from genai_app.api.ask.stream import Collected, EventStream, Following, data, whole
 from genai_app.api.bodies import failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.services import services
 from genai_app.services.chat.placement import Options
+from genai_app.services.chat.reasoning import reasoning_parameters
 from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import End
 
@@ -36,7 +37,8 @@ router = APIRouter(tags=["ask"])
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": 'The answer. With `stream`, events `{"delta": ...}` with the next part of'
-        " the text, then an event with the whole answer, then `[DONE]`",
+        ' the text, before them `{"reasoning": ...}` where the model thinks, then an event with'
+        " the whole answer, then `[DONE]`",
         "content": {
             "text/event-stream": {
                 "example": 'data: {"delta":"28 days"}\n\ndata: {"response":"28 days",...}\n\n'
@@ -63,6 +65,7 @@ async def ask(
         model=await requested_model(body.model),
         max_tokens=body.max_tokens,
         temperature=body.temperature,
+        sampling=reasoning_parameters(body.reasoning),
         read_cache=read_cache,
         write_cache=write_cache,
     )
@@ -140,25 +143,32 @@ async def _response(request: Request, turn: Turn, *, stream: bool) -> Response:
     increments = services().chat.follow_turn(turn)
     headers = request.state.headers = turn_headers(turn)
     if not stream:
-        text, end = await whole(increments)
+        collected, end = await whole(increments)
         check_end(end)
-        body = _answer(turn, text, end).model_dump_json()
+        body = _answer(turn, collected, end).model_dump_json()
         return Response(body, 200, headers, "application/json")
     following = Following(increments)
     check_end(await following.early_end())
 
-    def closing(text: str, end: End) -> bytes:
+    def closing(collected: Collected, end: End) -> bytes:
         error = bad_end(end)
         if error is not None:
             return failed_event(request, turn, error)
-        return data(_answer(turn, text, end).model_dump(mode="json"))
+        return data(_answer(turn, collected, end).model_dump(mode="json"))
 
-    return EventStream(following, before=b'{"delta":', after=b"}", closing=closing, headers=headers)
+    return EventStream(
+        following,
+        text=(b'{"delta":', b"}"),
+        reasoning=(b'{"reasoning":', b"}"),
+        closing=closing,
+        headers=headers,
+    )
 
 
-def _answer(turn: Turn, text: str, end: End) -> AnswerBody:
+def _answer(turn: Turn, collected: Collected, end: End) -> AnswerBody:
     return AnswerBody(
-        response=turn.kept + text,
+        response=turn.kept + collected.text,
+        reasoning=collected.reasoning or None,
         source=end.source,
         dialog_id=turn.dialog_id,
         message_id=turn.answer_id,

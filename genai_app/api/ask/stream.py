@@ -40,19 +40,45 @@ class Following:
         if not done:
             return None
         increment = self.first.result()
-        if increment.text or increment.end is None:
+        if increment.text or increment.reasoning or increment.end is None:
             return None
         return increment.end
 
 
-async def whole(increments: AsyncGenerator[Increment]) -> tuple[str, End]:
+class Collected:
+    """The text and the reasoning of an answer, as far as they have come."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._thoughts)
+
+    def take(self, increment: Increment) -> tuple[str, str]:
+        """Takes an increment. Returns what of its text and reasoning has not come before."""
+        text, reasoning = increment.text, increment.reasoning
+        if increment.anew:
+            text, reasoning = text.removeprefix(self.text), reasoning.removeprefix(self.reasoning)
+            self._texts, self._thoughts = [], []
+        self._texts.append(increment.text)
+        self._thoughts.append(increment.reasoning)
+        return text, reasoning
+
+
+async def whole(increments: AsyncGenerator[Increment]) -> tuple[Collected, End]:
     """Waits until an answer has ended. Returns its whole text and its end."""
-    parts: list[str] = []
+    collected = Collected()
     async with aclosing(increments):
         async for increment in increments:
-            parts.append(increment.text)
+            collected.take(increment)
             if increment.end is not None:
-                return "".join(parts), increment.end
+                return collected, increment.end
     raise RuntimeError("an answer without an end")
 
 
@@ -61,8 +87,9 @@ class EventStream(Response):
     answer.
 
     Args:
-        before, after: the JSON before and after the encoded text of each increment.
-        closing: returns the last events, from the whole text and the answer's end.
+        text: the JSON before and after the encoded text of each increment.
+        reasoning: the same of its reasoning.
+        closing: returns the last events, from the whole answer and its end.
         opening: the events before the first text.
     """
 
@@ -72,9 +99,9 @@ class EventStream(Response):
         self,
         following: Following,
         *,
-        before: bytes,
-        after: bytes,
-        closing: Callable[[str, End], bytes],
+        text: tuple[bytes, bytes],
+        reasoning: tuple[bytes, bytes],
+        closing: Callable[[Collected, End], bytes],
         opening: bytes = b"",
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -84,8 +111,8 @@ class EventStream(Response):
         # nginx would buffer the events otherwise
         self.init_headers({"x-accel-buffering": "no"} | (headers or {}))
         self._following = following
-        self._before = b"data: " + before
-        self._after = after + b"\n\n"
+        self._text = (b"data: " + text[0], text[1] + b"\n\n")
+        self._reasoning = (b"data: " + reasoning[0], reasoning[1] + b"\n\n")
         self._closing = closing
         self._opening = opening
 
@@ -110,20 +137,24 @@ class EventStream(Response):
             await asyncio.gather(sending, watching, return_exceptions=True)
 
     async def _send_all(self, send: Send) -> None:
-        encode, before, after = ENCODER.encode, self._before, self._after
-        parts: list[str] = []
+        encode, (before, after) = ENCODER.encode, self._text
+        collected = Collected()
         async with aclosing(self._following.increments) as increments:
             increment = await self._following.first
             while True:
-                text, end = increment.text, increment.end
-                event = before + encode(text) + after if text else b""
+                text, thoughts = collected.take(increment)
+                end = increment.end
+                event = (
+                    self._reasoning[0] + encode(thoughts) + self._reasoning[1] if thoughts else b""
+                )
                 if text:
-                    parts.append(text)
+                    event += before + encode(text) + after
                 if end is not None:
-                    event += self._closing("".join(parts), end) + DONE
+                    event += self._closing(collected, end) + DONE
                     await send({"type": "http.response.body", "body": event})
                     return
-                await send(_part(event))
+                if event:
+                    await send(_part(event))
                 increment = await anext(increments)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from genai_app.api.bodies import Id, RequestBody, RowBody, Switch, Text
+from genai_app.api.bodies import Id, RequestBody, RowBody, Switch, Text, TextOrNull
 from genai_app.models import Message
 from genai_app.services.dialogs.edits import DialogEdit
 from genai_app.services.dialogs.history import Pair, details_of
@@ -66,6 +66,9 @@ class DialogMessage(RowBody):
     source: str | None
     model: str | None
     variant: str | None
+    reasoning: Annotated[
+        TextOrNull, Field(description="The model's thoughts before the answer, if it sent any.")
+    ] = None
     error_code: str | None
     error_reason: Annotated[
         str | None, Field(description="The model server's own reason, if it refused the question.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from genai_app.api.bodies import Count, ModelName, RequestBody, Switch, Temperature, Text
 from genai_app.errors import InvalidInput
 from genai_app.services.chat.placement import ChatTurn
+from genai_app.services.chat.reasoning import EFFORT, TEMPLATE, Effort
 
 MAX_MESSAGES = 1000
 MAX_STOPS = 4
@@ -20,6 +21,7 @@ Nothing = Annotated[list[Any], Field(max_length=0)]
 Off = Annotated[
     Literal[False], BeforeValidator(lambda value: value if isinstance(value, bool) else str(value))
 ]
+TemplateValue = Switch | int | float | Annotated[Text, Field(max_length=200)] | None
 NoEffect = Annotated[str, Field(max_length=1000)]
 
 
@@ -99,6 +101,18 @@ class ChatBody(RequestBody):
     seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    reasoning_effort: Annotated[
+        Literal["none"] | Effort | None,
+        Field(description="How much the model thinks before it answers, where it can be told"),
+    ] = None
+    chat_template_kwargs: Annotated[
+        dict[Annotated[str, Field(max_length=100)], TemplateValue] | None,
+        Field(
+            max_length=20,
+            description="vLLM's: variables of the model's chat template",
+            examples=[{"enable_thinking": False}],
+        ),
+    ] = None
     store: Annotated[
         Switch | None,
         Field(description="`false`: saved for review only, not in your list of dialogs"),
@@ -123,7 +137,6 @@ class ChatBody(RequestBody):
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
     verbosity: Literal["medium"] | None = None
-    reasoning_effort: None = None
     audio: None = None
     prediction: None = None
     web_search_options: None = None
@@ -132,7 +145,6 @@ class ChatBody(RequestBody):
     top_k: None = None
     min_p: None = None
     repetition_penalty: None = None
-    chat_template_kwargs: None = None
 
     def question(self) -> str:
         """Returns the text of the last message. Raises InvalidInput if it is not the user's."""
@@ -152,7 +164,13 @@ class ChatBody(RequestBody):
     def sampling(self) -> tuple[tuple[str, object], ...]:
         """Returns the sampling parameters other than length and temperature, in a fixed order."""
         stop = tuple(self.stop) if isinstance(self.stop, list) else self.stop
+        template: dict[str, object] = dict(self.chat_template_kwargs or {})
+        effort = self.reasoning_effort
+        if effort == "none":  # vLLM does not know the word
+            effort, template = None, {"enable_thinking": False} | template
         parameters: dict[str, object] = {
+            TEMPLATE: template or None,
+            EFFORT: effort,
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
             "seed": self.seed,
@@ -183,6 +201,13 @@ class OutputMessage(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
+    reasoning_content: Annotated[
+        str | None,
+        Field(
+            exclude_if=lambda reasoning: reasoning is None,
+            description="The model's thoughts before the answer, if it sent any",
+        ),
+    ] = None
     refusal: None = None
 
 
@@ -195,12 +220,21 @@ class Choice(BaseModel):
     finish_reason: Annotated[str, Field(examples=["stop"])]
 
 
+class TokenDetails(BaseModel):
+    """The part of the tokens that the model thought with."""
+
+    reasoning_tokens: int
+
+
 class TokenUsage(BaseModel):
     """Tokens as the model server counted them; 0 for a verified answer."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    completion_tokens_details: Annotated[
+        TokenDetails | None, Field(exclude_if=lambda details: details is None)
+    ] = None
 
 
 class Completion(BaseModel):

@@ -17,7 +17,7 @@ from genai_app.api.ask.answering import (
     requested_model,
     turn_headers,
 )
-from genai_app.api.ask.stream import ENCODER, EventStream, Following, whole
+from genai_app.api.ask.stream import ENCODER, Collected, EventStream, Following, whole
 from genai_app.api.bodies import failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.api.openai.bodies import (
@@ -27,6 +27,7 @@ from genai_app.api.openai.bodies import (
     ModelCard,
     ModelCards,
     OutputMessage,
+    TokenDetails,
     TokenUsage,
 )
 from genai_app.errors import AppError, ContextTooLong
@@ -105,9 +106,9 @@ async def complete(
     headers = request.state.headers = turn_headers(turn)
     increments = services().chat.follow_turn(turn)
     if not body.stream:
-        text, end = await whole(increments)
+        collected, end = await whole(increments)
         _check(end)
-        answer = _completion(turn, body.model, text, end).model_dump_json()
+        answer = _completion(turn, body.model, collected, end).model_dump_json()
         return Response(answer, 200, headers, "application/json")
     following = Following(increments)
     _check(await following.early_end())
@@ -126,9 +127,10 @@ def _stream(
 ) -> EventStream:
     chunk = _chunk_maker(turn, model, with_usage=with_usage)
     # only the text differs between the chunks of an answer
-    before, after = chunk([_delta({"content": "\n"})]).rsplit(rb'"\n"', 1)
+    text = _around(chunk([_delta({"content": "\n"})]))
+    reasoning = _around(chunk([_delta({"reasoning_content": "\n"})]))
 
-    def closing(_: str, end: End) -> bytes:
+    def closing(_: Collected, end: End) -> bytes:
         error = _error(end)
         if error is not None:
             return failed_event(request, turn, error)
@@ -142,11 +144,17 @@ def _stream(
         opening=b"data: "
         + chunk([_delta({"role": "assistant", "content": "", "refusal": None})])
         + b"\n\n",
-        before=before,
-        after=after,
+        text=text,
+        reasoning=reasoning,
         closing=closing,
         headers=headers,
     )
+
+
+def _around(chunk: bytes) -> tuple[bytes, bytes]:
+    """Returns what stands before and after the text in a chunk whose text is a line break."""
+    before, after = chunk.rsplit(rb'"\n"', 1)
+    return before, after
 
 
 def _chunk_maker(turn: Turn, model: str, *, with_usage: bool) -> Callable[..., bytes]:
@@ -157,7 +165,7 @@ def _chunk_maker(turn: Turn, model: str, *, with_usage: bool) -> Callable[..., b
         "model": model,
     }
 
-    def chunk(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
+    def chunk(choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
         # as in OpenAI's API, with `include_usage` every chunk has this key
         more = {"usage": usage} if with_usage else {}
         return ENCODER.encode({**fixed, "choices": choices, **more})
@@ -169,8 +177,10 @@ def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str,
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _completion(turn: Turn, model: str, text: str, end: End) -> Completion:
-    choice = Choice(message=OutputMessage(content=text), finish_reason=_reason(end))
+def _completion(turn: Turn, model: str, collected: Collected, end: End) -> Completion:
+    reasoning = collected.reasoning or None
+    message = OutputMessage(content=collected.text, reasoning_content=reasoning)
+    choice = Choice(message=message, finish_reason=_reason(end))
     return Completion(
         id=_completion_id(turn),
         created=_now(),
@@ -182,7 +192,17 @@ def _completion(turn: Turn, model: str, text: str, end: End) -> Completion:
 
 def _usage(end: End) -> TokenUsage:
     prompt, answer = end.prompt_tokens or 0, end.completion_tokens or 0
-    return TokenUsage(prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer)
+    thoughts = (
+        None
+        if end.reasoning_tokens is None
+        else TokenDetails(reasoning_tokens=end.reasoning_tokens)
+    )
+    return TokenUsage(
+        prompt_tokens=prompt,
+        completion_tokens=answer,
+        total_tokens=prompt + answer,
+        completion_tokens_details=thoughts,
+    )
 
 
 def _completion_id(turn: Turn) -> str:

@@ -4,6 +4,7 @@ stays in the browser until the server says that the question is committed."""
 import reflex as rx
 
 from genai_app.components.chat.drafts import submit
+from genai_app.components.chat.reasoning import reasoning_toggle
 from genai_app.components.text import t
 from genai_app.models import Status
 from genai_app.state.chat.conversation import COMPOSER_ID, ConversationState
@@ -38,6 +39,7 @@ def composer() -> rx.Component:
             auto_complete="off",
             custom_attrs={"data-testid": "composer"},
         ),
+        reasoning_toggle(),
         rx.cond(
             running,
             rx.el.button(

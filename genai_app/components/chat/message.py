@@ -11,6 +11,7 @@ from genai_app.components.chat.markdown import (
     plain_text,
 )
 from genai_app.components.chat.question import question
+from genai_app.components.chat.reasoning import reasoning
 from genai_app.components.chat.regenerate import ask_again, continue_button, variant_word
 from genai_app.components.chat.tools import copy_answer
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
@@ -46,13 +47,16 @@ def growing_answer() -> rx.Component:
                         aria_live="polite",
                         custom_attrs={"data-testid": "in-line"},
                     ),
-                    rx.el.div(
-                        rx.el.span(),
-                        rx.el.span(),
-                        rx.el.span(),
-                        class_name="thinking",
-                        role="status",
-                        aria_label=t("chat.thinking"),
+                    rx.cond(
+                        StreamState.thought_state == "",
+                        rx.el.div(
+                            rx.el.span(),
+                            rx.el.span(),
+                            rx.el.span(),
+                            class_name="thinking",
+                            role="status",
+                            aria_label=t("chat.thinking"),
+                        ),
                     ),
                 ),
             ),
@@ -66,7 +70,13 @@ def _end_note(row: rx.Var[MessageRow]) -> rx.Component:
     broken = rx.cond(row.error_code != "", exact, t("status.failed"))
     return rx.match(
         row.status,
-        (Status.TRUNCATED, _note("info", t("status.truncated"))),
+        (
+            Status.TRUNCATED,
+            _note(
+                "info",
+                rx.cond(row.thought & row.is_blank, t("reasoning.used_up"), t("status.truncated")),
+            ),
+        ),
         (Status.STOPPED, _note("info", t("status.stopped"))),
         (
             Status.INTERRUPTED,
@@ -163,6 +173,7 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
         rx.cond(
             row.trimmed > 0, rx.el.p(t("chat.trimmed", count=row.trimmed), class_name="trimmed")
         ),
+        reasoning(row),
         rx.cond(
             row.status == Status.RUNNING,
             growing_answer(),
@@ -170,7 +181,13 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
                 rx.cond(
                     ~row.is_blank,
                     answer_text(row.text, row.shown, row.left_plain),
-                    rx.cond(row.status == Status.COMPLETE, _note("info", t("error.empty_answer"))),
+                    rx.cond(
+                        row.status == Status.COMPLETE,
+                        _note(
+                            "info",
+                            rx.cond(row.thought, t("reasoning.only"), t("error.empty_answer")),
+                        ),
+                    ),
                 ),
                 _end_note(row),
                 continue_button(row),

@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.markdown import answer_text
+from genai_app.components.chat.reasoning import reasoning_head, thoughts
 from genai_app.components.chat.regenerate import variant_word
 from genai_app.components.review.verified_form import verified_form
 from genai_app.components.review.words import ICONS, reason_word, word
@@ -38,6 +39,17 @@ def _instructions(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         rx.el.summary(t("review.instructions")),
         rx.el.div(row.text, class_name="instructions"),
         class_name="message",
+    )
+
+
+def _reasoning(row: rx.Var[ReviewMessageRow]) -> rx.Component:
+    """Shows what the model thought before the answer, folded."""
+    return rx.el.details(
+        reasoning_head(t("reasoning.review")),
+        thoughts(row.reasoning),
+        rx.cond(row.reasoning_cut, rx.el.p(t("reasoning.cut"), class_name="hint")),
+        class_name="reasoning",
+        custom_attrs={"data-testid": "reasoning"},
     )
 
 
@@ -126,6 +138,7 @@ def _judgement(row: rx.Var[ReviewMessageRow]) -> rx.Component:
 def _answer(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.article(
         rx.el.h3(t("chat.assistant"), class_name="visually-hidden"),
+        rx.cond(row.reasoning != "", _reasoning(row)),
         rx.cond(row.text != "", answer_text(row.text, row.shown, row.left_plain)),
         _ending(row),
         rx.el.footer(

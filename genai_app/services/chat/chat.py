@@ -32,6 +32,7 @@ from genai_app.services.chat.placement import (
 )
 from genai_app.services.chat.positions import find_position, new_dialog_position
 from genai_app.services.chat.ready_answers import ReadyAnswers
+from genai_app.services.chat.reasoning import Default, ReasoningSwitch, Sampling
 from genai_app.services.chat.turns import CommittedTurns, Turn
 from genai_app.services.generation.checkpoints import Increment
 from genai_app.services.generation.context import (
@@ -56,6 +57,7 @@ class Chat:
             the model server takes.
         max_tokens: the longest answer, in tokens.
         system_prompt: the company's instructions, before every conversation.
+        reasoning: whether the model thinks, where a question does not say.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Chat:
         context_tokens: int | None,
         max_tokens: int,
         system_prompt: str = "",
+        reasoning: Default = "auto",
     ) -> None:
         self._db = db
         self._generations = generations
@@ -77,6 +80,7 @@ class Chat:
         self._context_tokens = context_tokens
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
+        self.reasoning = ReasoningSwitch(db, generations.models, reasoning)
         # called whenever an answer of this process has its last state
         self.answer_ended: Callable[[], None] = lambda: None
 
@@ -110,9 +114,11 @@ class Chat:
             RateLimited: no unit is left, or too many answers run for this user.
         """
         options, text = options or Options(), check_prompt(text)
-        # a page may send a first question again after it got its dialog: the same question
-        where = None if actor.channel is Channel.WEB else str(dialog_id or "")
-        body = body_hash(text, where, options, earlier, fork)
+        # a page may send a first question again after it got its dialog, or after the switch for
+        # reasoning was turned: the same question
+        is_page = actor.channel is Channel.WEB
+        where = None if is_page else str(dialog_id or "")
+        body = body_hash(text, where, Options() if is_page else options, earlier, fork)
         submission = Submission(
             *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
         )
@@ -125,14 +131,19 @@ class Chat:
         return await asyncio.shield(self._answer(actor, submission))
 
     async def regenerate(
-        self, actor: Actor, answer_id: object, variant: Variant | None = None
+        self,
+        actor: Actor,
+        answer_id: object,
+        variant: Variant | None = None,
+        *,
+        sampling: Sampling = (),
     ) -> Turn:
         """Asks the model again, for a new sibling of the answer, which stays. The cache is not
-        asked, but keeps the new answer unless it is a variant.
+        asked, but keeps the new answer unless it is a variant. `sampling`: see `Options`.
 
         Raises NotFound, RateLimited, and Conflict while an answer of the dialog is still running.
         """
-        options = Options(read_cache=False, write_cache=variant is None)
+        options = Options(sampling=sampling, read_cache=False, write_cache=variant is None)
         submission = Submission("", None, b"", options, again=parse_id(answer_id), variant=variant)
         return await asyncio.shield(self._answer(actor, submission))
 
@@ -159,6 +170,7 @@ class Chat:
         answer_id: object,
         *,
         from_length: int = 0,
+        reasoning_from: int = 0,
         pause_s: float = 0.0,
         positions: bool = False,
     ) -> AsyncGenerator[Increment]:
@@ -167,7 +179,11 @@ class Chat:
         async with self._db.read() as session:
             answer = await get_message(session, actor, answer_id, Author.ASSISTANT)
         async for increment in self._generations.follow(
-            answer.id, from_length=from_length, pause_s=pause_s, positions=positions
+            answer.id,
+            from_length=from_length,
+            reasoning_from=reasoning_from,
+            pause_s=pause_s,
+            positions=positions,
         ):
             yield increment
 
@@ -178,6 +194,8 @@ class Chat:
             return
         increments = self._generations.follow(turn.answer_id, from_length=len(turn.kept))
         async for increment in increments:
+            if increment.anew:  # with the part that the caller has
+                increment = replace(increment, text=increment.text.removeprefix(turn.kept))
             yield increment
 
     async def _answer(self, actor: Actor, submission: Submission) -> Turn:
@@ -222,7 +240,7 @@ class Chat:
                 max_tokens=min(submission.options.max_tokens or longest, longest),
                 temperature=submission.options.temperature,
                 model=submission.options.model,
-                sampling=submission.options.sampling,
+                sampling=self.reasoning.with_default(submission.options.sampling),
                 window=window,
                 may_trim=submission.earlier is None,
                 personal=bool(own),

@@ -66,6 +66,9 @@ def part_of(answer: Message) -> AnswerPart:
         answer.prompt_tokens,
         answer.completion_tokens,
         answer.first_token_at,
+        answer.reasoning,
+        answer.reasoning_ms,
+        answer.reasoning_tokens,
     )
 
 

@@ -29,10 +29,12 @@ from genai_app.models import (
     new_id,
 )
 from genai_app.models.database_time import database_now
+from genai_app.services.chat.reasoning import EFFORT, TEMPLATE
 from genai_app.services.generation.checkpoints import ReadyAnswer
 from genai_app.services.generation.context import digest
 
-REPEATABLE = ("stop",)  # of `sampling`: it cuts an answer, and changes no draw
+# of `sampling`: these shape an answer, and change no draw
+REPEATABLE = ("stop", TEMPLATE, EFFORT)
 MAX_EARLIER = 200  # messages of a client's own history that are kept with its dialog
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,7 @@ from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput
 from genai_app.models import Dialog, Generation, Message, QueuedQuestion
 from genai_app.services.chat.chat import Chat, check_prompt
+from genai_app.services.chat.placement import Options
 from genai_app.services.chat.queue_sender import may_be_sent, note_change, runs_in
 from genai_app.services.chat.turns import EDITING, Turn
 
@@ -35,9 +37,16 @@ class QueuedQuestions:
         self._wake = wake
 
     async def ask(
-        self, actor: Actor, text: str, *, client_id: uuid.UUID, dialog_id: object | None
+        self,
+        actor: Actor,
+        text: str,
+        *,
+        client_id: uuid.UUID,
+        dialog_id: object | None,
+        options: Options | None = None,
     ) -> Turn | QueuedQuestion:
-        """Asks at once, or queues the question where an answer of the dialog is running.
+        """Asks at once, or queues the question where an answer of the dialog is running. One that
+        waits is asked without `options`.
 
         Raises the errors of Chat.ask, but for `answer_running`, and Conflict `queue_full`.
         """
@@ -45,15 +54,18 @@ class QueuedQuestions:
             question = await self._add(actor, text, client_id, dialog_id)
             if question is not None:
                 return question
+        ask = partial(
+            self._chat.ask, actor, text, client_id=client_id, dialog_id=dialog_id, options=options
+        )
         try:
-            return await self._chat.ask(actor, text, client_id=client_id, dialog_id=dialog_id)
+            return await ask()
         except Conflict as error:
             if error.code != "answer_running" or dialog_id is None:
                 raise
         question = await self._add(actor, text, client_id, dialog_id)
         if question is not None:
             return question
-        return await self._chat.ask(actor, text, client_id=client_id, dialog_id=dialog_id)
+        return await ask()
 
     async def list(self, actor: Actor, dialog_id: object) -> Sequence[QueuedQuestion]:
         """Returns the queued questions of the actor's dialog in the order in which they are sent.

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, defer
 from sqlmodel import col
 
 from genai_app import clock
@@ -108,14 +108,15 @@ def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
 
 
 async def load_branch(
-    session: AsyncSession, leaf_id: uuid.UUID, limit: int
+    session: AsyncSession, leaf_id: uuid.UUID, limit: int, *, with_reasoning: bool = False
 ) -> tuple[list[Message], dict[uuid.UUID, tuple[uuid.UUID, ...]]]:
     """Returns the last `limit` messages of a branch, oldest first, and the siblings of a
-    `Branch`."""
+    `Branch`. `reasoning` is left out unless it is asked for: it is long, and seldom read."""
     path = branch(leaf_id, limit)
-    newest_first = await session.scalars(
-        sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
-    )
+    query = sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
+    if not with_reasoning:
+        query = query.options(defer(Message.reasoning))  # pyright: ignore[reportArgumentType]
+    newest_first = await session.scalars(query)
     messages = list(newest_first)[::-1]
     parents = {m.parent_id for m in messages if m.parent_id is not None}
     is_sibling = col(Message.parent_id).in_(parents)
@@ -295,6 +296,11 @@ class History:
             verified = await _verified(session, messages)
         has_older = messages[0].parent_id is not None
         return Branch(dialog, messages, siblings, has_older, verified)
+
+    async def get_reasoning(self, actor: Actor, answer_id: object) -> str:
+        """Returns what the model thought before an answer, "" for nothing. Raises NotFound."""
+        async with self._db.read() as session:
+            return (await get_message(session, actor, answer_id, Author.ASSISTANT)).reasoning
 
     async def choose_branch(self, actor: Actor, message_id: object) -> uuid.UUID:
         """Shows the branch that runs through this message, up to the leaf that was looked at last.

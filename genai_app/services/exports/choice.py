@@ -44,10 +44,13 @@ FORMATS: dict[ExportKind, tuple[Format, ...]] = {
 }
 FOR_REVIEWERS = (ExportKind.DIALOGS, ExportKind.VERIFIED)
 FILTERS: dict[ExportKind, tuple[str, ...]] = {
-    ExportKind.DIALOGS: ("user", "department", "since", "until", "model", "source", "state"),
+    ExportKind.DIALOGS: (
+        *("user", "department", "since", "until", "model", "source", "state"),
+        "reasoning",
+    ),
     ExportKind.VERIFIED: (),
-    ExportKind.DIALOG: ("dialog_id",),
-    ExportKind.MINE: (),
+    ExportKind.DIALOG: ("dialog_id", "reasoning"),
+    ExportKind.MINE: ("reasoning",),
 }
 WORDS = {"source": tuple(Source), "state": tuple(ReviewState)}
 
@@ -57,6 +60,7 @@ class ExportChoice:
     """The filters of an export, "" where none is set. `title` and `user_ids` are looked up later.
 
     Args:
+        reasoning: the model's thoughts are in the file too.
         since, until: days such as `2026-11-25`, both included, in the time zone `zone`.
     """
 
@@ -71,6 +75,7 @@ class ExportChoice:
     title: str = ""
     zone: str = DEFAULT_ZONE
     user_ids: tuple[str, ...] = ()
+    reasoning: bool = False
 
     def to_json(self) -> str:
         return json.dumps({key: value for key, value in asdict(self).items() if value})
@@ -92,7 +97,8 @@ class ExportChoice:
     def audit_details(self) -> dict[str, str]:
         """Returns the filters that are set, by name; `user` is the target of the event."""
         names = ("department", "since", "until", "model", "source", "state")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        details = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return details | ({"reasoning": "yes"} if self.reasoning else {})
 
 
 def choose(
@@ -111,10 +117,15 @@ def choose(
         raise InvalidInput(code="bad_export", param="format")
     choice = ExportChoice(zone=viewer_zone())
     for name, value in chosen.items():
-        if value is None or value == "":
+        if value is None or value == "" or value is False:
             continue
-        if name not in FILTERS[export_kind] or not isinstance(value, str):
+        switch = name == "reasoning"
+        kind_of_value = bool if switch else str
+        if name not in FILTERS[export_kind] or not isinstance(value, kind_of_value):
             raise InvalidInput(code="bad_export", param=name[:40])
+        if not isinstance(value, str):
+            choice.reasoning = True
+            continue
         text = clean_text(value).strip()
         if len(text) > MAX_FILTER_CHARS or (name in WORDS and text not in WORDS[name]):
             raise InvalidInput(code="bad_export", param=name)

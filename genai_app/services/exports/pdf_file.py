@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from genai_app.errors import AppError, TooLarge, Unavailable
-from genai_app.i18n import catalogue
+from genai_app.i18n import catalogue, translate
 from genai_app.markdown.guard import displayed
 from genai_app.services.exports.rows import ExportedMessage, Head
 from genai_app.services.exports.text_files import (
@@ -72,6 +72,9 @@ class PdfFile:
             if asks and row.head.username:
                 who = row.head.full_name or row.head.username
             await self._send("speaker", who, about, asks)
+            if row.reasoning:
+                await self._send("note", translate(self._facts.locale, "reasoning.review"))
+                await self._send("quotation", row.reasoning.strip())
             if asks:
                 await self._send("plain", row.text.strip())
             else:

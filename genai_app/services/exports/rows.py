@@ -68,6 +68,7 @@ class ExportedMessage:
     rating: str
     verdict: str
     error_reason: str = ""  # as the model server wrote it
+    reasoning: str | None = None  # None: it was not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,8 @@ class Rows:
             )
         else:
             query = query.add_columns(sa.literal(""))
+        thoughts = col(Message.reasoning) if self._choice.reasoning else sa.null()
+        query = query.add_columns(thoughts)
         return query.outerjoin(Feedback, col(Feedback.message_id) == col(Message.id))
 
     async def _branches(self) -> AsyncGenerator[tuple[Head, list[uuid.UUID]]]:
@@ -287,6 +290,7 @@ _LIVE = col(VerifiedAnswer.retired_at).is_(None)
 
 
 def _message(heads: dict[uuid.UUID, Head], row: Sequence[Any]) -> ExportedMessage:
-    dialog_id, details, *rest = row
+    dialog_id, details, *rest, reasoning = row
     reason = json.loads(details).get("reason", "") if details else ""
-    return replace(ExportedMessage(heads[dialog_id], *rest), error_reason=reason)
+    message = ExportedMessage(heads[dialog_id], *rest)
+    return replace(message, error_reason=reason, reasoning=reasoning)

@@ -57,6 +57,7 @@ def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
         "deleted_at": head.deleted_at,
         **message_of(row),
         "verdict": row.verdict,
+        **_reasoning_of(row),
     }
 
 
@@ -79,6 +80,11 @@ def message_of(row: ExportedMessage) -> Record:
     }
 
 
+def _reasoning_of(row: ExportedMessage) -> Record:
+    """Returns what the model thought before the answer, where the export has it."""
+    return {} if row.reasoning is None else {"reasoning": row.reasoning}
+
+
 COLUMNS: dict[type, tuple[str, ...]] = {
     ExportedMessage: (
         *("dialog_id", "title", "user", "full_name", "department", "review_state", "deleted_at"),
@@ -96,7 +102,12 @@ COLUMNS: dict[type, tuple[str, ...]] = {
         "hits",
     ),
 }
-LONG = ("text", "question", "answer")
+LONG = ("text", "question", "answer", "reasoning")
+
+
+def columns_of(kind: type, *, reasoning: bool) -> tuple[str, ...]:
+    """Returns the columns of a table of such rows."""
+    return (*COLUMNS[kind], "reasoning") if reasoning else COLUMNS[kind]
 
 
 def new_private(path: Path) -> int:
@@ -127,13 +138,13 @@ class TextFile:
 class CsvFile(TextFile):
     """CSV for Excel with Russian settings: byte order mark, semicolons, all cells quoted."""
 
-    def __init__(self, path: Path, kind: type) -> None:
+    def __init__(self, path: Path, kind: type, *, reasoning: bool = False) -> None:
         super().__init__(path)
         self._file.write("\ufeff")
         self._out = csv.writer(
             self._file, delimiter=";", quoting=csv.QUOTE_ALL, lineterminator="\r\n"
         )
-        self._out.writerow(COLUMNS[kind])
+        self._out.writerow(columns_of(kind, reasoning=reasoning))
 
     def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
@@ -143,8 +154,8 @@ class CsvFile(TextFile):
 class XlsxFile:
     """A workbook of one sheet without formulas."""
 
-    def __init__(self, path: Path, kind: type, locale: str) -> None:
-        columns = COLUMNS[kind]
+    def __init__(self, path: Path, kind: type, locale: str, *, reasoning: bool = False) -> None:
+        columns = columns_of(kind, reasoning=reasoning)
         widths = [80 if name in LONG else 20 for name in columns]
         cut = catalogue(locale)["export.cell_cut"]
         self._sheet = Sheet(os.fdopen(new_private(path), "wb"), columns, widths, cut)
@@ -190,7 +201,7 @@ class JsonFile(TextFile):
                 self._head = head
             else:
                 self._file.write(",\n")
-            self._file.write(to_json(message_of(row)))
+            self._file.write(to_json(message_of(row) | _reasoning_of(row)))
 
     def close(self) -> None:
         if self._head is not None:
@@ -212,9 +223,19 @@ class MarkdownFile(TextFile):
     def add(self, rows: Sequence[ExportedMessage]) -> None:
         for row in rows:
             who, about = speaker(row, self._locale, self._zone)
-            self._file.write(f"\n## {who}\n\n*{about}*\n\n{row.text.strip()}\n")
+            self._file.write(f"\n## {who}\n\n*{about}*\n\n")
+            if row.reasoning:
+                self._file.write(_quoted(row.reasoning, self._locale))
+            self._file.write(f"{row.text.strip()}\n")
             if note := end_note(row, self._locale):
                 self._file.write(f"\n> {note}\n")
+
+
+def _quoted(reasoning: str, locale: str) -> str:
+    """Returns the model's thoughts as a quotation, which cannot be taken for the answer."""
+    head = translate(locale, "reasoning.review")
+    lines = [f"**{head}**", "", *reasoning.strip().splitlines()]
+    return "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
 def safe_cell(value: Any) -> Any:

@@ -114,9 +114,9 @@ class ExportRun:
 def _open(job: Job, path: Path) -> Any:
     kind = ExportedAnswer if job.kind is ExportKind.VERIFIED else ExportedMessage
     if job.format is Format.CSV:
-        return CsvFile(path, kind)
+        return CsvFile(path, kind, reasoning=job.choice.reasoning)
     if job.format is Format.XLSX:
-        return XlsxFile(path, kind, job.locale)
+        return XlsxFile(path, kind, job.locale, reasoning=job.choice.reasoning)
     if job.format is Format.JSONL:
         return JsonLinesFile(path)
     if job.format is Format.JSON:

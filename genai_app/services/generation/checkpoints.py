@@ -22,6 +22,7 @@ from genai_app.db.statements import Row, Statement, StatementRunner, new_row, ta
 from genai_app.models import Generation, Message, Source, Status
 from genai_app.models.database_time import database_now
 from genai_app.services.dialogs.history import details_of
+from genai_app.services.generation.growth import OWNED, OWNED_RUN, Growth, save_growth
 
 log = structlog.get_logger()
 
@@ -29,17 +30,12 @@ LEASE_S = 10.0
 STEP_S = 2.0  # so much faster than time goes, the database's clock cannot go by itself
 
 _MESSAGES, _RUNS = table_of(Message), table_of(Generation)
-# an answer whose run was lost may go on in another process: only that one writes it then
-_OWNED = sa.exists().where(
-    _RUNS.c.message_id == _MESSAGES.c.id, _RUNS.c.owner == sa.bindparam("process")
-)
-_OWNED_RUN = _OWNED.where(_RUNS.c.ended_at.is_(None))
 _END_MESSAGE = (
     sa.update(_MESSAGES)
     .where(
         _MESSAGES.c.id == sa.bindparam("key"),
         _MESSAGES.c.status == Status.RUNNING,
-        _OWNED_RUN,
+        OWNED_RUN,
     )
     .values(
         {
@@ -48,6 +44,7 @@ _END_MESSAGE = (
                 *("text", "status", "error_code", "error_details", "source", "model"),
                 *("prompt_tokens", "completion_tokens", "made_at", "context_hash", "trimmed"),
                 *("first_token_at", "finished_at"),
+                *("reasoning", "reasoning_ms", "reasoning_tokens"),
             )
         }
     )
@@ -102,6 +99,7 @@ class End:
     completion_tokens: int | None
     made_at: datetime | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+    reasoning_tokens: int | None = None
 
 
 # to the readers of an answer that goes on in another process
@@ -111,12 +109,20 @@ RESTARTING = End(Status.INTERRUPTED, "server_restarting", Source.MODEL, None, No
 @dataclass(frozen=True, slots=True)
 class Increment:
     """New text of an answer, and the state it is in once the text is read; on the last one, its
-    end. `position`: in the queue before the model servers, 0 when it does not wait there."""
+    end. `position`: in the queue before the model servers, 0 when it does not wait there.
+
+    `reasoning`: new text of the model's thoughts. `reasoning_ms`: how long it has thought so far;
+    None if it has not. `anew`: earlier text was reasoning, or the other way round: both come again
+    from their beginning, and replace what was read before.
+    """
 
     text: str
     status: Status
     end: End | None = None
     position: int = 0
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +143,8 @@ class SavedAnswer:
     owner: str
     abandoned: bool
     end: End | None
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """The text of a running answer at a checkpoint."""
-
-    message_id: uuid.UUID
-    text: str
-    first_token_at: datetime | None
+    reasoning: str = ""
+    reasoning_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +157,8 @@ class Ending:
     first_token_at: datetime | None
     context: bytes | None
     trimmed: int = 0
+    reasoning: str = ""
+    reasoning_ms: int | None = None
 
 
 class Answers:
@@ -202,9 +203,15 @@ class Answers:
         if row is None:
             return None
         message, owner, has_lease = row
-        if message.status == Status.RUNNING:
-            return SavedAnswer(message.text, owner or "", abandoned=not has_lease, end=None)
-        return SavedAnswer(message.text, "", abandoned=False, end=end_of(message))
+        running = message.status == Status.RUNNING
+        return SavedAnswer(
+            message.text,
+            (owner or "") if running else "",
+            abandoned=running and not has_lease,
+            end=None if running else end_of(message),
+            reasoning=message.reasoning,
+            reasoning_ms=message.reasoning_ms,
+        )
 
     async def checkpoint(
         self, running: Collection[uuid.UUID], grown: Sequence[Growth]
@@ -215,29 +222,7 @@ class Answers:
         """
         mine = (col(Generation.message_id).in_(running), col(Generation.owner) == self._owner)
         async with self._db.write() as session:
-            if grown:
-                connection = await session.connection()
-                await connection.execute(
-                    sa.update(Message)
-                    .where(
-                        col(Message.id) == sa.bindparam("key"),
-                        col(Message.status) == Status.RUNNING,
-                        # not a checkpoint that was slower than the end of its run
-                        sa.func.length(col(Message.text)) < sa.bindparam("size"),
-                        _OWNED_RUN,
-                    )
-                    .values(text=sa.bindparam("grown"), first_token_at=sa.bindparam("first")),
-                    [
-                        {
-                            "key": each.message_id,
-                            "grown": each.text,
-                            "size": len(each.text),
-                            "first": each.first_token_at,
-                            "process": self._owner,
-                        }
-                        for each in grown
-                    ],
-                )
+            await save_growth(session, grown, self._owner)
             await session.execute(
                 sa.update(Generation)
                 .where(*mine, col(Generation.ended_at).is_(None))
@@ -274,6 +259,9 @@ class Answers:
             "context_hash": ending.context,
             "first_token_at": ending.first_token_at,
             "finished_at": clock.now(),
+            "reasoning": ending.reasoning,
+            "reasoning_ms": ending.reasoning_ms,
+            "reasoning_tokens": end.reasoning_tokens,
         }
         if self._db.is_sqlite:
             async with self._db.write() as session:
@@ -292,9 +280,13 @@ class Answers:
                     col(Message.id) == message_id,
                     col(Message.status) == Status.INTERRUPTED,
                     col(Message.error_code) == "process_lost",
-                    _OWNED,
+                    OWNED,
                 )
-                .values(text=ending.text),
+                .values(
+                    text=ending.text,
+                    reasoning=ending.reasoning,
+                    reasoning_ms=ending.reasoning_ms,
+                ),
                 {"process": self._owner},
             )
             status = await session.scalar(
@@ -383,4 +375,5 @@ def end_of(message: Message) -> End:
         message.completion_tokens,
         message.made_at,
         details_of(message),
+        message.reasoning_tokens,
     )

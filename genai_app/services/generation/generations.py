@@ -25,15 +25,16 @@ from genai_app.services.generation.checkpoints import (
     Answers,
     End,
     Ending,
-    Growth,
     Increment,
 )
 from genai_app.services.generation.context import digest
 from genai_app.services.generation.context_fit import Request
 from genai_app.services.generation.joinable_runs import JoinableRuns
+from genai_app.services.generation.model_call import ModelCall
 from genai_app.services.generation.model_run import AnswerPart, LiveAnswer, ModelRun
 from genai_app.services.generation.relay import Relay
 from genai_app.services.generation.remote_answers import RemoteAnswers
+from genai_app.services.generation.seen import Seen
 from genai_app.services.generation.served_models import ServedModels
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.services.limits.message_count import FREE_ERRORS
@@ -170,6 +171,7 @@ class Generations:
         message_id: uuid.UUID,
         *,
         from_length: int = 0,
+        reasoning_from: int = 0,
         pause_s: float = 0.0,
         positions: bool = False,
     ) -> AsyncGenerator[Increment]:
@@ -177,16 +179,17 @@ class Generations:
         state.
 
         Args:
+            reasoning_from: the same of the reasoning.
             pause_s: the least time between two increments; a page need not be drawn per token.
             positions: also its position in the queue, as increments without text.
         """
-        from_length = max(from_length, 0)
+        seen = Seen(max(from_length, 0), max(reasoning_from, 0))
         live = self._live.get(message_id)
         with metrics.following():
             if live is None:
-                increments = self._remote.follow(message_id, from_length, pause_s)
+                increments = self._remote.follow(message_id, seen, pause_s)
             else:
-                increments = live.follow(from_length, pause_s, positions=positions)
+                increments = live.follow(seen, pause_s, positions=positions)
             async with aclosing(increments):
                 async for increment in increments:
                     yield increment
@@ -215,6 +218,7 @@ class Generations:
             completion_tokens=(finish and finish.completion_tokens) or run.call.tokens,
             made_at=clock.now() if live.joined else None,
             details=details,
+            reasoning_tokens=_reasoning_tokens(run.call),
         )
         try:
             whole = live.part.with_end(end)
@@ -240,7 +244,15 @@ class Generations:
         context = live.context
         if context is not None:
             context = digest([ChatTurn(Author.ASSISTANT, live.text)], context)
-        ending = Ending(live.text, end, live.first_token_at, context, trimmed)
+        ending = Ending(
+            live.text,
+            end,
+            live.first_token_at,
+            context,
+            trimmed,
+            reasoning=live.reasoning,
+            reasoning_ms=live.reasoning_ms,
+        )
         while True:
             try:
                 return await self.answers.end(live.message_id, ending)
@@ -252,17 +264,26 @@ class Generations:
         lives = list(self._live.values())
         if not lives:
             return
-        grown = [live for live in lives if len(live.text) > live.saved_length]
-        growth = [Growth(live.message_id, live.text, live.first_token_at) for live in grown]
-        ending = await self.answers.checkpoint([live.message_id for live in lives], growth)
-        for live, saved in zip(grown, growth, strict=True):
-            live.saved_length = len(saved.text)
+        growth = {live: live.growth() for live in lives if live.has_grown}
+        marks = {live: live.mark for live in growth}
+        ending = await self.answers.checkpoint(
+            [live.message_id for live in lives], list(growth.values())
+        )
+        for live, mark in marks.items():
+            live.saved = mark
         for live in lives:
             if live.message_id in ending:
                 live.stop()
 
     async def _reap(self) -> None:
         await self.answers.interrupt(spare=self._live)
+
+
+def _reasoning_tokens(call: ModelCall) -> int | None:
+    """Returns the tokens of the reasoning, as the server counts them or else as they came."""
+    if not call.reasoning:
+        return None
+    return (call.finish and call.finish.reasoning_tokens) or call.reasoning_tokens
 
 
 def _seconds(live: LiveAnswer, moment: datetime) -> float:

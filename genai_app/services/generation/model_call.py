@@ -9,7 +9,7 @@ import structlog
 
 from genai_app import clock
 from genai_app.adapters.llm.client import LlmClient
-from genai_app.adapters.llm.dialects import Finish, begun_answer
+from genai_app.adapters.llm.dialects import Finish, TextDelta, begun_answer
 from genai_app.errors import ContextTooLong, ModelRefused
 from genai_app.models import Status
 from genai_app.services.generation.context_fit import Fitted, Request, fitted, refitted
@@ -25,6 +25,7 @@ from genai_app.text import clean_text
 log = structlog.get_logger()
 
 MAX_ANSWER_CHARS = 400_000
+MAX_REASONING_CHARS = 100_000  # what comes after is not kept
 ENDS = {"length": Status.TRUNCATED, "content_filter": Status.FILTERED}
 
 
@@ -33,12 +34,15 @@ class ModelCall:
 
     Args:
         slots: what is waited for before the model is called.
-        changed: called after each change of `text` or `position`.
+        changed: called after each change of `text`, `reasoning` or `position`.
     """
 
     def __init__(self, llm: LlmClient, slots: ModelSlots, changed: Callable[[], None]) -> None:
         self.text = ""
-        self.tokens = 0
+        self.tokens = 0  # those of the reasoning among them
+        self.reasoning = ""
+        self.reasoning_tokens = 0
+        self.swaps = 0  # how often text and reasoning changed places
         self.position = 0  # in the queue; 0 when it does not wait there
         self.first_token_at: datetime | None = None
         self.left_out = 0  # messages that did not fit into the model's context
@@ -48,6 +52,8 @@ class ModelCall:
         self._llm = llm
         self._slots = slots
         self._changed = changed
+        self._begun_at = 0.0  # with the first text or reasoning, by the steady clock
+        self._thought_until: float | None = None
 
     async def run(self, request: Request) -> None:
         """Asks the model, and once more with less where its server refuses the request as too
@@ -67,7 +73,7 @@ class ModelCall:
             if isinstance(error, ModelRefused) and error.code != "model_refused":
                 raise
             log.info("generation.rest_asked_for", refused=isinstance(error, ModelRefused))
-            self._seam, self.tokens = AskedSeam(part), 0
+            self._seam, self.tokens, self.reasoning_tokens = AskedSeam(part), 0, 0
             await self._ask(replace(request, turns=turns_for_rest([*request.turns])))
 
     async def _ask(self, request: Request) -> None:
@@ -81,6 +87,14 @@ class ModelCall:
             sent = refitted(sent.request, refusal)
             self.left_out += sent.left_out
             await self._read_again(sent)
+
+    @property
+    def reasoning_ms(self) -> int | None:
+        """How long the model has thought, up to now if it still does; None if it has not."""
+        if not self.reasoning:
+            return None
+        until = self._thought_until if self.text else clock.steady_s()
+        return round(((until or self._begun_at) - self._begun_at) * 1000)
 
     @property
     def is_complete(self) -> bool:
@@ -121,25 +135,45 @@ class ModelCall:
                 if isinstance(piece, Finish):
                     self.finish = piece
                     break
-                self.tokens += piece.tokens
-                self._add(clean_text(piece.text))
+                self._grow(piece)
                 if self._part_length + len(self.text) > MAX_ANSWER_CHARS:
                     break
         if self._seam is not None and (text := self._seam.end()):
-            self._grow(text)
+            self._add(text)
+            self._changed()
+
+    def _grow(self, piece: TextDelta) -> None:
+        self._begun_at = self._begun_at or clock.steady_s()
+        if piece.swapped:
+            self.swaps += 1
+            self.text, self.reasoning = self.reasoning, self.text
+            self.reasoning_tokens = self.tokens - self.reasoning_tokens
+            self.first_token_at = None
+        self.tokens += piece.tokens
+        self.reasoning_tokens += piece.reasoning_tokens
+        if piece.reasoning or piece.swapped:
+            self._thought_until = clock.steady_s()
+            self.reasoning = _with_thoughts(self.reasoning, clean_text(piece.reasoning))
+            if piece.swapped:
+                self.reasoning = self.reasoning.strip()
+        text = clean_text(piece.text)
+        self._add(text if self._seam is None else self._seam.feed(text))
+        self._changed()
 
     def _add(self, text: str) -> None:
-        if self._seam is not None:
-            text = self._seam.feed(text)
-        if text:
-            self._grow(text)
-
-    def _grow(self, text: str) -> None:
-        if self.first_token_at is None:
-            self.first_token_at = clock.now()
         self.text += text
-        self._changed()
+        if self.text and self.first_token_at is None:
+            self.first_token_at = clock.now()
 
     def _move_to(self, position: int) -> None:
         self.position = position
         self._changed()
+
+
+def _with_thoughts(reasoning: str, more: str) -> str:
+    """Returns reasoning with more of it, as far as it is kept."""
+    if len(reasoning) < MAX_REASONING_CHARS:
+        reasoning += more
+    if len(reasoning) > MAX_REASONING_CHARS:
+        return reasoning[: MAX_REASONING_CHARS - 1] + "…"
+    return reasoning

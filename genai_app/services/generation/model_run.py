@@ -15,7 +15,9 @@ from genai_app.errors import AppError, ModelFailed
 from genai_app.models import Source, Status
 from genai_app.services.generation.checkpoints import End, Increment
 from genai_app.services.generation.context_fit import Request
+from genai_app.services.generation.growth import Growth
 from genai_app.services.generation.model_call import ModelCall
+from genai_app.services.generation.seen import Seen
 from genai_app.services.reuse.cache import Key
 
 log = structlog.get_logger()
@@ -28,7 +30,8 @@ DETAILS = ("reason", "what", "over_by", "limit", "over_chars")
 class AnswerPart:
     """The part of an answer that is there before a run goes on with it; by default none.
 
-    `completion_tokens` and `prompt_tokens`: of the runs that wrote it.
+    `completion_tokens` and `prompt_tokens`: of the runs that wrote it. `reasoning`: what the model
+    thought before it.
     """
 
     text: str = ""
@@ -36,6 +39,9 @@ class AnswerPart:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     first_token_at: datetime | None = None
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    reasoning_tokens: int | None = None
 
     def with_end(self, end: End) -> End:
         """Returns the end of the whole answer, from the end of the run that went on with it."""
@@ -44,6 +50,7 @@ class AnswerPart:
             model=end.model or self.model,
             prompt_tokens=_sum(self.prompt_tokens, end.prompt_tokens),
             completion_tokens=_sum(self.completion_tokens, end.completion_tokens),
+            reasoning_tokens=_sum(self.reasoning_tokens, end.reasoning_tokens),
         )
 
 
@@ -62,11 +69,13 @@ class LiveAnswer:
     part: AnswerPart = field(default_factory=AnswerPart)
     begun_at: datetime = field(default_factory=clock.now)
     text: str = ""
+    reasoning: str = ""
+    swaps: int = 0  # how often text and reasoning changed places
     position: int = 0  # in the queue before the model servers; 0 when it does not wait there
     status: Status = Status.RUNNING
     joined: bool = False
     first_token_at: datetime | None = None
-    saved_length: int = 0
+    saved: tuple[int, int, int] = (0, 0, 0)  # `mark` at the last checkpoint
     stop_asked: bool = False
     run: "ModelRun | None" = None
     end: End | None = None
@@ -74,7 +83,8 @@ class LiveAnswer:
 
     def __post_init__(self) -> None:
         self.text, self.first_token_at = self.part.text, self.part.first_token_at
-        self.saved_length = len(self.text)
+        self.reasoning = self.part.reasoning
+        self.saved = self.mark
 
     def wake(self) -> None:
         """Wakes all who wait in `changed`."""
@@ -94,23 +104,50 @@ class LiveAnswer:
         if self.run is not None:
             self.run.leave(self)
 
+    @property
+    def reasoning_ms(self) -> int | None:
+        """How long the model has thought, up to now if it still does; None if it has not."""
+        call_ms = self.run.call.reasoning_ms if self.run is not None and self.reasoning else None
+        return _sum(self.part.reasoning_ms, call_ms)
+
+    @property
+    def mark(self) -> tuple[int, int, int]:
+        """The lengths of text and reasoning, and `swaps`: another one needs a checkpoint."""
+        return len(self.text), len(self.reasoning), self.swaps
+
+    @property
+    def has_grown(self) -> bool:
+        return self.mark != self.saved
+
+    def growth(self) -> Growth:
+        """Returns what a checkpoint saves."""
+        growth = Growth(self.message_id, self.text, self.first_token_at, swaps=self.swaps)
+        if self.mark[1:] == self.saved[1:]:
+            return growth
+        return replace(growth, reasoning=self.reasoning, reasoning_ms=self.reasoning_ms)
+
     async def follow(
-        self, from_length: int, pause_s: float, *, positions: bool
+        self, start: Seen, pause_s: float, *, positions: bool
     ) -> AsyncGenerator[Increment]:
         """Yields the text and its increments, as Generations.follow does."""
-        length, shown = from_length, 0
+        seen, shown = start, 0
+        swaps = self.swaps
         while True:
-            text, status = self.text[length:], self.status
+            status, anew, swaps = self.status, self.swaps != swaps, self.swaps
+            if anew:
+                seen = Seen()
+            text, reasoning = seen.rest_of(self)
             position = self.position if positions else 0
-            if text or status is not Status.RUNNING or position != shown:
-                length, shown = length + len(text), position
-                yield Increment(text, status, self.end, position)
+            if text or reasoning or anew or status is not Status.RUNNING or position != shown:
+                seen, shown = seen.after(text, reasoning), position
+                ms = self.reasoning_ms
+                yield Increment(text, status, self.end, position, reasoning, ms, anew)
                 if status is not Status.RUNNING:
                     return
                 if pause_s:
                     await asyncio.sleep(pause_s)
-            same = not positions or self.position == shown
-            if len(self.text) <= length and self.status is Status.RUNNING and same:
+            same = self.swaps == swaps and (not positions or self.position == shown)
+            if same and self.status is Status.RUNNING and seen.has_all_of(self):
                 await self.changed()
 
     @property
@@ -223,8 +260,12 @@ class ModelRun:
             self._show_to(live)
 
     def _show_to(self, live: LiveAnswer) -> None:
-        """Copies text and position into an answer and wakes its readers."""
-        live.text, live.position = live.part.text + self.call.text, self.call.position
+        """Copies text, reasoning and position into an answer and wakes its readers."""
+        call, part = self.call, live.part
+        live.text, live.position = part.text + call.text, call.position
+        live.reasoning = part.reasoning + call.reasoning
+        if live.swaps != call.swaps:
+            live.swaps, live.first_token_at = call.swaps, part.first_token_at
         if live.text and live.first_token_at is None:
             live.first_token_at = clock.now() if live.joined else self.call.first_token_at
         live.wake()

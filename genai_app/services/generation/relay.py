@@ -18,7 +18,10 @@ import msgspec
 import structlog
 
 from genai_app.adapters.redis.bus import Bus
+from genai_app.models import Status
 from genai_app.services.background import every
+from genai_app.services.generation.checkpoints import Increment, SavedAnswer
+from genai_app.services.generation.seen import Seen
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,24 +33,34 @@ HEARD_LOOK_S = 2.0  # it only watches the lease then
 
 
 class _Ask(msgspec.Struct, tag="ask"):
-    """A request for this answer's text from `start` characters on."""
+    """A request for this answer's text from `start` characters on, and its reasoning from
+    `reasoning_start`. `swaps`: how often both have changed places, as far as the reader knows."""
 
     message_id: uuid.UUID
     start: int
     to: str
+    reasoning_start: int = 0
+    swaps: int = 0
 
 
-class _Piece(msgspec.Struct, tag="piece"):
-    """Text that begins at `start`. `ended`: nothing more will come, the database has the end."""
+class AnswerPiece(msgspec.Struct, tag="piece"):
+    """Text that begins at `start`. `ended`: nothing more will come, the database has the end.
+
+    `reasoning` begins at `reasoning_start`. `swaps`: as in `_Ask`.
+    """
 
     message_id: uuid.UUID
     start: int
     text: str
     ended: bool
+    reasoning_start: int = 0
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    swaps: int = 0
 
 
 class _Pieces(msgspec.Struct, tag="pieces"):
-    all: list[_Piece]
+    all: list[AnswerPiece]
 
 
 _DECODER = msgspec.msgpack.Decoder(_Ask | _Pieces)
@@ -55,9 +68,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Growing(Protocol):
-    """A text that this process makes."""
+    """An answer that this process makes."""
 
     text: str
+    reasoning: str
+    swaps: int
+
+    @property
+    def reasoning_ms(self) -> int | None: ...
 
 
 @dataclass(slots=True)
@@ -65,17 +83,47 @@ class _Wanted:
     """A reader in another process: how much it has got, and until when it counts as there.
     `greeted`: it was sent a piece, so it knows that this process sends it what grows."""
 
-    sent: int
+    sent: Seen
     until: float
+    swaps: int = 0
     greeted: bool = False
+
+    def piece_of(self, message_id: uuid.UUID, live: Growing | None) -> AnswerPiece | None:
+        """Returns what the reader has not got yet; None when there is nothing."""
+        if live is not None and live.swaps != self.swaps:
+            self.sent, self.swaps, self.greeted = Seen(), live.swaps, False
+        text, reasoning = self.sent.rest_of(live) if live is not None else ("", "")
+        text, reasoning = text[:MAX_PIECE_CHARS], reasoning[:MAX_PIECE_CHARS]
+        if not text and not reasoning and live is not None and self.greeted:
+            return None
+        piece = AnswerPiece(
+            message_id,
+            self.sent.text,
+            text,
+            ended=live is None,
+            reasoning_start=self.sent.reasoning,
+            reasoning=reasoning,
+            reasoning_ms=live.reasoning_ms if live is not None else None,
+            swaps=self.swaps,
+        )
+        self.sent, self.greeted = self.sent.after(text, reasoning), True
+        return piece
 
 
 @dataclass(eq=False, slots=True)
 class FarAnswer:
-    """An answer that another process makes, as far as its text has come here."""
+    """An answer that another process makes, as far as its text has come here.
+
+    `swaps`: how often its text and reasoning have changed places; -1: the database has others than
+    its owner sent. `replaced`: how often both were replaced here.
+    """
 
     message_id: uuid.UUID
     text: str = ""
+    reasoning: str = ""
+    reasoning_ms: int | None = None
+    swaps: int = 0
+    replaced: int = 0
     owner: str = ""
     ended: bool = False
     heard_at: float = float("-inf")  # when its owner sent something, by the event loop's clock
@@ -87,23 +135,51 @@ class FarAnswer:
         """True while the answer's owner sends what grows."""
         return asyncio.get_running_loop().time() - self.heard_at < 2 * ASK_S
 
-    def learn(self, text: str, owner: str) -> None:
-        """Takes the text and the owner that the database has."""
-        self.owner = owner
+    def learn(self, saved: SavedAnswer) -> None:
+        """Takes the texts and the owner that the database has."""
+        self.owner = saved.owner
         if self.ended:  # its owner reported it before it began, or cannot save the end yet
             self.ended, self.heard_at = False, float("-inf")
-        if len(text) > len(self.text):
-            self.text = text
+        if not self._agrees(saved):
+            if not self.is_heard or saved.end is not None:
+                self._replace(-1)
+            else:
+                return  # the last checkpoint is older than what its owner has sent
+        if saved.end is not None or len(saved.text) > len(self.text):
+            self.text = saved.text
+        if saved.end is not None or len(saved.reasoning) >= len(self.reasoning):
+            self.reasoning, self.reasoning_ms = saved.reasoning, saved.reasoning_ms
 
-    def hear(self, start: int, text: str, *, ended: bool) -> bool:
+    def hear(self, piece: AnswerPiece) -> bool:
         """Takes a piece. Returns whether something before it is missing."""
         self.heard_at = asyncio.get_running_loop().time()
-        missing = start > len(self.text)
+        if piece.swaps != self.swaps and not piece.ended:
+            if piece.swaps < self.swaps or piece.start or piece.reasoning_start:
+                return piece.swaps > self.swaps
+            self._replace(piece.swaps)
+        missing = piece.start > len(self.text) or piece.reasoning_start > len(self.reasoning)
         if not missing:
-            self.text += text[len(self.text) - start :]
-            self.ended = self.ended or ended
+            self.text += piece.text[len(self.text) - piece.start :]
+            self.reasoning += piece.reasoning[len(self.reasoning) - piece.reasoning_start :]
+            self.reasoning_ms = piece.reasoning_ms or self.reasoning_ms
+            self.ended = self.ended or piece.ended
         self._news.set()
         return missing
+
+    def _replace(self, swaps: int) -> None:
+        self.text = self.reasoning = ""
+        self.swaps = swaps
+        self.replaced += 1
+
+    def _agrees(self, saved: SavedAnswer) -> bool:
+        """Returns whether what is here is a part of what was saved, or the other way round."""
+        text = self.text.strip()
+        if text and not self.reasoning and saved.reasoning.startswith(text):
+            return False  # it was reasoning
+        if self.reasoning and not saved.reasoning and saved.text.startswith(self.reasoning):
+            return False  # it was the answer
+        pairs = ((self.text, saved.text), (self.reasoning, saved.reasoning))
+        return all(here.startswith(there) or there.startswith(here) for here, there in pairs)
 
     async def changed(self, within_s: float) -> None:
         """Returns at the next news, or when the time is over."""
@@ -115,15 +191,36 @@ class FarAnswer:
             return
 
 
-async def grown(far: FarAnswer, seen: int, pause_s: float, look_s: float) -> AsyncGenerator[str]:
-    """Yields the text of an answer made elsewhere, from `seen` characters on, until the database
-    should be looked at again: after `look_s`, or HEARD_LOOK_S while its owner sends what grows."""
-    loop = asyncio.get_running_loop()
+@dataclass(slots=True)
+class FarReader:
+    """A reader of an answer that is made elsewhere, and how far it has come."""
+
+    far: FarAnswer
+    seen: Seen
+    replaced: int = 0
+
+    def rest(self, saved: SavedAnswer | None = None) -> Increment | None:
+        """Returns what the reader has not got yet; with the last of it, `saved`, also its end."""
+        far, anew = self.far, self.far.replaced != self.replaced
+        if anew:
+            self.seen, self.replaced = Seen(), far.replaced
+        text, reasoning = self.seen.rest_of(far)
+        end = saved.end if saved is not None else None
+        if not (text or reasoning or anew or end):
+            return None
+        self.seen = self.seen.after(text, reasoning)
+        status, ms = end.status if end else Status.RUNNING, far.reasoning_ms
+        return Increment(text, status, end, reasoning=reasoning, reasoning_ms=ms, anew=anew)
+
+
+async def grown(reader: FarReader, pause_s: float, look_s: float) -> AsyncGenerator[Increment]:
+    """Yields what the reader has not got yet of an answer made elsewhere, until the database should
+    be looked at again: after `look_s`, or HEARD_LOOK_S while its owner sends what grows."""
+    loop, far = asyncio.get_running_loop(), reader.far
     until = loop.time() + (HEARD_LOOK_S if far.is_heard else max(pause_s, look_s))
     while True:
-        if text := far.text[seen:]:
-            seen += len(text)
-            yield text
+        if increment := reader.rest():
+            yield increment
             if pause_s:
                 await asyncio.sleep(pause_s)
         elif far.ended or loop.time() >= until:
@@ -181,7 +278,13 @@ class Relay:
         """Has the owner of `far` send what comes after the text that is here."""
         if self._bus is None or not far.owner or far.ended:
             return
-        question = _Ask(far.message_id, len(far.text), self._bus.address)
+        question = _Ask(
+            far.message_id,
+            len(far.text),
+            self._bus.address,
+            reasoning_start=len(far.reasoning),
+            swaps=far.swaps,
+        )
         await self._bus.send(far.owner, _ENCODER.encode(question))
 
     async def _ask_all(self) -> None:
@@ -198,18 +301,14 @@ class Relay:
                 await self._bus.send(to, _ENCODER.encode(_Pieces(pieces)))
             await asyncio.sleep(SEND_S)
 
-    def _due(self) -> dict[str, list[_Piece]]:
+    def _due(self) -> dict[str, list[AnswerPiece]]:
         """Returns the pieces that each reading process has not got yet, by its address."""
         now = asyncio.get_running_loop().time()
-        due: dict[str, list[_Piece]] = {}
+        due: dict[str, list[AnswerPiece]] = {}
         for (to, message_id), wanted in list(self._wanted.items()):
             live = self._find(message_id)
-            text = live.text[wanted.sent : wanted.sent + MAX_PIECE_CHARS] if live else ""
-            if text or live is None or not wanted.greeted:
-                wanted.greeted = True
-                piece = _Piece(message_id, wanted.sent, text, ended=live is None)
+            if piece := wanted.piece_of(message_id, live):
                 due.setdefault(to, []).append(piece)
-                wanted.sent += len(text)
             if live is None or wanted.until < now:
                 del self._wanted[to, message_id]
         return due
@@ -221,10 +320,11 @@ class Relay:
             return
         if isinstance(message, _Ask):
             until = asyncio.get_running_loop().time() + WANTED_S
-            self._wanted[message.to, message.message_id] = _Wanted(max(message.start, 0), until)
+            seen = Seen(max(message.start, 0), max(message.reasoning_start, 0))
+            self._wanted[message.to, message.message_id] = _Wanted(seen, until, message.swaps)
             self._wanted_any.set()
             return
         for piece in message.all:
             far = self._far.get(piece.message_id)
-            if far is not None and far.hear(piece.start, piece.text, ended=piece.ended):
+            if far is not None and far.hear(piece):
                 far.heard_at = float("-inf")  # the database is asked, and its owner from there on

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
 from genai_app.services.generation.checkpoints import RESTARTING, Answers, Increment
-from genai_app.services.generation.relay import Relay, grown
+from genai_app.services.generation.relay import FarReader, Relay, grown
+from genai_app.services.generation.seen import Seen
 
 REMOTE_POLL_S = 0.5
 RETRY_S = 1.0
@@ -28,11 +29,11 @@ class RemoteAnswers:
         self._live = live
 
     async def follow(
-        self, message_id: uuid.UUID, length: int, pause_s: float
+        self, message_id: uuid.UUID, seen: Seen, pause_s: float
     ) -> AsyncGenerator[Increment]:
-        """Yields the text from `length` characters on, as Generations.follow does."""
+        """Yields the text and its increments, as Generations.follow does."""
         async with self._relay.reading(message_id) as far:
-            was_read = False
+            was_read, reader = False, FarReader(far, seen, far.replaced)
             while True:
                 try:
                     answer = await self._answers.read(message_id)
@@ -48,16 +49,15 @@ class RemoteAnswers:
                 if answer is None:
                     return
                 was_read = True
-                if answer.end:
-                    yield Increment(answer.text[length:], answer.end.status, answer.end)
+                far.learn(answer)
+                if last := answer.end and reader.rest(answer):
+                    yield last
                     return
                 if self.is_restarting:
                     yield Increment("", Status.INTERRUPTED, RESTARTING)
                     return
-                far.learn(answer.text, answer.owner)
                 if not far.is_heard:
                     await self._relay.ask(far)
-                async with aclosing(grown(far, length, pause_s, REMOTE_POLL_S)) as pieces:
-                    async for text in pieces:
-                        length += len(text)
-                        yield Increment(text, Status.RUNNING)
+                async with aclosing(grown(reader, pause_s, REMOTE_POLL_S)) as increments:
+                    async for increment in increments:
+                        yield increment

@@ -15,6 +15,18 @@ class ServedModels:
     def __init__(self, llm: LlmClient) -> None:
         self._llm = llm
 
+    @property
+    def have_switch(self) -> bool:
+        """True where a model that can think may be told not to: TGI takes no such parameter."""
+        return not self._llm.is_tgi
+
+    def thinks(self, model: str) -> bool:
+        return self._llm.thinking.thinks(model)
+
+    def note_thinking(self, model: str) -> None:
+        """Takes it as known that the model can think."""
+        self._llm.thinking.note(model)
+
     async def name(self) -> str | None:
         """Returns the model that answers unless another is named; None while no server says it."""
         try:

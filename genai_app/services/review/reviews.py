@@ -165,7 +165,7 @@ class Reviews:
             if start is None:
                 own = dialog.user_id == actor.user_id
                 return Reading(shown, [], {}, has_older=False, own=own, revealed=revealed)
-            messages, siblings = await load_branch(session, start, PAGE)
+            messages, siblings = await load_branch(session, start, PAGE, with_reasoning=True)
             if not revealed:
                 blur_messages(session, messages)
             ids = [each.id for each in messages]

@@ -1,6 +1,7 @@
 """Handlers of the chat page: open a dialog, ask, ask again, stop."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 import reflex as rx
@@ -10,6 +11,7 @@ from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role, Variant
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.chat.placement import Options
 from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
@@ -17,6 +19,7 @@ from genai_app.state.chat.dialogs import DialogsState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
 from genai_app.state.chat.queued import QueuedState
+from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.search import SearchState
 from genai_app.state.chat.stream import StreamState
 from genai_app.state.session import SessionState
@@ -54,6 +57,7 @@ class ConversationState(ChatState):
         (await self.get_state(SessionState))._show(acting())
         self.error_code = self.refused = ""
         watch = await (await self.get_state(LimitState))._refresh()
+        await (await self.get_state(ReasoningState))._refresh()
         emptied = (await self.get_state(SearchState))._settle()
         if dialog_id is None:
             self._show_nothing()
@@ -118,15 +122,17 @@ class ConversationState(ChatState):
     async def _ask(
         self, text: str, client_id: uuid.UUID, dialog_id: str | None
     ) -> Turn | QueuedQuestion:
-        questions, actor = services().queued_questions, acting()
+        options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
+        ask = partial(
+            services().queued_questions.ask, acting(), text, dialog_id=dialog_id, options=options
+        )
         try:
-            return await questions.ask(actor, text, client_id=client_id, dialog_id=dialog_id)
+            return await ask(client_id=client_id)
         except AppError as error:
             if error.code != "client_id_reused":
                 raise
             # the earlier send did arrive; this is another text, under one id if it is repeated
-            other_id = uuid.uuid5(client_id, clean_text(text))
-            return await questions.ask(actor, text, client_id=other_id, dialog_id=dialog_id)
+            return await ask(client_id=uuid.uuid5(client_id, clean_text(text)))
 
     def _dialog_at(self, written_at: str) -> str | None:
         """Returns the dialog of a question that was written at that address; None for a new one."""
@@ -176,8 +182,9 @@ class ConversationState(ChatState):
             self.error_code = "invalid_input"
             return
         wish = Variant(variant) if variant else None
+        sampling = (await self.get_state(ReasoningState))._sampling()
         try:
-            turn = await services().chat.regenerate(acting(), answer_id, wish)
+            turn = await services().chat.regenerate(acting(), answer_id, wish, sampling=sampling)
         except AppError as error:
             yield await self._refused(error)
             return

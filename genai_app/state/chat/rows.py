@@ -34,6 +34,8 @@ class ShownMessage:
     source: str = ""
     model: str = ""
     variant: str = ""  # of an answer: `shorter`, `longer` or ""
+    thought: bool = False  # the model has thought before it, for so many seconds
+    thought_s: int = 0
     sibling: int = 0  # 1-based place among the messages under the same parent; 0: the only one
     siblings: list[str] = field(default_factory=list[str])
 
@@ -53,6 +55,8 @@ class ShownMessage:
             error_reason=str(details_of(message).get("reason", "")),
             source=message.source or "",
             model=message.model or "",
+            thought=message.reasoning_ms is not None,
+            thought_s=(message.reasoning_ms or 0) // 1000,
             variant=message.variant or "",
             sibling=siblings.index(message.id) + 1 if siblings else 0,
             siblings=[str(each) for each in siblings],

@@ -17,8 +17,9 @@ from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.generation.checkpoints import RESTARTING, End
+from genai_app.services.generation.checkpoints import RESTARTING, End, Increment
 from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.live_reasoning import FACTS, LiveReasoning, text_slots
 from genai_app.state.chat.live_text import LiveText, slot_names
 from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import message_rows
@@ -95,6 +96,10 @@ class StreamState(rx.State):
 for _name in slot_names():
     StreamState.add_var(_name, str, "")
 StreamState.add_var("tail_plain", str, "")  # not "": the block that grows is shown as it is
+for _name in text_slots():
+    StreamState.add_var(_name, str, "")
+for _name, _value in FACTS.items():
+    StreamState.add_var(_name, type(_value), _value)
 StreamState.add_var("place", int, 0)  # of the answer in line; 0 when it does not wait
 
 _STATE = StreamState.get_full_name()
@@ -107,35 +112,65 @@ async def _show_growing(message_id: str, again: bool) -> bool:
     Args:
         again: what is on the page is of this answer, and stays until more of it comes.
     """
-    live, seen, position = LiveText(), 0, 0
+    growing, position = _GrowingAnswer(), 0
     context, page = EventContext.get(), Page()
     end: End | None = None
     if page.is_there:
-        await _emit(context, None if again else live, 0)
+        await _emit(context, None if again else growing, 0)
     while True:
         pause_s = min(FLUSH_S + _followers * FLUSH_PER_FOLLOWER_S, MAX_FLUSH_S)
         increments = services().chat.follow(
-            acting(), message_id, from_length=seen, pause_s=pause_s, positions=True
+            acting(),
+            message_id,
+            from_length=growing.text_length,
+            reasoning_from=growing.reasoning_length,
+            pause_s=pause_s,
+            positions=True,
         )
         try:
             async with aclosing(increments):
                 async for increment in increments:
-                    seen += len(increment.text)
-                    live.feed(increment.text)
+                    if increment.anew:
+                        growing = _GrowingAnswer()
+                    growing.feed(increment)
                     moved = increment.position if increment.position != position else None
                     position = increment.position
-                    if (increment.text or moved is not None) and page.is_there:
-                        await _emit(context, live, moved)
+                    if (growing.has_news or moved is not None) and page.is_there:
+                        await _emit(context, growing, moved)
                     end = increment.end
             return end is RESTARTING
         except StorageUnavailable:
             await asyncio.sleep(RETRY_S)
 
 
-async def _emit(context: EventContext, live: LiveText | None, position: int | None) -> None:
+class _GrowingAnswer:
+    """The text and the reasoning of an answer, as far as they have come."""
+
+    def __init__(self) -> None:
+        self.text_length = self.reasoning_length = 0
+        self.has_news = True
+        self._text = LiveText()
+        self._reasoning = LiveReasoning()
+
+    def feed(self, increment: Increment) -> None:
+        self.text_length += len(increment.text)
+        self.reasoning_length += len(increment.reasoning)
+        self.has_news = bool(increment.text or increment.reasoning or increment.anew)
+        self._text.feed(increment.text)
+        answers = bool(self.text_length)
+        self._reasoning.feed(increment.reasoning, increment.reasoning_ms, answers=answers)
+
+    def changes(self) -> dict[str, str | int]:
+        """Returns the slots to write, by name."""
+        return self._text.changes() | self._reasoning.changes()
+
+
+async def _emit(
+    context: EventContext, growing: _GrowingAnswer | None, position: int | None
+) -> None:
     """Send what changed. None for what did not."""
-    texts = live.changes() if live is not None else {}
-    changed: dict[str, str | int] = {name + FIELD_MARKER: text for name, text in texts.items()}
+    slots = growing.changes() if growing is not None else {}
+    changed: dict[str, str | int] = {name + FIELD_MARKER: value for name, value in slots.items()}
     if position is not None:
         changed["place" + FIELD_MARKER] = position
     await context.emit_delta({_STATE: changed})

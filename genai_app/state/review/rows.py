@@ -19,6 +19,7 @@ FILTER_NAMES = (
     *("query", "user", "department", "model", "source", "channel", "rating", "state", "verdict"),
     *("status", "mine", "since", "until"),
 )
+SHOWN_REASONING_CHARS = 20_000  # of an answer: there may be fifty on the page
 BAD_VERDICTS = (Verdict.WRONG, Verdict.UNSAFE, Verdict.NEEDS_KNOWLEDGE)
 
 
@@ -59,6 +60,8 @@ class ReviewMessageRow(ShownMessage):
     """A message in review with its times, tokens, feedback and verdict. Seconds and tokens are
     texts, "" where they are unknown."""
 
+    reasoning: str = ""
+    reasoning_cut: bool = False  # only its beginning is here
     first: str = ""  # seconds until the first token
     total: str = ""
     tokens: str = ""  # `120 + 340`: of the question and of the answer
@@ -136,6 +139,8 @@ def _message_row(message: Message, reading: Reading, shown: GuardedText | None) 
     row.asked = moment_text(message.created_at)
     if message.author != Author.ASSISTANT:
         return row
+    row.reasoning = message.reasoning[:SHOWN_REASONING_CHARS]
+    row.reasoning_cut = len(message.reasoning) > SHOWN_REASONING_CHARS
     row.first = seconds_text(message.created_at, message.first_token_at)
     row.total = answer_seconds(message)
     tokens = (message.prompt_tokens, message.completion_tokens)

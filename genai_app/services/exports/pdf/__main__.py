@@ -2,13 +2,14 @@
 
 Each line is a list, its first entry the kind: `["document", title, foot, locale]`,
 `["title", text, under]`, `["speaker", name, about, asks]`, `["plain", text]`, `["markdown", text]`,
-`["note", text]`.
+`["quotation", text]`, `["note", text]`.
 Without the last line, `["end"]`, the writer has died, and no file is written.
 """
 
 import json
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from genai_app.services.exports.pdf.blocks import markdown, plain
@@ -36,6 +37,8 @@ def main(path: Path) -> int:
             document.speaker(name, about, asks=asks)
         elif kind == "plain":
             document.blocks(plain(*arguments))
+        elif kind == "quotation":
+            document.blocks([replace(block, quoted=True) for block in plain(*arguments)])
         elif kind == "markdown":
             document.blocks(markdown(*arguments))
         elif kind == "note":
