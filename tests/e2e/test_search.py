@@ -1,5 +1,6 @@
 """The search field of the sidebar."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -57,7 +58,9 @@ async def test_the_words_are_marked_in_the_message_and_in_sight(tab: Tab, stored
     """In any form, also when typed on the other keyboard layout; by the address alone, too."""
     long_text = "строка\n\n" * 200
     text = f"{long_text}Яблоню и **яблони** сажают `осенью`, а не яблочко.\n\n{long_text}"
-    stored.add_dialog("alice", "О посадке", [("Вопрос", text), ("Ещё", "яблоня"), ("И ещё", "нет")])
+    dialog_id = stored.add_dialog(
+        "alice", "О посадке", [("Вопрос", text), ("Ещё", "яблоня"), ("И ещё", "нет")]
+    )
     await tab.reload()
     await tab.page.get_by_test_id("search").fill("z,kjyb jctym.")
     hit = tab.items.filter(has_text="О посадке")
@@ -72,6 +75,8 @@ async def test_the_words_are_marked_in_the_message_and_in_sight(tab: Tab, stored
     await tab.page.get_by_test_id("new-dialog").click()
     await expect(tab.questions).to_have_count(0)
     assert await tab.page.evaluate(MARKED) == []
+    await tab.open(f"/c/{dialog_id}?at={uuid.uuid4()}")
+    await expect(tab.error).to_contain_text("далеко от конца диалога")
 
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", '"', "<mark>x</mark>"])

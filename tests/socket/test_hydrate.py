@@ -45,6 +45,8 @@ VARS = {
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"contact", "error_code", "target", "wait"},
     "branch_state": {"accepted", "declined", "edited"},
+    "imports_state": {"error_code", "imports"},
+    "instructions_state": {"error_code", "over_by", "saves", "text"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "queued_state": {"dialog_id", "edited_text", "editing", "error_code", "questions"},
@@ -60,6 +62,8 @@ VARS = {
     },
     "verified_form_state": {"days", "error_code", "opened", "saved"},
     "session_state": {"demo_model", "full_name", "role", "user_key", "username"},
+    "imports_state": {"error_code", "imports"},
+    "instructions_state": {"error_code", "over_by", "saves", "text"},
     "settings_state": {"has_password", "loaded", "password_changed", "password_error"},
     "admin_state": {"directory", "loaded"},
     "directory_state": {
@@ -93,7 +97,7 @@ VARS = {
     "readers_state": {"error_code", "has_more", "loaded", "readers"},
     "review_dialog_state": {
         *("dialog_id", "error_code", "has_older", "head", "loaded", "messages", "notes", "own"),
-        "revealed",
+        *("instructions", "revealed"),
     },
     "review_keys_state": {"shown"},
     "review_list_state": {
