@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +16,9 @@ from genai_app.markdown.formulas import DISPLAY, INLINE
 from genai_app.markdown.normal import JOINER, normalised
 from genai_app.markdown.paragraphs import OpenDisplay
 from tests.corpora.hostile import hostile_texts
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 OURS = {module.__file__ for module in (formulas, normal, paragraphs)}
 ADDED = f"\\`{INLINE}{DISPLAY}{JOINER}"
@@ -108,7 +111,7 @@ def steps(call: Callable[[], object]) -> int:
     """Returns how many lines of our modules a call runs: the same on any machine."""
     count = 0
 
-    def trace(frame: FrameType, event: str, _: object) -> Any:
+    def trace(frame: FrameType, event: str, _: object) -> "TraceFunction | None":
         nonlocal count
         if frame.f_code.co_filename not in OURS:
             return None
