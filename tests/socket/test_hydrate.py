@@ -112,7 +112,7 @@ VARS = {
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {
-    *("thought", "thought_s"),
+    *("thought", "thought_s", "variant"),
     *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
     *("is_blank", "left_plain", "shown"),
     "id",
