@@ -18,8 +18,8 @@ LICENCE = re.compile(r"(licen[cs]e|copying|notice)([.-].*)?", re.IGNORECASE)
 # Wheels without a text of their own: one project, one repository, one licence. The text is taken
 # from the project's main wheel.
 SAME_PROJECT = {"reflex-": "reflex"}
-# The metadata has the text where the name belongs.
-NAMES = {"httpx-aiohttp": "BSD-3-Clause"}
+# The metadata has the text where the name belongs, or no name beside the text.
+NAMES = {"httpx-aiohttp": "BSD-3-Clause", "khroma": "MIT"}
 # They state their licence in their README and carry no other text.
 IN_README = ("format", "highlightjs-vue")
 # What only the build of the pages needs, and no page holds.
@@ -160,6 +160,7 @@ def _of_module(entry: list[Any], folder: Path) -> Package:
     if told["version"] != version:
         raise Unfit(f"{name}: built with {told['version']}, locked is {version}")
     licence = told.get("license") or " OR ".join(each["type"] for each in told.get("licenses", ()))
+    licence = licence or NAMES.get(name, "")
     texts = sorted(each for each in folder.iterdir() if LICENCE.fullmatch(each.name))
     if name in IN_README:
         texts = [each for each in folder.iterdir() if each.name.lower() == "readme.md"]

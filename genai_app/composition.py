@@ -55,6 +55,7 @@ from genai_app.services.dialogs.search import Search
 from genai_app.services.exports.exports import Exports
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
+from genai_app.services.imports.imports import Imports
 from genai_app.services.limits.rate import Limits
 from genai_app.services.retention.retention import Retention
 from genai_app.services.reuse.barred import Verdicts
@@ -141,6 +142,7 @@ def build_services(
         feedback=Feedbacks(stores.db),
         readers=Readers(stores.db, stores.cursors),
         exports=Exports(stores.db, settings, stores.audit),
+        imports=Imports(stores.db, settings),
         retention=Retention(stores.db, settings),
         stopping=stopping,
         redis=stores.redis,
@@ -313,6 +315,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
             services.generations,
             services.ready_answers,
             services.exports.jobs,
+            services.imports.jobs,
         ):
             opened.push_async_callback(each.close)
             await each.open()

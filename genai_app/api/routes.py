@@ -1,6 +1,6 @@
 """The routers of the API, searched in this order: those with the most calls come first."""
 
-from genai_app.api import audit, docs, exports, health, metrics, people, stats
+from genai_app.api import audit, docs, exports, health, imports, metrics, people, stats
 from genai_app.api.account import keys, me, tokens
 from genai_app.api.account import login as auth
 from genai_app.api.ask import routes as ask
@@ -17,6 +17,7 @@ ROUTERS = (
     keys.router,
     tokens.router,
     exports.router,
+    imports.router,
     auth.router,
     health.router,
     metrics.router,

@@ -6,6 +6,7 @@ Attributes that other components set for it:
 - `data-rove`: a list is one tab stop; with the value `arrows` the arrows go through its `<li>`.
 - `data-esc`: Esc presses this button; of several, the one of the innermost `data-layer`.
 - `data-skip`: a link that gives the focus to the element of that id, without another address.
+- `data-focus`: what closes a layer, and gives the focus to the element of that id.
 """
 
 import reflex as rx
@@ -105,6 +106,8 @@ _LISTEN = """
     const id = event.target.closest?.('[data-skip]')?.dataset.skip;
     const target = id && document.getElementById(id);
     if (target) { event.preventDefault(); target.focus(); }
+    const opener = event.target.closest?.('[data-focus]')?.dataset.focus;
+    if (opener) document.getElementById(opener)?.focus();
   };
   const changed = new MutationObserver((changes) => {
     if (changes.some(({target}) => target.closest?.('[data-rove]'))) settleAll();

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from genai_app.components.browser_zone import browser_zone
-from genai_app.components.chat.sidebar import sidebar
+from genai_app.components.chat.sidebar import MENU_ID, sidebar
 from genai_app.components.focus import focus_keeper
 from genai_app.components.icon_button import icon_button
 from genai_app.components.life_sign import life_sign
@@ -32,7 +32,10 @@ def frame(
         browser_zone(),
         sidebar(composer=composer),
         rx.el.div(
-            class_name="shade narrow-only", on_click=UiState.toggle_sidebar, aria_hidden=True
+            class_name="shade narrow-only",
+            on_click=UiState.toggle_sidebar,
+            aria_hidden=True,
+            custom_attrs={"data-focus": MENU_ID},
         ),
         rx.el.main(_bar(title), *content, id=CONTENT_ID, tab_index=-1),
         class_name=look,
@@ -62,7 +65,7 @@ def _skip_link(*, composer: bool) -> rx.Component:
 
 def _bar(title: rx.Var[str]) -> rx.Component:
     return rx.el.header(
-        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar),
+        icon_button("menu", t("nav.menu"), size=20, on_click=UiState.toggle_sidebar, id=MENU_ID),
         rx.el.span(title, class_name="bar-title"),
         rx.el.a(
             rx.icon("square-pen", size=20),

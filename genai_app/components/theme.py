@@ -2,6 +2,8 @@
 
 import reflex as rx
 from reflex.style import color_mode, set_color_mode
+from reflex_base.constants import ColorMode
+from reflex_base.vars import VarData
 
 from genai_app.components.account.section import choice
 from genai_app.components.text import t
@@ -13,17 +15,20 @@ EARLY_THEME = (
     "if(t==='light'||t==='dark')document.documentElement.classList.add(t)}catch{}"
 )
 
-# the first step is seen at once: from the system's theme to the other one
-_NEXT = (
-    "((order) => order[(order.indexOf(%s) + 1) % 3])"
-    "(matchMedia('(prefers-color-scheme: dark)').matches"
-    " ? ['system', 'light', 'dark'] : ['system', 'dark', 'light'])"
-)
+# The first step is seen at once: from the system's theme to the other one. Not an event handler of
+# Reflex's, which would go on with the theme of its first drawing.
+_NEXT = """() => {
+  const order = matchMedia('(prefers-color-scheme: dark)').matches
+    ? ['system', 'light', 'dark'] : ['system', 'dark', 'light'];
+  %(set)s(order[(order.indexOf(%(now)s) + 1) %% 3]);
+}"""
 
 
 def theme_button() -> rx.Component:
     """Goes through the three themes."""
-    next_mode = rx.Var(_NEXT.replace("%s", str(color_mode)), _var_data=color_mode._var_data)
+    context = f"const {{ {ColorMode.SET} }} = useContext(ColorModeContext)"
+    data = VarData.merge(color_mode._get_all_var_data(), VarData(hooks={context: None}))
+    step = _NEXT % {"set": ColorMode.SET, "now": color_mode}
     label = rx.match(
         color_mode,
         ("light", t("nav.theme_light")),
@@ -41,8 +46,10 @@ def theme_button() -> rx.Component:
         class_name="icon-button",
         aria_label=label,
         title=label,
-        on_click=set_color_mode(next_mode),
-        custom_attrs={"data-testid": "theme"},
+        custom_attrs={
+            "data-testid": "theme",
+            "onClick": rx.Var(step, _var_data=data),
+        },
     )
 
 

@@ -1,17 +1,22 @@
-r"""Formulas in Markdown, kept as they were typed.
+r"""Formulas in Markdown, for parsers that know none.
 
-Markdown takes `\(` for an escaped bracket and a formula's `_` and `*` for emphasis. Until formulas
-are drawn, their source is shown, so what Markdown would change in it is escaped. Code stays as it
-is.
+Markdown takes `\(` for an escaped bracket and a formula's `_` and `*` for emphasis. Here a formula
+becomes a code span, which every parser leaves as it is: a sign that nobody sees, then the formula
+as it was typed. The page draws it (components/chat/formula.py), a document shows its source.
 """
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
-_LINE_HEAD = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}[^`]*$|~{3,})?")
-_MARKER = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]")
-_DELIMITER_ROW = re.compile(r"^[|: \t>-]*-[|: \t>-]*$", re.M)
+from genai_app.markdown.paragraphs import MAX_FORMULA
+
+INLINE, DISPLAY = "\u2061", "\u2062"  # the first character of a formula in the words, or alone
+FORMULA, FORMULA_CHAR = 700.0, 8.0  # microseconds that drawing takes: see docs/performance.md
+
+_NOT_IN_DELIMITER_ROW = re.compile(r"[^-|: \t>]")
 _TOKEN = re.compile(r"`+|\\[\s\S]|\$+")
 _CLOSING = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
 _KEPT = frozenset([r"\\", r"\{", r"\}", r"\(", r"\)", r"\[", r"\]"])
@@ -19,9 +24,39 @@ _SPECIAL = re.compile(r"[\\`*_\[\]~&<]")
 _LINE_START = re.compile(r"^([ \t]*)(\d{0,9})([#+=>:|.)-])")
 _QUOTE = re.compile(r"(?:[ \t]*>[ \t]?)*")
 _UNESCAPED_PIPE = re.compile(r"\n|(?<!\\)\|")
-_DISPLAY_START = re.compile(r"[ \t>]*(?:\$\$|\\\[)")
 _TEX = re.compile(r"[\\^_{]")
+_LATIN = re.compile(r"[A-Za-z0-9\\]")
+_COMMENT = re.compile(r"(?<!\\)%.*")
+# TeX that multiplies itself, and what is nested
+MACRO = r"\\(?:[gex]?def|let|futurelet|(?:re)?newcommand|providecommand)(?![a-zA-Z])"
+_NESTING = re.compile(r"\\(?:left|right|begin|end)(?![a-zA-Z])|\\[\s\S]|[{}]")
+_OPENING = frozenset(["{", r"\left", r"\begin"])
+MAX_NESTING = 40
 _DOLLAR_CHARS = 500
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How much of the renderer's time formulas may take, in microseconds."""
+
+    left: float
+    spent: float = 0.0
+
+    def pays(self, formula: str) -> bool:
+        """Takes the formula's cost, if there is as much."""
+        cost = FORMULA + FORMULA_CHAR * len(formula)
+        if cost > self.left:
+            return False
+        self.left -= cost
+        self.spent += cost
+        return True
+
+
+class Inline(NamedTuple):
+    """Part of a paragraph. `fixed`: code, a formula or an escape, which nothing else changes."""
+
+    text: str
+    fixed: bool
 
 
 class _Token(NamedTuple):
@@ -30,90 +65,95 @@ class _Token(NamedTuple):
     end: int
 
 
-def with_literal_formulas(text: str) -> str:
-    r"""Returns Markdown in which `\(x\)`, `\[x\]`, `$$x$$`, `$x_1$`, `\\`, `\{` and `\}` are shown
-    as they are written. Lines must end in `\n`."""
-    if "\\" not in text and "$" not in text:
-        return text
-    done: list[str] = []
-    paragraph: list[str] = []
-    fence = ""
-    displays = 0
-    content = 0  # the column at which the text of the current list item begins
-    for line in text.split("\n"):
-        head = _LINE_HEAD.match(line)
-        before, mark = (head[1], head[2] or "") if head else ("", "")
-        if fence or mark or not line.strip():
-            _flush(paragraph, done)
-            done.append(line)
-            if mark and not fence:
-                fence = mark[: len(mark) - len(mark.lstrip(mark[0]))]
-            elif mark and mark.startswith(fence) and not mark.strip(fence[0] + " \t"):
-                fence = ""
-            continue
-        indent = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
-        if not paragraph and indent >= content + 4:
-            done.append(line)  # indented code
-            continue
-        if _MARKER.search(before) and not (paragraph and displays):
-            _flush(paragraph, done)
-            displays = 0
-            content = len(before.expandtabs(4))
-        elif not paragraph and indent < content:
-            content = 0
-        displays = _open_displays(line, displays if paragraph else 0)
-        paragraph.append(line)
-    _flush(paragraph, done)
-    return "\n".join(done)
+def inlines_of(text: str, ticks: int, allowance: Allowance) -> Iterator[Inline]:
+    r"""Yields a paragraph in pieces: `\(x\)`, `\[x\]` and `$$x$$` as code spans, `$x_1$`, `\\`,
+    `\{` and `\}` such that they are shown as they are written.
 
-
-def _open_displays(line: str, before: int) -> int:
-    """Returns how many formulas of several lines are open after `line`; a list mark in them is a
-    minus sign."""
-    if not before and not _DISPLAY_START.match(line):
-        return 0
-    dollars = line.count("$$") % 2
-    return max(
-        before + line.count(r"\[") - line.count(r"\]") + (-dollars if before else dollars), 0
-    )
-
-
-def _flush(paragraph: list[str], done: list[str]) -> None:
-    if paragraph:
-        done.append(_protected("\n".join(paragraph)))
-        paragraph.clear()
-
-
-def _protected(text: str) -> str:
-    """Returns a paragraph with its formulas and single backslashes escaped."""
+    Args:
+        ticks: how many backticks stand together nowhere in the whole text.
+    """
     tokens = [_Token(match[0], *match.span()) for match in _TOKEN.finditer(text)]
-    if not tokens:
-        return text
     places: dict[str, list[int]] = {}
     for number, token in enumerate(tokens):
         places.setdefault(token.text, []).append(number)
-    in_table = "|" in text and bool(_DELIMITER_ROW.search(text))
-    done: list[str] = []
+    in_table = "|" in text and any(map(_is_delimiter_row, text.split("\n")))
     start = number = 0
     while number < len(tokens):
         token = tokens[number]
-        done.append(text[start : token.start])
+        if token.start > start:
+            yield Inline(text[start : token.start], fixed=False)
         start = token.end
         closing = _next(places, token, number)
         if closing and token.text[0] == "`":
             start = tokens[closing].end
-            done.append(text[token.start : start])
+            yield Inline(text[token.start : start], fixed=True)
             number = closing
         elif closing and _is_formula(text, token, tokens[closing], in_table):
             start = tokens[closing].end
-            display = token.text in (r"\[", "$$") and not in_table
-            done.append(_literal(text, token.start, start, display=display))
+            yield Inline(_formula(text, token, start, ticks, allowance, in_table), fixed=True)
             number = closing
         else:
-            done.append(_escaped(token.text))
+            yield Inline(_escaped(token.text), fixed=True)
         number += 1
-    done.append(text[start:])
-    return "".join(done)
+    if start < len(text):
+        yield Inline(text[start:], fixed=False)
+
+
+def _is_delimiter_row(line: str) -> bool:
+    return "-" in line and not _NOT_IN_DELIMITER_ROW.search(line)
+
+
+def _formula(
+    text: str, opening: _Token, end: int, ticks: int, allowance: Allowance, in_table: bool
+) -> str:
+    """Returns the code span of a formula; its source where it is too much to be drawn."""
+    source = text[opening.start : end]
+    display = opening.text == r"\[" or (
+        opening.text == "$$" and _is_alone(text, opening.start, end)
+    )
+    if opening.text == "$" or not _is_drawable(source) or not allowance.pays(source):
+        lines = opening.text in (r"\[", "$$") and not in_table
+        return _literal(text, opening.start, end, display=lines)
+    fence = "`" * ticks
+    return f"{fence}{DISPLAY if display else INLINE}{_in_one_line(text, opening.start, end)}{fence}"
+
+
+def _is_drawable(source: str) -> bool:
+    """Returns whether drawing takes no more time than `Allowance` thinks."""
+    if len(source) > MAX_FORMULA or re.search(MACRO, source):
+        return False
+    depth = deepest = 0
+    for mark in _NESTING.finditer(source):
+        if mark[0] in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark[0] in ("}", r"\right", r"\end"):
+            depth -= 1
+    return deepest <= MAX_NESTING
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    """Returns whether nothing else stands on the lines of the formula."""
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    after = text[end:].partition("\n")[0] if end < len(text) else ""
+    return not before.strip(" \t>") and not after.strip()
+
+
+def _in_one_line(text: str, start: int, end: int) -> str:
+    """Returns a formula without line breaks, which mean nothing to TeX but at the end of a
+    comment; a line that begins with a sign of Markdown would end the code span."""
+    source = text[start:end]
+    if "\n" not in source:
+        return source
+    quoted = ">" in text[text.rfind("\n", 0, start) + 1 : start]
+    lines = [_COMMENT.sub("", line) for line in source.split("\n")]
+    others = (_without_quote(line) if quoted else line for line in lines[1:])
+    return " ".join(line.strip() for line in (lines[0], *others) if line.strip())
+
+
+def _without_quote(line: str) -> str:
+    marks = _QUOTE.match(line)
+    return line[marks.end() :] if marks else line
 
 
 def _escaped(token: str) -> str:
@@ -133,6 +173,9 @@ def _is_formula(text: str, opening: _Token, closing: _Token, in_table: bool) -> 
     inner = text[opening.end : closing.start]
     if not inner.strip() or (in_table and _UNESCAPED_PIPE.search(inner)):
         return False
+    if opening.text == "$$":
+        even = inner[0].isspace() == inner[-1].isspace()
+        return even and bool(_LATIN.search(inner))  # `$$` is also a sign of money
     if opening.text != "$":
         return True
     around = text[opening.start - 1 : opening.start], text[closing.end : closing.end + 1]

@@ -2,18 +2,20 @@
 
 Parsers of Markdown recurse over nesting and are quadratic in emphasis, links, tables and more, so
 that a few kilobytes can freeze a browser or crash a page. What is over a bound here is put into a
-fenced block: every renderer shows that as plain text, and nothing of it is lost.
+fenced block: every renderer shows that as plain text, and nothing of it is lost. `displayed` is
+what the page and documents read; what else it changes is in normal.py.
 
 The renderers must not parse HTML (docs/adr/0008): this module does not know HTML blocks.
 """
 
 import re
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from math import inf
 from unicodedata import category
 
-from genai_app.markdown.formulas import with_literal_formulas
+from genai_app.markdown.formulas import Allowance
+from genai_app.markdown.normal import labels_referred, normalised
 from genai_app.markdown.parts import Part, parts_of
 
 PLAIN = "text"  # the language of the blocks that are made here; no renderer highlights it
@@ -69,16 +71,19 @@ class GuardedText:
 
 
 def displayed(text: str, budget: float = BUDGET) -> GuardedText:
-    """Returns what a page or a document renders: guarded, and its formulas as they were typed."""
+    """Returns what a page or a document renders: guarded, and the same to all of our readers."""
     safe = guarded(with_bounded_marks(text), budget)
-    if "\\" not in text and "$" not in text:
-        return safe
     markdown = _with_line_feeds(safe.text)
     parts = parts_of(markdown) or [Part(markdown, None, markdown)]
-    shown = "".join(
-        with_literal_formulas(part.text) if part.language is None else part.text for part in parts
-    )
-    return safe if shown == markdown else replace(safe, text=shown)
+    allowance = Allowance(max(budget - safe.cost, 0.0))
+    referred = labels_referred(markdown)
+    shown: list[str] = []
+    for is_prose, group in groupby(parts, key=lambda part: part.language is None):
+        whole = "".join(part.text for part in group)
+        shown.append(normalised(whole, allowance, referred) if is_prose else whole)
+    if (joined := "".join(shown)) == markdown:
+        return safe
+    return replace(safe, text=joined, cost=safe.cost + allowance.spent)
 
 
 def guarded(text: str, budget: float = BUDGET) -> GuardedText:

@@ -17,17 +17,33 @@ _last_id = 0
 _id_lock = threading.Lock()
 
 
+def id_at(moment: datetime, after: uuid.UUID | None = None) -> uuid.UUID:
+    """Returns a UUIDv7 of a moment in the past, greater than `after`."""
+    stamp = _stamp_at(moment)
+    if after is not None:
+        stamp = max(stamp, _stamp(after) + 1)
+    return _with_stamp(stamp)
+
+
 def new_id(after: uuid.UUID | None = None) -> uuid.UUID:
     """Returns a UUIDv7 (RFC 9562) that is greater than all before in this process, even after the
     clock was set back, and greater than `after`, which another process may have made."""
     global _last_id
     with _id_lock:
-        # 12 bits are the fraction of a millisecond in steps of 244 ns (RFC 9562, method 3)
-        micros = (clock.now() - _EPOCH) // _MICROSECOND
-        millis, rest = divmod(micros, 1000)
-        stamp = (millis << 12) | (rest * 4096 // 1000)
+        stamp = _stamp_at(clock.now())
         least = _stamp(after) + 1 if after is not None and after.version == 7 else 0
         _last_id = stamp = max(stamp, least, _last_id + 1)
+    return _with_stamp(stamp)
+
+
+def _stamp_at(moment: datetime) -> int:
+    """Returns the 60 bits of a moment."""
+    # 12 bits are the fraction of a millisecond in steps of 244 ns (RFC 9562, method 3)
+    millis, rest = divmod((moment - _EPOCH) // _MICROSECOND, 1000)
+    return (millis << 12) | (rest * 4096 // 1000)
+
+
+def _with_stamp(stamp: int) -> uuid.UUID:
     high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
     low = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return uuid.UUID(int=high << 64 | low)

@@ -59,6 +59,7 @@ class Channel(StrEnum):
     WEB = "web"
     API = "api"
     BOT = "bot"
+    IMPORT = "import"  # of messages: they came with the export file of another chat
 
 
 class Rating(StrEnum):
@@ -140,6 +141,7 @@ class Action(StrEnum):
     VERIFIED_RETIRE = "verified_retire"
     EXPORT = "export"
     EXPORT_DOWNLOAD = "export_download"
+    IMPORT = "import"
     HOLD = "hold"
     RETENTION = "retention"
     ERASE = "erase"

@@ -4,6 +4,7 @@ who read the dialogs, and the user's data."""
 import reflex as rx
 
 from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.imports import imports
 from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
 from genai_app.components.account.password_form import password_form
@@ -93,5 +94,6 @@ def settings_page() -> rx.Component:
         logins(),
         readers(),
         my_exports(),
+        imports(),
         loaded=SettingsState.loaded,
     )

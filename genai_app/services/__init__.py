@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from genai_app.services.exports.exports import Exports
     from genai_app.services.generation.generations import Generations
     from genai_app.services.generation.slots import ModelSlots
+    from genai_app.services.imports.imports import Imports
     from genai_app.services.limits.rate import Limits
     from genai_app.services.retention.retention import Retention
     from genai_app.services.reuse.barred import Verdicts
@@ -93,6 +94,7 @@ class Services:
     review_work: "ReviewWork"
     readers: "Readers"
     exports: "Exports"
+    imports: "Imports"
     retention: "Retention"
     stopping: "Stopping"
     directory_status: "DirectoryStatus | None" = None  # None without a directory

@@ -1,6 +1,7 @@
 """Parses limits, retention rules, and groups and filters of a directory."""
 
 import re
+from collections.abc import Mapping
 
 from limits import RateLimitItem, parse
 
@@ -82,6 +83,12 @@ def parse_rules(text: str) -> dict[str, int]:
             raise ValueError("must look like reviewer=365; department:Legal=1825")
         rules[name] = int(days)
     return rules
+
+
+def kept_days(rules: Mapping[str, int], days: int, department: str, role: str) -> int:
+    """Returns the retention period of a user in days, 0 for ever: by the first rule that fits, of
+    the department or the role, else `days`."""
+    return rules.get(f"{DEPARTMENT}{department}", rules.get(role, days))
 
 
 def limit_words(text: str, locale: str) -> str:

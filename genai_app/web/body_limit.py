@@ -3,7 +3,12 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genai_app.services.imports.reader.frames import MAX_FILE_BYTES
+
 MAX_BODY_BYTES = 1_000_000
+FORM_BYTES = 100_000  # of a form around its file
+# routes that take files
+LARGER = {("POST", "/imports"): MAX_FILE_BYTES + FORM_BYTES}
 
 
 class BodyLimit:
@@ -19,14 +24,15 @@ class BodyLimit:
         size = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         announced = int(size) if size.isdigit() else 0
         received = 0
+        longest = LARGER.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
 
         async def limited() -> Message:
             nonlocal received
-            if announced > MAX_BODY_BYTES:
+            if announced > longest:
                 raise HTTPException(413)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
+            if received > longest:
                 raise HTTPException(413)
             return message
 

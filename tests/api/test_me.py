@@ -1,5 +1,7 @@
 """`/me`: who I am, and my own instructions."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlmodel import col
 
@@ -34,7 +36,11 @@ async def test_instructions_over_the_api(
     assert asked.status_code == 200
     wishes = f"{OWN_HEADING}\n{WISH}"
     assert model.answers[-1].messages[0]["content"].endswith(wishes)
-    chat = {"messages": [{"role": "user", "content": "q of a program"}]}
+    named = (await by_key.get("/v1/models")).json()["data"][0]["id"]
+    chat: dict[str, Any] = {
+        "model": named,
+        "messages": [{"role": "user", "content": "q of a program"}],
+    }
     assert (await by_key.post("/v1/chat/completions", json=chat)).status_code == 200
     assert model.answers[-1].messages[0]["content"].endswith(wishes)
     chat["messages"].insert(0, {"role": "system", "content": "Only JSON."})
@@ -46,7 +52,8 @@ async def test_instructions_over_the_api(
     assert "1500" in long["message"]
     for wrong in ({"instructions": 1}, {"instructions": ["x"]}, {"role": "admin"}):
         checked_error(await api.patch("/me", json=wrong), 422)
-    checked_error(await client_of(app).patch("/me", json={"instructions": "x"}), 401)
+    async with client_of(app) as nobody:
+        checked_error(await nobody.patch("/me", json={"instructions": "x"}), 401)
     async with app_db.read() as session:
         others = await session.scalars(
             sa.select(col(User.id)).where(

@@ -68,6 +68,43 @@ async def test_kill_in_mid_answer_costs_a_second_at_most(
     assert page.messages()[-1]["siblings"][0] == answer["id"]
 
 
+async def test_kill_in_mid_continuation(
+    start_app: StartApp, open_page: OpenPage, model: ModelServer
+) -> None:
+    """N2, N3. The text of before and that of the continuation but its last second are there, as
+    `interrupted`, and the answer goes on once more."""
+    app = start_app("postgresql")
+    page = await open_page("alice", at=app)
+    text = question()
+    model.script_once(Say(TOKENS[:100]), End("length"))
+    answer = await page.ask(text)
+    assert answer["status"] == "truncated"
+    first = answer["text"]
+    model.script_once(Say(TOKENS[100:], delay_s=0.01), End())
+    await page.send_event("branch_state.continue_answer", answer_id=answer["id"])
+    await page.wait_for(lambda: len(page.live_text()) > len(first) + 800)
+    record = model.answers[-1]
+    assert record.messages[-1] == {"role": "assistant", "content": first}
+    killed_at = time.monotonic()
+    app.kill()
+    assert await asyncio.to_thread(record.wait_aborted)
+    app.restart()
+
+    await page.open(f"/c/{page.dialog_id}")
+    await page.wait_for(lambda: not page.running, REAP_S)
+    kept = page.messages()[-1]
+    assert (kept["id"], kept["status"], kept["can_go_on"]) == (answer["id"], "interrupted", True)
+    owed = first + "".join(sent.text for sent in record.sent if sent.mono < killed_at - LOSS_S)
+    assert kept["text"].startswith(owed)
+    assert (first + record.sent_text).startswith(kept["text"])
+    assert len(owed) > len(first) + 100
+
+    model.script_once(Say(("the ", "end")), End())
+    await page.send_event("branch_state.continue_answer", answer_id=answer["id"])
+    await page.wait_for(lambda: page.messages()[-1]["status"] == "complete")
+    assert page.messages()[-1]["text"] == kept["text"] + "the end"
+
+
 async def test_kill_while_the_model_thinks(
     start_app: StartApp, open_page: OpenPage, model: ModelServer
 ) -> None:

@@ -250,6 +250,7 @@ async def test_every_sort_of_text_is_shown_as_it_is_kept(
         shown = await tab.questions.locator(".bubble").text_content()
         assert shown == typed
         await tab.answer.get_by_test_id("copy").click()
+        await expect(tab.answer.locator("[data-copied]")).to_have_count(1)
         copied: str = await tab.page.evaluate("navigator.clipboard.readText()")
         assert copied == answer.text
         await tab.reload()

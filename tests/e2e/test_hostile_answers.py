@@ -45,18 +45,3 @@ async def test_while_it_is_written(tab: Tab, model: ModelServer):
     await expect(tab.answer_text.locator("strong").first).to_have_text("ответа")
     await expect(tab.answer.get_by_test_id("left-plain")).to_be_visible()
     assert await tab.ask_and_read("Ещё раз")
-
-
-async def test_formulas_are_shown_as_they_were_typed(tab: Tab, model: ModelServer):
-    """While they are written, when the answer is whole, and after a reload."""
-    text = (
-        r"Inline \(E=mc^2\) and \[\int_0^1 x\,dx\] and set \(\{1,2\}\), rows \\ end, "
-        r"$$c_{i}^{*} d_{j}^{*}$$."
-    )
-    model.script_once(Say([text[place : place + 3] for place in range(0, len(text), 3)]), End())
-    await tab.ask("Формулы")
-    await tab.shows(text)
-    await tab.ends()
-    await tab.shows(text)
-    await tab.reload()
-    await tab.shows(text)

@@ -183,7 +183,8 @@ LATIN = re.compile("[a-z]{2,}", re.IGNORECASE)
 # what Russian sentences keep: names, keys, the short name of the other language, and the words in
 # which the model server refused
 KEPT = re.compile(
-    r"\b(GenAI|Enter|Shift|Esc|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+|refused by the script)\b"
+    r"\b(GenAI|Enter|Shift|Esc|fake-model|EN|API|OpenAI|GENAI_[A-Z_]+|refused by the script"
+    r"|ChatGPT|Open WebUI|ZIP|JSON|conversations\.json)\b"
 )
 
 

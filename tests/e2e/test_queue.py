@@ -160,6 +160,9 @@ async def test_arrow_up_in_the_empty_composer(tab: Tab, model: ModelServer):
     model.release(hold)
     await expect(tab.questions).to_have_count(3)
     await tab.ends()
+    await expect(queue.cards).to_have_count(0)
+    await tab.composer.press("ArrowUp")
+    await expect(tab.page.get_by_test_id("edit-field")).to_have_value("два")
 
 
 async def test_a_used_up_limit_is_told_on_the_card(

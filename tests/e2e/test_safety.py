@@ -25,7 +25,8 @@ WHOLE = "\n\n".join(XSS)
 MESSAGES = "[data-testid=message-user], [data-testid=message-assistant]"
 BAD_NODES = (
     "script, iframe, frame, form, style, link, meta, base, object, embed, img, picture, video, "
-    "audio, source, input, textarea, select, dialog, details, math, template, noscript, marquee, "
+    "audio, source, input:not(.question .visually-hidden), textarea, select, dialog, details, "
+    "math:not(.katex math), template, noscript, marquee, "
     "svg:not(.lucide), svg.lucide *[onload], [srcdoc], [style*='url'], [style*='fixed']"
 )
 LOOK = """([messages, bad]) => {

@@ -1,5 +1,6 @@
 """The search field of the sidebar."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -48,6 +49,34 @@ async def test_a_page_that_is_loaded_anew_shows_all_dialogs(tab: Tab, stored: St
     await tab.reload()
     await expect(tab.item("Видно всегда")).to_have_count(1)
     await expect(tab.page.get_by_test_id("search")).to_have_value("")
+
+
+MARKED = "[...(CSS.highlights.get('searched') ?? [])].map(range => range.toString())"
+
+
+async def test_the_words_are_marked_in_the_message_and_in_sight(tab: Tab, stored: Stored):
+    """In any form, also when typed on the other keyboard layout; by the address alone, too."""
+    long_text = "строка\n\n" * 200
+    text = f"{long_text}Яблоню и **яблони** сажают `осенью`, а не яблочко.\n\n{long_text}"
+    dialog_id = stored.add_dialog(
+        "alice", "О посадке", [("Вопрос", text), ("Ещё", "яблоня"), ("И ещё", "нет")]
+    )
+    await tab.reload()
+    await tab.page.get_by_test_id("search").fill("z,kjyb jctym.")
+    hit = tab.items.filter(has_text="О посадке")
+    await expect(hit.locator("mark")).to_have_text(["Яблоню", "яблони", "осенью"])
+    await hit.get_by_role("link").click()
+    await expect(tab.questions).to_have_count(3)
+    for _ in range(2):
+        await tab.page.wait_for_function(f"() => {MARKED}.length")
+        assert await tab.page.evaluate(MARKED) == ["Яблоню", "яблони", "осенью"]
+        await expect(tab.answers.first.get_by_text("сажают")).to_be_in_viewport()
+        await tab.reload()
+    await tab.page.get_by_test_id("new-dialog").click()
+    await expect(tab.questions).to_have_count(0)
+    assert await tab.page.evaluate(MARKED) == []
+    await tab.open(f"/c/{dialog_id}?at={uuid.uuid4()}")
+    await expect(tab.error).to_contain_text("далеко от конца диалога")
 
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", '"', "<mark>x</mark>"])

@@ -224,8 +224,11 @@ async def test_copying_gives_the_answer_to_the_letter(
     model.script_once(Say((HALF, CODE)), End())
     await tab.ask_and_read("Скопировать")
     await tab.answer.get_by_test_id("copy").click()
+    await expect(tab.answer.locator("[data-copied]")).to_have_count(1)
     assert await tab.page.evaluate("navigator.clipboard.readText()") == HALF + CODE
+    await expect(tab.answer.locator("[data-copied]")).to_have_count(0)
     await tab.answer.get_by_role("button", name="Скопировать код").click()
+    await expect(tab.answer.locator("[data-copied]")).to_have_count(1)
     copied = await tab.page.evaluate("navigator.clipboard.readText()")
     assert copied == "def order(items):\n    return sorted(items)"
 

@@ -43,6 +43,7 @@ from genai_app.services.reuse.cache import AnswerCache, CachedAnswer, Key
 from genai_app.settings.settings import Settings
 from tests.fakes.services import RedisServer
 from tests.unit.exporting import BEGAN, Desk, desk, events, person, put_talk
+from tests.unit.importing import import_desk
 
 SECRET = "0123456789abcdef0123456789ABCDEF"
 CANARY = "canary-of-alice"
@@ -81,6 +82,9 @@ async def alice(at: Desk) -> Actor:
     his = await put_talk(at.db, bob, "q", "a")
     await put_talk(at.db, made, CANARY, "x")
     await at.made(made, "dialog", "md", dialog_id=str(hers))
+    imports = import_desk(at.db, at.settings)  # nobody reads the file
+    imports.imports.jobs.files.create_directory()
+    await imports.start(made, CANARY.encode(), f"{CANARY}.json")
     async with at.db.write() as session:
         ids = {
             row.dialog_id: row.id
@@ -203,12 +207,14 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
     assert (user.password_hash, user.instructions) == (None, "")
     assert [(row.answers, row.user_id != alice.user_id) for row in people] == [(2, True)]
     assert list(at.directory.iterdir()) == []
+    assert list(import_desk(at.db, at.settings).directory.iterdir()) == []
     assert await cache.find(key) is None
     assert await cache.find(other) is not None
 
     told = json.loads(receipt.to_json())
     assert told["tables"] == {
         "exports": 1,
+        "jobs": 1,
         "dialogs": 2,
         "messages": 4,
         "generations": 1,
@@ -228,7 +234,7 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
         "reviews.assignee_name": 1,
         "users": 1,
     }
-    assert (told["redis"], told["files"]) == ({"answers": 1}, {"exports": 1})
+    assert (told["redis"], told["files"]) == ({"answers": 1}, {"exports": 1, "imports": 1})
     assert told["kept"]
     (done,) = await events(at.db, "erase")
     assert (done.actor_name, done.target) == ("command line", nameless(alice.user_id))
@@ -256,6 +262,7 @@ async def test_a_second_run_finds_nothing(at: Desk, alice: Actor) -> None:
     "step",
     [
         "_erase_exports",
+        "_erase_imports",
         "_erase_dialogs",
         "_erase_logins_and_usage",
         "_erase_names",

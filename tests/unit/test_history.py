@@ -211,8 +211,8 @@ async def test_a_dialog_without_messages(db: Database, history: History, as_alic
 
 
 async def test_siblings_and_choosing(db: Database, history: History, as_alice: Actor) -> None:
-    """Answers to one question know each other; choosing one shows the newest words below it."""
-    dialog_id, question, first, second_question, _ = await put_dialog(
+    """Answers to one question know each other; choosing one shows what was shown below it last."""
+    dialog_id, question, first, second_question, shown = await put_dialog(
         db, as_alice, ["q", "a", "q2", "a2"]
     )
     newer = await _add(db, as_alice, dialog_id, second_question, 3)  # below `first`, the newest
@@ -225,9 +225,9 @@ async def test_siblings_and_choosing(db: Database, history: History, as_alice: A
 
     await history.choose_branch(as_alice, first)
     branch = await history.get_branch(as_alice, dialog_id)
-    assert [message.id for message in branch.messages] == [question, first, second_question, newer]
+    assert [message.id for message in branch.messages] == [question, first, second_question, shown]
     assert branch.siblings[first] == (first, other)
-    assert len(branch.siblings[newer]) == 2
+    assert branch.siblings[shown] == (shown, newer)
 
 
 async def test_siblings_at_the_edge_of_a_page(

@@ -91,7 +91,7 @@ NAMES = frozenset(
         XLSX PEM GPU DN DSE Active Directory FreeIPA OpenLDAP Logon Hours Log On To EN Enter
         Shift ACL SETUSER INFO Switch English MB HTTP https ALTER ROLE CREATEDB CREATE DATABASE
         OWNER TO ENCODING REASSIGN OWNED GET POST UUID ISO DEBUG root json ldap ldaps genai
-        true false example
+        true false example ChatGPT Open WebUI ZIP
         """,
     )
 )

@@ -13,7 +13,14 @@ from genai_app.models import Dialog
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs import search as search_module
 from genai_app.services.dialogs.history import History
-from genai_app.services.dialogs.search import Piece, Search, excerpt, marked
+from genai_app.services.dialogs.search import (
+    MOST_FORMS,
+    Piece,
+    Search,
+    excerpt,
+    marked,
+    matched_words,
+)
 from genai_app.stemming import other_layout
 from tests.unit.review_rows import SECRET
 from tests.unit.talk import put_dialog
@@ -185,3 +192,16 @@ def test_marking_keeps_every_letter() -> None:
         assert "".join(piece.text for piece in marked(text, query)) == text
     assert excerpt("", "x") == []
     assert excerpt("коротко", "коротко") == [Piece("коротко", matched=True)]
+
+
+async def test_the_words_to_mark_are_those_of_the_text(
+    db: Database, search: Search, as_alice: Actor
+) -> None:
+    """Each form once, as it is written there; the query is the one that found them."""
+    text = "Яблоню, яблони, ЯБЛОНИ и яблони сажают осенью; яблочко нет."
+    await _put(db, as_alice, "Сад", "Когда?", text)
+    page = await search.find(as_alice, "z,kjyz jctym.")
+    assert page.query == "яблоня осенью"
+    assert matched_words(text, page.query) == ["Яблоню", "яблони", "ЯБЛОНИ", "осенью"]
+    assert matched_words(text, "<b> !") == []
+    assert len(matched_words(" ".join(f"слово{n}" for n in range(99)), "слово")) == MOST_FORMS

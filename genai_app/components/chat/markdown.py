@@ -8,21 +8,27 @@ Each is an `@rx.memo` with one string: a page that draws again does not parse ag
 """
 
 import reflex as rx
-from reflex_components_code.code import CodeBlock, Theme
+from reflex_base.utils.imports import ImportDict
 from reflex_components_core.base.error_boundary import ErrorBoundary
+from reflex_components_core.base.fragment import Fragment
 from reflex_components_core.el.elements.inline import A
+from reflex_components_markdown.markdown import Markdown
 
-from genai_app.components.icon_button import icon_button
+from genai_app.components.chat.code import code_block, growing_code
+from genai_app.components.chat.formula import formula
+from genai_app.components.chat.tools import SCRIPT, copy_table, save_table
 from genai_app.components.text import t
-from genai_app.markdown.guard import HIGHLIGHTED_CHARS, PLAIN
+from genai_app.markdown.formulas import DISPLAY, INLINE
 
 # HTML is no syntax of ours: a tag is text like any other, also for the parser
 _NO_HTML = rx.Var(
     "function () { const data = this.data();"
     " (data.micromarkExtensions ||= []).push({disable: {null: ['htmlFlow', 'htmlText']}}); }"
 )
-
-LAID_OUT_CHARS = 20_000
+# `~` is a sign for "about"; two of them strike a text out
+_GFM = (rx.markdown.plugin.gfm, {"singleTilde": False})
+# a line that was ended is ended here too
+_BREAKS = rx.markdown.plugin("remark-breaks@4.0.0", "remarkBreaks")
 
 
 class _TextBoundary(ErrorBoundary):
@@ -31,70 +37,54 @@ class _TextBoundary(ErrorBoundary):
     reset_keys: rx.Var[list[str]]
 
 
+class _NotesHeading(Fragment):
+    """Knows an id for the heading of footnotes; the parser has one for those of all texts."""
+
+    def add_imports(self) -> ImportDict:
+        return {"react": "useId"}
+
+    def add_hooks(self) -> list[str | rx.Var]:
+        return ["const notesHeading = useId();"]
+
+
+def _with_props(element: rx.Component, *others: str) -> rx.Component:
+    """Returns an element with the properties that the parser gives, and others in their place."""
+    names = ["props", *(f"({other})" for other in others)]
+    return _NotesHeading.create(element.set(special_props=[rx.Var(name) for name in names]))
+
+
 def _link(value: rx.Var, **props: rx.Var) -> rx.Component:
+    """Opens elsewhere; a footnote's leads to its place in the page (components/focus.py)."""
     # not rx.el.a: that is the router's link, which knows no href from Markdown
-    return A.create(value, target="_blank", rel="noopener noreferrer nofollow", **props)
-
-
-def _no_image(value: rx.Var, **props: rx.Var) -> rx.Component:
-    return rx.fragment()
-
-
-def _highlighted(value: rx.Var, language: rx.Var | str = "log", **props: rx.Var) -> rx.Component:
-    return rx.el.div(
-        rx.el.div(
-            rx.el.span(language, class_name="code-language"),
-            icon_button("copy", t("chat.copy_code"), size=14, on_click=rx.set_clipboard(value)),
-            class_name="code-head",
-        ),
-        rx.el.div(
-            rx.cond(
-                (language == PLAIN) | (value.to(str).length() > HIGHLIGHTED_CHARS),
-                _beginning(value),
-                CodeBlock.create(
-                    value,
-                    language=language,
-                    theme=rx.color_mode_cond(Theme.coldark_cold, Theme.coldark_dark),
-                    custom_style={
-                        "background": "transparent",
-                        "margin": "0",
-                        "padding": "0.75rem 1rem",
-                    },
-                ),
-            ),
-            class_name="code-body",
-            tab_index=0,
-        ),
-        class_name=_code_class(language),
+    link = A.create(value, rel="noopener noreferrer nofollow")
+    return _with_props(
+        link,
+        "props.href?.startsWith('#') ? {'data-skip': props.href.slice(1)} : {target: '_blank'}",
+        "props['aria-describedby'] ? {'aria-describedby': notesHeading} : {}",
     )
 
 
-def _beginning(value: rx.Var) -> rx.Component:
-    """Code without colours. Laying out a line of 100 kB takes a browser half a second."""
+def _image(value: rx.Var, **props: rx.Var) -> rx.Component:
+    """Shows a picture as its alternative text: it would be fetched from a foreign server."""
+    return rx.fragment(
+        rx.el.span(rx.Var("props.alt", _var_type=str), class_name="picture-text", dir="auto")
+    )
+
+
+def _inline_code(value: rx.Var, **props: rx.Var) -> rx.Component:
     text = value.to(str)
-    return rx.el.pre(
-        rx.el.code(rx.cond(text.length() > LAID_OUT_CHARS, text[:LAID_OUT_CHARS] + " …", text))
+    return rx.cond(
+        text.startswith(INLINE) | text.startswith(DISPLAY),
+        formula(source=text),
+        rx.el.code(value),
     )
 
 
-def _code_class(language: rx.Var | str) -> rx.Var[str]:
-    return rx.cond(language == PLAIN, "code code-plain", "code")
-
-
-def _plain(value: rx.Var, language: rx.Var | str = "", **props: rx.Var) -> rx.Component:
-    """A code block that still grows: highlighting it at every flush would cost the most of all."""
-    return rx.el.div(
-        rx.el.div(rx.el.span(language, class_name="code-language"), class_name="code-head"),
-        rx.el.div(_beginning(value), class_name="code-body", tab_index=0),
-        class_name=_code_class(language),
-    )
-
-
-def _element(tag: str):
+def _element(tag: str, **attributes):
     create = getattr(rx.el, tag)
 
     def build(value: rx.Var, **props: rx.Var) -> rx.Component:
-        return create(value)
+        return create(value, **attributes)
 
     return build
 
@@ -102,11 +92,15 @@ def _element(tag: str):
 def _table(value: rx.Var, **props: rx.Var) -> rx.Component:
     """Scrolls by itself, by keyboard too, where it is wider than the answer."""
     return rx.el.div(
-        rx.el.table(value),
-        class_name="markdown-table",
-        role="region",
-        aria_label=t("chat.table"),
-        tab_index=0,
+        rx.el.div(
+            rx.el.table(value),
+            class_name="markdown-table",
+            role="region",
+            aria_label=t("chat.table"),
+            tab_index=0,
+        ),
+        rx.el.div(copy_table(), save_table(), class_name="table-foot"),
+        class_name="table",
     )
 
 
@@ -120,20 +114,49 @@ def _heading(level: int):
     counts; `level` is what is seen."""
 
     def build(value: rx.Var, **props: rx.Var) -> rx.Component:
-        return rx.el.h3(value, class_name=f"h{level}")
+        heading = rx.el.h3(value, dir="auto")
+        of_notes = "props.id ? {id: notesHeading} : {}"
+        return _with_props(heading, f"{{className: 'h{level}'}}", of_notes)
 
     return build
 
 
-_TAGS = ("p", "ul", "ol", "li", "code")
 _MAP = {
-    **{tag: _element(tag) for tag in _TAGS},
+    **{tag: _element(tag) for tag in ("ul", "ol")},
+    **{tag: _element(tag, dir="auto") for tag in ("p", "td", "th")},
+    # a footnote's gets the focus of its link
+    "li": _element("li", dir="auto", tab_index=rx.Var("(props.id ? -1 : undefined)")),
     **{f"h{level}": _heading(level) for level in range(1, 7)},
     "a": _link,
-    "img": _no_image,
+    "code": _inline_code,
+    "img": _image,
     "table": _table,
     "input": _check_box,
 }
+
+
+class _Markdown(Markdown):
+    """With footnotes in the language of the page, whose ids are those of no other text."""
+
+    remark_rehype_options: rx.Var[dict]
+
+    def add_imports(self) -> list[ImportDict]:
+        return [*super().add_imports(), {"react": "useId"}]
+
+    def add_hooks(self) -> list[str | rx.Var]:
+        return ["const notesId = useId();"]
+
+    def add_custom_code(self) -> list[str]:
+        return [SCRIPT]  # of what stands in the map of components only hooks are taken
+
+
+_NOTES = rx.Var.create(
+    {
+        "clobberPrefix": rx.Var("notesId + '-'", _var_type=str),
+        "footnoteLabel": t("markdown.notes"),
+        "footnoteBackLabel": t("markdown.to_text"),
+    }
+)
 
 
 def plain_text(text: rx.Var[str]) -> rx.Component:
@@ -144,12 +167,10 @@ def plain_text(text: rx.Var[str]) -> rx.Component:
 def _markdown(text: rx.Var[str], pre) -> rx.Component:
     return rx.el.div(
         _TextBoundary.create(
-            rx.markdown(
+            _Markdown.create(
                 text,
-                use_raw=False,
-                use_math=False,
-                use_katex=False,
-                remark_plugins=[_NO_HTML],
+                remark_plugins=[_GFM, _BREAKS, _NO_HTML],
+                remark_rehype_options=_NOTES,
                 component_map={**_MAP, "pre": pre},
             ),
             fallback_render=rx.Var.create(plain_text(text)),
@@ -162,13 +183,13 @@ def _markdown(text: rx.Var[str], pre) -> rx.Component:
 @rx.memo
 def markdown_block(text: rx.Var[str]) -> rx.Component:
     """Finished Markdown."""
-    return _markdown(text, _highlighted)
+    return _markdown(text, code_block)
 
 
 @rx.memo
 def markdown_tail(text: rx.Var[str]) -> rx.Component:
     """Markdown that is still being written."""
-    return _markdown(text, _plain)
+    return _markdown(text, growing_code)
 
 
 def answer_text(text: rx.Var[str], shown: rx.Var[str], left_plain: rx.Var[bool]) -> rx.Component:

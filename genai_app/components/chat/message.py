@@ -13,7 +13,7 @@ from genai_app.components.chat.markdown import (
 from genai_app.components.chat.question import question
 from genai_app.components.chat.reasoning import reasoning
 from genai_app.components.chat.regenerate import ask_again, continue_button, variant_word
-from genai_app.components.copy_button import copy_button
+from genai_app.components.chat.tools import copy_answer
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat.conversation import ConversationState
@@ -114,6 +114,7 @@ def _source(row: rx.Var[MessageRow]) -> rx.Component:
             ),
         ),
         (Source.VERIFIED, _verified(row)),
+        ("", rx.el.span(t("source.imported"), custom_attrs={"data-testid": "source"})),
         rx.el.span(t("source.model"), custom_attrs={"data-testid": "source"}),
     )
 
@@ -146,7 +147,7 @@ def _answer_foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.cond(
             row.text != "",
-            copy_button(row.text, t("chat.copy"), testid="copy"),
+            copy_answer(row.text),
         ),
         thumbs(row),
         ask_again(row),

@@ -3,6 +3,7 @@ user turns it on; each browser keeps its own choice."""
 
 import reflex as rx
 from reflex.experimental.client_state import ClientStateVar
+from reflex_base.constants import Dirs
 from reflex_base.event import EventChain
 from reflex_base.utils.imports import ImportDict, ImportVar
 from reflex_base.vars import VarData
@@ -60,6 +61,15 @@ useEffect(() => {
 """
 
 
+_CHOOSE = """
+useEffect(() => {
+  const show = %s;
+  show(genaiNotification.get());
+  refs['genai_notification'] = () => genaiNotification.toggle().then(show);
+}, []);
+"""
+
+
 class AnswerNotifier(Fragment):
     """Shows the dialog's title, and nothing of what was asked or answered. Draws nothing."""
 
@@ -86,24 +96,24 @@ class NotificationChoice(Fragment):
     """Reads the choice of this browser. Draws nothing."""
 
     def add_imports(self) -> ImportDict:
-        return {"react": [ImportVar(tag="useEffect")]}
+        return {
+            "react": [ImportVar(tag="useEffect")],
+            f"$/{Dirs.STATE_PATH}": [ImportVar(tag="refs")],
+        }
 
     def add_custom_code(self) -> list[str]:
         return [_STORED]
 
     def add_hooks(self) -> list[str | rx.Var]:
-        script = f"useEffect(() => {{ {_choice.set!s}(genaiNotification.get()); }}, []);"
-        return [rx.Var(script, _var_data=_choice.set._get_all_var_data())]
+        return [rx.Var(_CHOOSE % str(_choice.set), _var_data=_choice.set._get_all_var_data())]
 
 
 answer_notifier = AnswerNotifier.create
+_refs = VarData(imports={f"$/{Dirs.STATE_PATH}": [ImportVar(tag="refs")]})
 
 
 def notification_section() -> rx.Component:
-    toggle = rx.Var(
-        f"() => genaiNotification.toggle().then({_choice.set!s})",
-        _var_data=_choice.set._get_all_var_data(),
-    ).to(EventChain)
+    toggle = rx.Var("() => refs['genai_notification']?.()", _var_data=_refs).to(EventChain)
     return section(
         t("settings.notifications"),
         NotificationChoice.create(),

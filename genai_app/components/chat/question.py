@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.edit import edit_form
+from genai_app.components.copy_button import copy_button
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import t
 from genai_app.state.chat.branches import BranchState
@@ -47,9 +48,7 @@ def question(row: rx.Var[MessageRow]) -> rx.Component:
 def _foot(row: rx.Var[MessageRow]) -> rx.Component:
     return rx.el.footer(
         rx.el.span(
-            icon_button(
-                "copy", t("chat.copy"), on_click=rx.set_clipboard(row.text), testid="copy-question"
-            ),
+            copy_button(row.text, t("chat.copy"), testid="copy-question"),
             icon_button(
                 "pencil", t("chat.edit"), on_click=BranchState.begin_edit(row.id), testid="edit"
             ),

@@ -27,6 +27,7 @@ useEffect(() => {  // a dialog opens at its end, or at what was searched for
   if (!list) return;
   const hit = %(at)s && document.getElementById('m-' + %(at)s);
   if (!hit) { list.scrollTop = 0; return; }
+  if (%(marks)s.length) hit.querySelector('.fold-switch input:not(:checked)')?.click();
   hit.scrollIntoView({ block: 'center' });
   if (!%(marks)s.length || !CSS.highlights) return;
   const [first] = genaiMark(hit, %(marks)s);

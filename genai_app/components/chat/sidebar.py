@@ -19,6 +19,8 @@ from genai_app.state.chat.search import SearchState
 from genai_app.state.session import SessionState
 from genai_app.state.ui import UiState
 
+MENU_ID = "menu"  # the button that opens the sidebar of a narrow screen
+
 
 def _period(group: rx.Var[DialogGroup]) -> rx.Var[str]:
     periods = ("today", "yesterday", "week", "month")
@@ -232,6 +234,7 @@ def sidebar(*, composer: bool = True) -> rx.Component:
                 class_name="narrow-only",
                 on_click=UiState.toggle_sidebar,
                 closes=True,
+                custom_attrs={"data-focus": MENU_ID},
             ),
         ),
         rx.el.a(

@@ -6,7 +6,7 @@ from genai_app.components.icon_button import icon_button
 from genai_app.components.review.message import review_message
 from genai_app.components.review.words import badge, person, state_badge, verdict_badge
 from genai_app.components.text import error_text, of_locale, t
-from genai_app.models import ReviewState
+from genai_app.models import Channel, ReviewState
 from genai_app.state.review.dialog import ReviewDialogState
 from genai_app.state.review.list import ReviewListState
 from genai_app.state.review.rows import NoteRow
@@ -174,7 +174,7 @@ def _error() -> rx.Component:
 def _instructions() -> rx.Component:
     """Returns what the user wrote for every question, folded: it shaped the answers below."""
     return rx.cond(
-        ReviewDialogState.instructions != "",
+        (ReviewDialogState.instructions != "") & (_head.channel != Channel.IMPORT),
         rx.el.details(
             rx.el.summary(
                 rx.icon("sliders-horizontal", size=15, aria_hidden=True),

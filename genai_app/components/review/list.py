@@ -33,7 +33,10 @@ def _badges(row: rx.Var[ReviewRow]) -> rx.Component:
             (row.status != Status.COMPLETE) & (row.status != ""),
             badge(word("status", row.status), "badge-warning"),
         ),
-        rx.cond(row.source != Source.MODEL, badge(word("source", row.source), "badge-quiet")),
+        rx.cond(
+            (row.source != Source.MODEL) & (row.source != ""),
+            badge(word("source", row.source), "badge-quiet"),
+        ),
         rx.cond(row.channel != Channel.WEB, badge(word("channel", row.channel), "badge-quiet")),
         rx.cond(row.deleted, badge(t("review.deleted"), "badge-quiet")),
         class_name="badges",

@@ -31,7 +31,7 @@ from genai_app.services.exports.choice import (
 )
 from genai_app.services.exports.jobs import ExportJobs
 from genai_app.services.exports.writer import ExportRun, Job
-from genai_app.services.jobs.lease import ENDED, UNDER_WAY, expiry
+from genai_app.services.jobs.lease import ENDED, UNDER_WAY, cancel_job
 from genai_app.services.review.crowds import count_people, list_moved, require_crowd
 from genai_app.settings.settings import Settings
 
@@ -121,22 +121,10 @@ class Exports:
         Raises NotFound.
         """
         row = await self.get(actor, export_id)
-        cancelled = {
-            "state": JobState.CANCELLED,
-            "finished_at": clock.now(),
-            "expires_at": expiry(self.jobs.kept),
-            "lease_until": None,
-        }
-        async with self._db.write() as session:
-            stopped = await session.scalar(
-                sa.update(Export)
-                .where(col(Export.id) == row.id, col(Export.state).in_(UNDER_WAY))
-                .values(**cancelled)
-                .returning(col(Export.id))
-            )
-        if stopped is not None:
+        cancelled = await cancel_job(self._db, Export, row.id, kept=self.jobs.kept)
+        if cancelled:
             self.jobs.cancel(row.id)
-        return stopped is not None
+        return cancelled
 
     async def remove(self, actor: Actor, export_id: object) -> None:
         """Cancels an export that is queued or running; deletes an ended one with its file.

@@ -1,6 +1,7 @@
 """Claims queued jobs, and the lease of a process on the job that it does."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -168,11 +169,25 @@ class Lease(Generic[JobRow]):
             return False
 
 
-def expiry(kept: timedelta) -> Any:
-    """Returns the moment at which a job that ends now is removed."""
-    return clock.now() + kept
+async def cancel_job(
+    db: Database, rows: type[JobRow], job_id: uuid.UUID, *, kept: timedelta
+) -> bool:
+    """Cancels a job that is queued or running. Returns False when it already ended."""
+    async with db.write() as session:
+        cancelled = await session.scalar(
+            sa.update(rows)
+            .where(col(rows.id) == job_id, col(rows.state).in_(UNDER_WAY))
+            .values(
+                state=JobState.CANCELLED,
+                finished_at=clock.now(),
+                expires_at=clock.now() + kept,
+                lease_until=None,
+            )
+            .returning(col(rows.id))
+        )
+    return cancelled is not None
 
 
 def _end(row: JobRow, state: JobState, code: str, kept: timedelta) -> None:
     row.state, row.error_code = state, code
-    row.finished_at, row.expires_at = clock.now(), expiry(kept)
+    row.finished_at, row.expires_at = clock.now(), clock.now() + kept

@@ -21,6 +21,7 @@ from genai_app.db.statements import table_of
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import (
     ApiKey,
+    BackgroundJob,
     Dialog,
     Export,
     Feedback,
@@ -42,6 +43,7 @@ from genai_app.services.accounts.sessions import shut_out
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
 from genai_app.services.exports.files import ExportFiles
+from genai_app.services.imports.files import ImportFiles
 from genai_app.services.retention.retention import BATCH
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.settings.settings import Settings
@@ -107,6 +109,7 @@ class Erasure:
             await shut_out(session, user.id, REASON)
         for step in (
             self._erase_exports,
+            self._erase_imports,
             self._erase_dialogs,
             self._erase_logins_and_usage,
             self._erase_names,
@@ -162,6 +165,19 @@ class Erasure:
             removed += path.is_file()
             files.remove(name)
         receipt.files["exports"] = removed
+
+    async def _erase_imports(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Removes the rows, which ends an import that runs, then the uploaded files."""
+        async with self._db.write() as session:
+            names = await session.scalars(
+                sa.delete(BackgroundJob)
+                .where(col(BackgroundJob.owner_id) == user_id)
+                .returning(col(BackgroundJob.file_name))
+            )
+            file_names = list(names)
+        receipt.tables["jobs"] = len(file_names)
+        files = ImportFiles(self._db, self._settings)
+        receipt.files["imports"] = sum(files.remove(name) for name in file_names)
 
     async def _erase_dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
         """Removes the dialogs in batches. Foreign keys remove what belongs to them."""
@@ -234,7 +250,7 @@ class Erasure:
 
     async def _erase_account(self, user: User, receipt: Receipt) -> None:
         """Removes the personal data of the account and adds the receipt to the audit. Runs last."""
-        counts: dict[str, Any] = receipt.tables | {"files": receipt.files["exports"]}
+        counts: dict[str, Any] = receipt.tables | {"files": sum(receipt.files.values())}
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)

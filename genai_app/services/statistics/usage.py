@@ -23,6 +23,7 @@ from genai_app.db.database import Database
 from genai_app.db.statements import table_of
 from genai_app.models import (
     Author,
+    Channel,
     Message,
     Status,
     UsageHour,
@@ -184,8 +185,13 @@ class UsageCounter:
             marked = await session.scalar(sa.select(sa.func.max(col(UsageMark.hour))))
             if marked is not None:
                 return marked + HOUR
-            # a slow query, but only for a database without stored hours
-            first = await session.scalar(sa.select(sa.func.min(_MESSAGES.c.created_at)))
+            # a slow query, but only for a database without stored hours. Imported messages have
+            # moments from years before anybody asked here
+            first = await session.scalar(
+                sa.select(sa.func.min(_MESSAGES.c.created_at)).where(
+                    _MESSAGES.c.channel != Channel.IMPORT
+                )
+            )
         return hour_of(first) if first else None
 
     async def _due(self) -> AsyncGenerator[datetime]:

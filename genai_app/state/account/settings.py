@@ -8,6 +8,7 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.accounts.passwords import MIN_CHARACTERS
+from genai_app.state.account.imports import ImportsState
 from genai_app.state.account.instructions import InstructionsState
 from genai_app.state.account.keys import KeysState
 from genai_app.state.account.logins import LoginsState
@@ -38,8 +39,8 @@ class SettingsState(rx.State):
             self.has_password = await services().auth.has_password(acting())
         except AppError as error:
             self.password_error = error.code
-        for state in (KeysState, LoginsState, ReadersState, ExportsState):
+        for state in (KeysState, LoginsState, ReadersState, ExportsState, ImportsState):
             await (await self.get_state(state))._load()
         (await self.get_state(InstructionsState))._show(acting())
         self.loaded = True
-        return await open_page(self, ExportsState.follow)
+        return await open_page(self, ExportsState.follow, ImportsState.follow)

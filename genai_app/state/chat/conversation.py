@@ -70,6 +70,8 @@ class ConversationState(ChatState):
         self.at = at if is_uuid(at) else ""
         self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
+        if self.at and self.messages and self.at not in [row.id for row in self.messages]:
+            self.error_code = "hit_elsewhere"
         return _events(self._follow(), emptied, watch, TabState.watch)
 
     def _follow(self):

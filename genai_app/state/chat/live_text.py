@@ -11,8 +11,10 @@ parsed at each flush, so it has a smaller budget; past that, `tail_plain` says t
 
 import re
 
-from genai_app.markdown.formulas import with_literal_formulas
+from genai_app.markdown.formulas import Allowance
 from genai_app.markdown.guard import BUDGET, displayed, guarded
+from genai_app.markdown.normal import normalised
+from genai_app.markdown.paragraphs import OpenDisplay
 
 BLOCKS = 48
 PIECES = 12
@@ -45,6 +47,7 @@ class LiveText:
         self._blank = False
         self._list = False
         self._fence = ""
+        self._display = OpenDisplay()
 
     def feed(self, text: str) -> None:
         self._open += text
@@ -72,10 +75,10 @@ class LiveText:
         if not self._plain and len(self._open) - self._checked > TAIL_CHARS:
             self._checked = len(self._open)
             self._plain = guarded(self._open, TAIL_BUDGET).left_plain
-        if self._plain or ("\\" not in self._open and "$" not in self._open):
+        if self._plain:
             return self._open
         lines = self._open.replace("\r\n", "\n").replace("\r", "\n")
-        shown = with_literal_formulas(lines)
+        shown = normalised(lines, Allowance(TAIL_BUDGET))
         return self._open if shown == lines else shown
 
     def _scan(self) -> None:
@@ -88,10 +91,12 @@ class LiveText:
                 if not item and mark.startswith(self._fence) and not words.strip():
                     self._fence = ""
                 continue
+            within = bool(self._display)
+            self._display.see(line)
             if not line.strip():
                 self._blank = True
                 continue
-            if self._blank and start and not self._continues(line):
+            if self._blank and start and not within and not self._continues(line):
                 self._list = False
                 if start >= BLOCK_CHARS:
                     self._close(start)

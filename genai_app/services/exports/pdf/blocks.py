@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 
+from genai_app.markdown.formulas import DISPLAY, INLINE
+from genai_app.markdown.normal import JOINER
 from genai_app.services.exports.pdf.fonts import Face
+from genai_app.services.exports.pdf.notes import notes_last, with_notes
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 6  # deeper quotes and lists are not indented further
 MAX_NESTING = 150  # well below Python's recursion limit
 BULLET = "•"
+TASKS = {"[ ] ": "☐", "[x] ": "☑", "[X] ": "☑"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,19 @@ def plain(text: str) -> list[Block]:
 
 
 def markdown(text: str) -> list[Block]:
-    """Returns the blocks of a model's answer, parsed as the page parses it."""
+    """Returns the blocks of a model's answer, parsed as the page parses it.
+
+    Args:
+        text: as markdown/guard.py returns it.
+    """
     # the page shows tables and ~~struck~~ text too; bare addresses stay text
     options = {"html": False, "maxNesting": MAX_NESTING}
-    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    parser = with_notes(MarkdownIt("commonmark", options).enable(["table", "strikethrough"]))
     parser.validateLink = lambda url: url.startswith(("https://", "http://", "mailto:"))
     tokens = parser.parse(text)
     if any(token.level >= MAX_NESTING - 1 for token in tokens):
         return plain(text)  # the parser left out what is nested deeper
-    return list(_TokenReader().read(tokens))
+    return list(_TokenReader().read(notes_last(tokens)))
 
 
 @dataclass(slots=True)
@@ -146,12 +154,15 @@ class _TokenReader:
         if before.type in ("th_open", "td_open"):
             self._cells.append(spans)
             return None
+        marker = self._marker()
+        if marker and spans and (task := TASKS.get(spans[0].text[:4])):
+            marker, spans[0] = task, replace(spans[0], text=spans[0].text[4:])
         return Block(
             "heading" if self._level else "text",
             spans,
             self._level,
             depth,
-            self._marker(),
+            marker,
             self._quotes > 0,
             tight=bool(self._lists) and token.level > 0 and before.hidden,
         )
@@ -170,15 +181,16 @@ def _spans(tokens: "list[Token]", face: Face) -> Iterator[Span]:
     strong = 0
     for token in tokens:
         if token.type == "text":
-            yield replace(look, text=token.content)
+            yield replace(look, text=token.content.replace(JOINER, ""))
         elif token.type == "code_inline":
-            yield replace(look, text=token.content, face=Face.CODE, code=True)
-        elif token.type == "softbreak":
-            yield replace(look, text=" ")
-        elif token.type == "hardbreak":
+            # of a formula the source is shown
+            text = token.content.removeprefix(INLINE).removeprefix(DISPLAY)
+            yield replace(look, text=text, face=Face.CODE, code=True)
+        elif token.type in ("softbreak", "hardbreak"):
             yield replace(look, text="\n")
         elif token.type == "image":  # the picture would be fetched from a foreign server
-            yield from _spans(token.children or [], look.face)
+            words = "".join(span.text for span in _spans(token.children or [], face))
+            yield replace(look, text=words)
         elif token.type == "strong_open":
             strong += 1
             look = replace(look, face=Face.BOLD)
