@@ -336,6 +336,7 @@ async def test_renaming_by_keyboard(browse: Browse, stored: Stored):
     await tab_to(tab.page, name="Старое", back=True)
     await tab_to(tab.page, test_id="dialog-menu")
     await tab.page.keyboard.press("Enter")
+    await expect(tab.page.get_by_test_id("rename")).to_be_focused()
     await tab.page.keyboard.press("Enter")
     await expect(tab.page.get_by_label("Название диалога")).to_be_focused()
     await tab.page.keyboard.press("Control+A")

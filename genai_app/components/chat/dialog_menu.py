@@ -51,7 +51,12 @@ useEffect(() => {
   };
   const opened = (event) => {
     const menu = event.target;
-    if (!menu.matches?.('.row-menu') || event.newState !== 'open') return;
+    if (!menu.matches?.('.row-menu')) return;
+    if (event.newState !== 'open') {  // the browser gives the focus back of the outer menu alone
+      const above = document.querySelector(`.row-menu:popover-open [popovertarget=${menu.id}]`);
+      if (document.activeElement === document.body) (above ?? menu.opener)?.focus();
+      return;
+    }
     const outer = document.getElementById('%(dialog)s');
     if (menu.id !== '%(move)s') standAt(menu, menu.opener);
     else {
