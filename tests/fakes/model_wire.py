@@ -62,7 +62,9 @@ class OpenAiWire:
 
     def _usage(self, tokens: int) -> dict[str, object]:
         asked = self._prompt_tokens
-        details = {"completion_tokens_details": {"reasoning_tokens": self._thoughts}}
+        details: dict[str, object] = {
+            "completion_tokens_details": {"reasoning_tokens": self._thoughts}
+        }
         return (details if self._thoughts else {}) | {
             "prompt_tokens": asked,
             "total_tokens": asked + tokens,

@@ -54,9 +54,9 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values |= {"rating": "down", "reason": "wrong", "which": "due", "place": "new"}
     values["form"] = {"question": "", "answer": "", "review_by": "", "message_id": "new"}
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
-    values |= {"pinned": True, "archived": True, "section": "days"}
+    values |= {"pinned": True, "archived": True, "section": "days", "variant": "shorter"}
     ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
-    ids = (*ids, "question", "folder")
+    ids = (*ids, "question", "folder", "import")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 

@@ -171,7 +171,7 @@ async def test_the_same_send_again_is_the_same_question(
     queue = Waiting.of(talk)
     fake.script_once(*HELD)
     turn = await talk.ask(as_alice)
-    again = {"client_id": uuid.uuid4(), "dialog_id": turn.dialog_id}
+    again: dict[str, Any] = {"client_id": uuid.uuid4(), "dialog_id": turn.dialog_id}
     first = await queue.questions.ask(as_alice, "second", **again)
     second = await queue.questions.ask(as_alice, "second", **again)
     assert isinstance(first, QueuedQuestion)
