@@ -162,8 +162,8 @@ async def test_what_is_held_back_is_not_lost(
     fake: ModelServer, make_llm: MakeLlm, break_: Step
 ) -> None:
     """The text ended in what may have become a tag when the answer broke off."""
-    fake.script(Say(("a </thi",)), break_)
-    assert (await read_until_error(make_llm()))[0] == "a </thi"
+    fake.script(Say(("a </th",)), break_)
+    assert (await read_until_error(make_llm()))[0] == "a </th"
 
 
 async def test_a_habit_is_learned(fake: ModelServer, make_llm: MakeLlm) -> None:
