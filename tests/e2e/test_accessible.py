@@ -39,6 +39,8 @@ WIDE = """() => [document.scrollingElement, document.body,
     ...document.querySelectorAll('main, .page-scroll, .settings, .settings > section, .scroll')]
     .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1)
     .map(node => `${node.tagName}.${node.className} ${node.scrollWidth} > ${node.clientWidth}`)"""
+# the document itself does not scroll down: its parts do
+TALL = "() => Math.max(0, document.scrollingElement.scrollHeight - innerHeight)"
 SKIP = {"ru": "К полю вопроса", "en": "Skip to the question"}
 TASKS = "\n\n- [x] сделано\n- [ ] не сделано\n"
 
@@ -296,5 +298,7 @@ async def test_a_word_that_is_wider_than_the_screen_widens_no_page(
         for width in (1440, 360):
             await page.set_viewport_size({"width": width, "height": HEIGHT})
             wide += [f"{address} {width}: {each}" for each in await page.evaluate(WIDE)]
+            if too_tall := await page.evaluate(TALL):
+                wide.append(f"{address} {width}: the page scrolls by {too_tall} px")
         await page.close()
     assert wide == []

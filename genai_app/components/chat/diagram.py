@@ -21,7 +21,7 @@ _DRAW = r"""
 const diagrams = {count: 0};
 const settings = (dark) => ({
   startOnLoad: false, securityLevel: 'strict', suppressErrorRendering: true, layout: 'dagre',
-  htmlLabels: false, flowchart: {htmlLabels: false}, theme: dark ? 'dark' : 'default',
+  htmlLabels: false, flowchart: {htmlLabels: false}, theme: dark ? 'dark' : 'neutral',
   maxTextSize: %(chars)d, maxEdges: %(lines)d, fontFamily: 'sans-serif',
   secure: ['secure', 'securityLevel', 'startOnLoad', 'maxTextSize', 'maxEdges', 'theme', 'layout',
     'suppressErrorRendering', 'htmlLabels', 'flowchart', 'fontFamily', 'themeCSS'],

@@ -80,9 +80,9 @@ useEffect(() => {  // older messages are loaded before their place comes into si
   const list = document.getElementById('%(scroll)s'), older = document.getElementById('%(older)s');
   if (!list || !older) return;
   let timer;
-  const sight = new IntersectionObserver(([entry]) => {
+  const sight = new IntersectionObserver((entries) => {
     clearTimeout(timer);
-    if (entry.isIntersecting) timer = setTimeout(() => older.click(), %(settled)d);
+    if (entries.at(-1).isIntersecting) timer = setTimeout(() => older.click(), %(settled)d);
   }, { root: list, rootMargin: '%(ahead)dpx 0px 0px 0px' });
   sight.observe(older);
   return () => { clearTimeout(timer); sight.disconnect(); };
