@@ -22,7 +22,7 @@ from tests.e2e.tab import Tab
 from tests.fakes import model_wire
 from tests.fakes.app_process import AppProcess
 from tests.fakes.model_server import ModelServer
-from tests.fakes.model_steps import End, Say
+from tests.fakes.model_steps import End, Say, Think
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -61,6 +61,35 @@ RU_EARLIER = (
     (4, "План обучения новых сотрудников"),
     (5, "Перевод инструкции к принтеру"),
 )
+
+RU_FORMULA_QUESTION = "Сколько ответов сервер должен готовить сразу, чтобы почти никто не ждал?"
+RU_FORMULA_THOUGHTS = """Нужна модель очереди с несколькими местами: подойдёт формула Эрланга.
+Сначала загрузка, потом доля тех, кто ждёт. Проверю на числах."""
+RU_FORMULA_ANSWER = r"""Если вопросы приходят с частотой \(\lambda\), а ответ длится \(1/\mu\) секунд, загрузка \(c\) мест равна
+
+\[ \rho = \frac{\lambda}{c\,\mu} \]
+
+Вероятность ждать даёт **формула Эрланга**:
+
+$$
+P_w = \frac{\dfrac{(c\rho)^c}{c!\,(1-\rho)}}{\displaystyle\sum_{k=0}^{c-1}\frac{(c\rho)^k}{k!} + \frac{(c\rho)^c}{c!\,(1-\rho)}}
+$$
+
+Возьмите \(\lambda\) за самый занятый час и наименьшее \(c\), при котором \(P_w < 0{,}1\).
+"""  # noqa: E501 - as a model writes it
+EN_FORMULA_QUESTION = "How is the error of an average related to the number of measurements?"
+EN_FORMULA_THOUGHTS = "The standard error of the mean. Independence matters, so I say it."
+EN_FORMULA_ANSWER = r"""For \(n\) **independent** measurements with the deviation \(\sigma\):
+
+\[ \operatorname{SE}(\bar x) = \frac{\sigma}{\sqrt{n}} \]
+
+Four times as many measurements halve the error:
+
+| \(n\) | \(\operatorname{SE}\) |
+|---:|---:|
+| 25 | \(0.2\,\sigma\) |
+| 100 | \(0.1\,\sigma\) |
+"""
 
 EN_QUESTION = "Write a function that retries a request with a growing pause. When must I not retry?"
 EN_ANSWER = """Wait twice as long after each failure, and not all clients equally long:
@@ -106,12 +135,22 @@ class Picture:
     theme: Literal["light", "dark"]
     question: str
     answer: str
+    thoughts: str = ""  # before the answer
     phone: bool = False
 
 
 PICTURES = (
     Picture("chat-ru-light", "alice", "ru", "light", RU_QUESTION, RU_ANSWER),
     Picture("chat-en-dark", "bob", "en", "dark", EN_QUESTION, EN_ANSWER),
+    Picture(
+        *("formulas-ru-dark", "alice", "ru", "dark"),
+        *(RU_FORMULA_QUESTION, RU_FORMULA_ANSWER, RU_FORMULA_THOUGHTS),
+    ),
+    Picture(
+        *("formulas-phone", "bob", "en", "light"),
+        *(EN_FORMULA_QUESTION, EN_FORMULA_ANSWER, EN_FORMULA_THOUGHTS),
+        phone=True,
+    ),
     Picture("phone", "alice", "ru", "light", RU_SHORT_QUESTION, RU_SHORT_ANSWER, phone=True),
 )
 
@@ -135,11 +174,15 @@ async def draw(browser: Browser, app: AppProcess, model: ModelServer, picture: P
     await tab.page.get_by_test_id("login-submit").click()
     await tab.ready()
     # in pieces with pauses, as a model speaks: the seconds below the answer are of this world
-    pieces = [picture.answer[i : i + 6] for i in range(0, len(picture.answer), 6)]
-    model.script_once(Say(pieces, 0.012), End())
+    thoughts, answer = (
+        [text[i : i + 6] for i in range(0, len(text), 6)]
+        for text in (picture.thoughts, picture.answer)
+    )
+    thinking = [Think(thoughts, 0.1)] if thoughts else []
+    model.script_once(*thinking, Say(answer, 0.012), End())
     await tab.ask(picture.question)
     await tab.ends()
-    await expect(tab.answer.locator("pre .token").first).to_be_visible()
+    await expect(tab.answer.locator(".katex, pre .token").first).to_be_visible()
     image = await tab.page.screenshot(animations="disabled", caret="hide")
     await context.close()
     return image
