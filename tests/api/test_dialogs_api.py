@@ -12,7 +12,10 @@ from tests.fakes.rows import put_history
 async def test_who_i_am(open_api: OpenApi, app: AppProcess) -> None:
     api = await open_api("alice")
     answer = await api.get("/me")
-    assert answer.json() == {"username": "alice", "full_name": "Алиса Петрова", "role": "user"}
+    assert answer.json() == {
+        **{"username": "alice", "full_name": "Алиса Петрова", "role": "user"},
+        "instructions": "",
+    }
     assert answer.headers["cache-control"] == "no-store"
     limits = await api.get("/me/limits")
     assert set(limits.json()) == {"limit", "remaining", "reset_at"}

@@ -49,7 +49,7 @@ async def test_every_operation_is_documented(app: AppProcess) -> None:
 
 async def test_bodies_have_examples(app: AppProcess) -> None:
     schemas = (await _schema(app))["components"]["schemas"]
-    for name in ("AskBody", "ChatBody", "TitleBody"):
+    for name in ("AskBody", "ChatBody", "DialogPatch"):
         fields = schemas[name]["properties"].values()
         assert any("examples" in field for field in fields), name
         assert schemas[name]["additionalProperties"] is False
