@@ -11,17 +11,18 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 EMPTY = {"nullable": False, "server_default": sa.text("''")}
+# locked in the order in which a question locks them: users, dialogs, messages
 ADDED = (
+    ("users", "instructions", sa.Text, EMPTY),
+    ("dialogs", "folder_id", sa.Uuid, {}),
+    ("dialogs", "pinned_at", MOMENT, {}),
+    ("dialogs", "archived_at", MOMENT, {}),
     ("messages", "reasoning", sa.Text, EMPTY),
     ("messages", "reasoning_tokens", sa.Integer, {}),
     ("messages", "reasoning_ms", sa.Integer, {}),
     ("messages", "variant", sa.Text, {}),
     ("messages", "paused_ms", sa.Integer, {}),
     ("messages", "left_at", MOMENT, {}),
-    ("dialogs", "folder_id", sa.Uuid, {}),
-    ("dialogs", "pinned_at", MOMENT, {}),
-    ("dialogs", "archived_at", MOMENT, {}),
-    ("users", "instructions", sa.Text, EMPTY),
 )
 
 

@@ -8,7 +8,7 @@ from tests.conftest import OpenPage, StartApp
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.page_client import PageClient
-from tests.fakes.questions import asked, question
+from tests.fakes.questions import question
 from tests.fakes.rows import list_questions
 from tests.fakes.services import RedisServer
 
@@ -35,10 +35,14 @@ async def sent_once(page: PageClient, model: ModelServer, url: str, texts: list[
     assert shown[1:] == texts
     assert waiting(page) == []
     db = Database(url)
-    for text in texts:
-        assert len(await list_questions(db, text)) == 1
-        assert len(asked(model, text)) == 1
-    await db.close()
+    try:
+        saved = [len(await list_questions(db, text)) for text in texts]
+    finally:
+        await db.close()
+    assert saved == [1] * len(texts)
+    # the question before stands in the same message where its answer was killed without a word
+    calls = [each.messages[-1]["content"] for each in model.answers]
+    assert [sum(call.endswith(text) for call in calls) for text in texts] == [1] * len(texts)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
@@ -83,4 +87,5 @@ async def test_another_process_sends_what_the_dead_one_left(
     first.kill()
     await other.wait_for(lambda: len(other.messages()) == 4 and not other.running, REAP_S + 5)
     await other.wait_for(lambda: waiting(other) == [])
+    assert [row["status"] for row in other.messages()][1::2] == ["interrupted", "complete"]
     await sent_once(other, model, first.database_url, texts)

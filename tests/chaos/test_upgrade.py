@@ -15,13 +15,13 @@ from tests.fakes.services import RedisServer
 
 pytestmark = pytest.mark.fault
 
-# as the rule of CONTRIBUTING allows: it only adds
+# as the rule of CONTRIBUTING allows: it only adds, and locks as a question does, dialogs first
 NEXT_VERSION = """
+    ALTER TABLE dialogs ADD COLUMN shelf_id uuid;
+    CREATE TABLE shelves (id uuid PRIMARY KEY, name text NOT NULL);
+    CREATE INDEX ix_dialogs_shelf ON dialogs (shelf_id);
     ALTER TABLE messages ADD COLUMN tone text;
     ALTER TABLE messages ADD COLUMN weight integer NOT NULL DEFAULT 0;
-    ALTER TABLE dialogs ADD COLUMN folder_id uuid;
-    CREATE TABLE folders (id uuid PRIMARY KEY, name text NOT NULL);
-    CREATE INDEX ix_dialogs_folder ON dialogs (folder_id);
     UPDATE alembic_version SET version_num = '9999';
 """
 

@@ -182,7 +182,9 @@ async def test_the_server_is_killed_and_started_again(
         await expect(tab.connection_lost).to_have_count(0, timeout=20_000)
         await tab.ends("interrupted")
         await tab.shows(HALF)
-        await expect(tab.answer.get_by_role("status")).to_contain_text("Сервер перезапустился")
+        await expect(tab.answer.locator(".note[role=status]")).to_contain_text(
+            "Сервер перезапустился"
+        )
         await expect(tab.questions).to_have_count(2)
         await expect(tab.item("До перезапуска fake:tokens=5")).to_have_count(1)
         await expect(tab.composer).to_have_value("черновик")
@@ -247,7 +249,7 @@ async def test_every_sort_of_text_is_shown_as_it_is_kept(
         question, answer = stored.messages(tab.dialog_id)
         assert question.text == typed
         assert answer.text == clean_text("".join(fenced))
-        shown = await tab.questions.locator(".bubble").text_content()
+        shown = await tab.questions.locator(".bubble-text").text_content()
         assert shown == typed
         await tab.answer.get_by_test_id("copy").click()
         await expect(tab.answer.locator("[data-copied]")).to_have_count(1)
@@ -283,7 +285,7 @@ async def test_the_longest_text_that_may_be_sent(tab: Tab, stored: Stored):
     await tab.composer.press("Enter")
     await expect(tab.questions).to_have_count(1)
     await expect(tab.error).to_have_count(0)
-    text: Any = await tab.questions.locator(".bubble").text_content()
+    text: Any = await tab.questions.locator(".bubble-text").text_content()
     assert text == "😀" * MAX_PROMPT_CHARS
 
 

@@ -167,7 +167,7 @@ async def test_a_stopped_answer_keeps_its_text(tab: Tab, model: ModelServer, sto
     await tab.stop_button.click()
     await tab.ends("stopped")
     await tab.shows("one two three")
-    await expect(tab.answer.get_by_role("status")).to_have_text("Ответ остановлен.")
+    await expect(tab.answer.locator(".note[role=status]")).to_have_text("Ответ остановлен.")
     await expect(tab.send_button).to_be_visible()
     assert stored.answer(tab.dialog_id).text == "one two three "
     assert poll(lambda: model.answers[-1].aborted_at is not None), "the model was not told"
