@@ -253,12 +253,14 @@ async def test_switching_the_language(browse: Browse):
 
 
 FOCUSED = """() => {
-    const node = document.activeElement;
+    const focused = document.activeElement;
+    // a hidden field is seen as its label
+    const node = focused.matches('label > .visually-hidden') ? focused.parentElement : focused;
     const style = getComputedStyle(node);
     const box = node.getBoundingClientRect();
     const frame = node.closest('.composer') ?? node;
     return {
-        id: node.dataset.testid ?? '',
+        id: focused.dataset.testid ?? '',
         name: node.getAttribute('aria-label') ?? node.textContent.trim(),
         tag: node.tagName,
         seen: box.width > 1 && box.height > 1 && style.visibility === 'visible'

@@ -204,6 +204,7 @@ async def test_the_palette(locale: str, browse: Browse, stored: Stored):
         await tab.open()
 
     await page.keyboard.press("Control+KeyK")
+    await expect(page.get_by_test_id("palette-dialog").first).to_be_visible()
     await expect(page.get_by_test_id("palette-command").first).to_be_visible()
     count = await page.get_by_role("option").count()
     await page.keyboard.press("ArrowUp")
