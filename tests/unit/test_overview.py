@@ -44,6 +44,9 @@ from genai_app.services.statistics.usage import (
 
 SEED = 20261125
 
+# an imported answer is no answer to a question here
+ASKED_BY = [channel for channel in Channel if channel is not Channel.IMPORT]
+
 
 def actor_of(user: User) -> Actor:
     return Actor(user.id, user.username, user.full_name, Role(user.role), Channel.WEB)
@@ -75,7 +78,7 @@ async def put_answers(db: Database, users: list[User], count: int, days: float) 
                 dialog_id=new_id(),
                 user_id=user.id,
                 author=Author.ASSISTANT,
-                channel=dice.choice(list(Channel)),
+                channel=dice.choice(ASKED_BY),
                 text=f"answer {n}",
                 status=status,
                 source=source,
