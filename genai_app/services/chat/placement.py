@@ -264,6 +264,20 @@ def body_hash(
     return hashlib.sha256(msgspec.json.encode(body)).digest()
 
 
+def is_running() -> sa.ColumnElement[bool]:
+    """Returns the condition that a generation has not ended, and its process lives."""
+    return sa.and_(col(Generation.ended_at).is_(None), col(Generation.lease_until) > database_now())
+
+
+def runs_in(user_id: object, dialog_id: object) -> sa.ColumnElement[bool]:
+    """Returns the condition that a generation runs in a dialog of a user."""
+    return sa.and_(
+        is_running(),
+        col(Generation.user_id) == user_id,
+        col(Generation.dialog_id) == dialog_id,
+    )
+
+
 async def check_position(session: AsyncSession, dialog: Dialog, position: TurnPosition) -> None:
     """Checks that a turn may be committed at `position`.
 
@@ -274,14 +288,7 @@ async def check_position(session: AsyncSession, dialog: Dialog, position: TurnPo
     if position.branches:
         return
     running = await session.scalar(
-        sa.select(col(Generation.message_id))
-        .where(
-            col(Generation.user_id) == dialog.user_id,
-            col(Generation.dialog_id) == dialog.id,
-            col(Generation.ended_at).is_(None),
-            col(Generation.lease_until) > database_now(),
-        )
-        .limit(1)
+        sa.select(col(Generation.message_id)).where(runs_in(dialog.user_id, dialog.id)).limit(1)
     )
     if running is not None:
         raise Conflict(code="answer_running")

@@ -18,9 +18,9 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import AppError, NotFound, StorageUnavailable
 from genai_app.models import Channel, Dialog, Generation, QueuedQuestion
-from genai_app.models.database_time import database_now
 from genai_app.services.accounts.sessions import find_user_actor
 from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.placement import is_running, runs_in
 from genai_app.services.generation.wakeup import Wakeup
 from genai_app.services.limits.rate import Limits
 
@@ -180,19 +180,6 @@ class QueueSender:
                 note_change(session, dialog)
         log.info("queue_sender.held", question=str(question.id), code=code)
         self._on_change()
-
-
-def is_running() -> sa.ColumnElement[bool]:
-    return sa.and_(col(Generation.ended_at).is_(None), col(Generation.lease_until) > database_now())
-
-
-def runs_in(user_id: object, dialog_id: object) -> sa.ColumnElement[bool]:
-    """Returns the condition that a generation runs in a dialog of a user."""
-    return sa.and_(
-        is_running(),
-        col(Generation.user_id) == user_id,
-        col(Generation.dialog_id) == dialog_id,
-    )
 
 
 def may_be_sent() -> sa.ColumnElement[bool]:

@@ -16,8 +16,8 @@ from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput
 from genai_app.models import Dialog, Generation, Message, QueuedQuestion
 from genai_app.services.chat.chat import Chat, check_prompt
-from genai_app.services.chat.placement import Options
-from genai_app.services.chat.queue_sender import may_be_sent, note_change, runs_in
+from genai_app.services.chat.placement import Options, runs_in
+from genai_app.services.chat.queue_sender import may_be_sent, note_change
 from genai_app.services.chat.turns import EDITING, Turn
 
 MOST_QUEUED = 5  # in one dialog
