@@ -1,25 +1,24 @@
 """Exports on the page: what may be ordered, how far each is. The list follows them by itself."""
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 import reflex as rx
 
-from genai_app.errors import AppError, StorageUnavailable
+from genai_app.errors import AppError
 from genai_app.models import Export, JobState, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.exports.choice import FORMATS, ExportChoice, ExportKind
+from genai_app.services.jobs.lease import UNDER_WAY
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.dates import moment_text
+from genai_app.state.jobs import LOOK_S, end_job, show_until_ended
 from genai_app.state.page import open_page
 from genai_app.state.presence import Page
 from genai_app.state.ui import UiState
 
-LOOK_S = 0.5
 UNITS = ((1024 * 1024, "mb"), (1024, "kb"))
 MAX_CHARS = 1000  # what is read of a filter; how long it may be is for the service to say
 FIELDS = ("user", "department", "since", "until", "model", "source", "state")
@@ -129,39 +128,23 @@ class ExportsState(rx.State):
     @allowed(Role.USER)
     async def cancel(self, export_id: str):
         """Cancels an export. A file that has become ready meanwhile stays."""
-        await self._end(services().exports.cancel(acting(), export_id))
+        await end_job(self, services().exports.cancel(acting(), export_id))
 
     @rx.event
     @allowed(Role.USER)
     async def remove(self, export_id: str):
-        await self._end(services().exports.remove(acting(), export_id))
-
-    async def _end(self, ending: Coroutine[Any, Any, object]) -> None:
-        try:
-            await ending
-        except AppError as error:
-            self.error_code = error.code
-            return
-        await self._load()
+        await end_job(self, services().exports.remove(acting(), export_id))
 
     @rx.event(background=True, supersedes=True)
     @allowed(Role.USER)
     async def follow(self):
         """Show how far they are until all have ended, as long as the page is there."""
-        actor, page = acting(), Page()
-        while page.is_there:
-            try:
-                exports = await services().exports.list(actor)
-            except StorageUnavailable:
-                await asyncio.sleep(LOOK_S)
-                continue
-            rows = [export_row(each) for each in exports]
-            async with self:
-                if rows != self.exports:
-                    self.exports = rows
-            if not any(row.state in (JobState.QUEUED, JobState.RUNNING) for row in rows):
-                return
-            await asyncio.sleep(LOOK_S)
+        actor = acting()
+
+        async def read() -> list[ExportRow]:
+            return [export_row(each) for each in await services().exports.list(actor)]
+
+        await show_until_ended(self, "exports", read)
 
 
 class DialogExportState(rx.State):
@@ -191,7 +174,7 @@ class DialogExportState(rx.State):
         try:
             chosen: dict[str, object] = {"dialog_id": dialog_id, "reasoning": with_reasoning}
             row = await services().exports.start(actor, "dialog", format, chosen, locale)
-            while row.state in (JobState.QUEUED, JobState.RUNNING) and page.is_there:
+            while row.state in UNDER_WAY and page.is_there:
                 await asyncio.sleep(LOOK_S / 2)
                 row = await services().exports.get(actor, row.id)
         except AppError as error:

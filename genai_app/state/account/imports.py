@@ -1,25 +1,21 @@
 """Imports of the user: how far each is, and what came of it. The list follows them by itself."""
 
-import asyncio
 import json
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 import reflex as rx
 
-from genai_app.errors import AppError, StorageUnavailable
+from genai_app.errors import AppError
 from genai_app.i18n import LOCALES, plural, translate
-from genai_app.models import BackgroundJob, JobState, Role
+from genai_app.models import BackgroundJob, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.imports.counts import ImportCounts
 from genai_app.services.imports.reader.frames import MAX_FILE_BYTES
 from genai_app.state.dates import moment_text
-from genai_app.state.presence import Page
+from genai_app.state.jobs import end_job, show_until_ended
 
-LOOK_S = 0.5
 LARGEST_FILE = MAX_FILE_BYTES
 OTHERS = {
     "repeated": "import.repeated",
@@ -75,39 +71,23 @@ class ImportsState(rx.State):
     @allowed(Role.USER)
     async def cancel(self, import_id: str):
         """Cancels an import. The dialogs that came already stay."""
-        await self._end(services().imports.cancel(acting(), import_id))
+        await end_job(self, services().imports.cancel(acting(), import_id))
 
     @rx.event
     @allowed(Role.USER)
     async def remove(self, import_id: str):
-        await self._end(services().imports.remove(acting(), import_id))
-
-    async def _end(self, ending: Coroutine[Any, Any, object]) -> None:
-        try:
-            await ending
-        except AppError as error:
-            self.error_code = error.code
-            return
-        await self._load()
+        await end_job(self, services().imports.remove(acting(), import_id))
 
     @rx.event(background=True, supersedes=True)
     @allowed(Role.USER)
     async def follow(self):
         """Shows how far they are until all have ended, as long as the page is there."""
-        actor, page = acting(), Page()
-        while page.is_there:
-            try:
-                imports = await services().imports.list(actor)
-            except StorageUnavailable:
-                await asyncio.sleep(LOOK_S)
-                continue
-            rows = [import_row(each) for each in imports]
-            async with self:
-                if rows != self.imports:
-                    self.imports = rows
-            if not any(row.state in (JobState.QUEUED, JobState.RUNNING) for row in rows):
-                return
-            await asyncio.sleep(LOOK_S)
+        actor = acting()
+
+        async def read() -> list[ImportRow]:
+            return [import_row(each) for each in await services().imports.list(actor)]
+
+        await show_until_ended(self, "imports", read)
 
 
 def import_row(row: BackgroundJob) -> ImportRow:
