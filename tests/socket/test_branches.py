@@ -53,6 +53,23 @@ async def test_a_question_is_edited(
     assert page.messages()[0]["sibling"] == 1
 
 
+async def test_another_text_under_the_same_id_is_asked_once(
+    open_page: OpenPage, app_db: Database, model: ModelServer
+) -> None:
+    """N4. The page lost the answer to an edit, and its user went on writing: both are questions,
+    and a repeat of the second one is no third."""
+    page = await open_page("alice")
+    await page.ask(question("tokens=3"))
+    old = page.messages()[0]["id"]
+    texts, send_id = [question("tokens=3"), question("tokens=3")], str(uuid.uuid4())
+    for text in (*texts, texts[1]):
+        await edit(page, old, text, send_id=send_id)
+        await page.round_trip()
+        await page.wait_for(lambda: not page.running)
+    assert [len(await list_questions(app_db, text)) for text in texts] == [1, 1]
+    assert [len(asked(model, text)) for text in texts] == [1, 1]
+
+
 async def test_a_refused_edit_keeps_its_field(open_page: OpenPage, app_db: Database) -> None:
     """N6. Too long, empty, while an answer runs: nothing is stored, the field stays open."""
     page = await open_page("alice")

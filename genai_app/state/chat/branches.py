@@ -5,13 +5,14 @@ import uuid
 import reflex as rx
 
 from genai_app.errors import AppError
-from genai_app.models import MAX_PROMPT_CHARS, Role
+from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.chat.placement import Fork
 from genai_app.services.chat.turns import Turn
-from genai_app.state.chat.conversation import MAX_KEY, ConversationState, is_uuid
+from genai_app.state.chat.conversation import ConversationState
+from genai_app.state.chat.sends import MAX_KEY, ask_under, refusal_of
 
 
 class BranchState(ConversationState):
@@ -41,13 +42,9 @@ class BranchState(ConversationState):
         """
         if not all(isinstance(each, str) for each in (question_id, text, key)):
             return
-        self.error_code, self.over_by = "", 0
-        if not isinstance(length, int) or not is_uuid(send_id):
-            self.error_code, self.declined = "invalid_input", key[:MAX_KEY]
-            return
-        if max(length, len(text)) > MAX_PROMPT_CHARS:
-            self.error_code, self.declined = "prompt_too_long", key[:MAX_KEY]
-            self.over_by = max(length, len(text)) - MAX_PROMPT_CHARS
+        self.error_code, self.over_by = refusal_of(text, length, send_id)
+        if self.error_code:
+            self.declined = key[:MAX_KEY]
             return
         try:
             turn = await _ask_beside(question_id, text, uuid.UUID(send_id))
@@ -77,10 +74,6 @@ class BranchState(ConversationState):
 
 async def _ask_beside(question_id: str, text: str, client_id: uuid.UUID) -> Turn:
     chat, actor, fork = services().chat, acting(), Fork(beside=question_id)
-    try:
-        return await chat.ask(actor, text, client_id=client_id, fork=fork)
-    except AppError as error:
-        if error.code != "client_id_reused":
-            raise
-        # the earlier send did arrive; this is another text
-        return await chat.ask(actor, text, client_id=uuid.uuid4(), fork=fork)
+    return await ask_under(
+        client_id, text, lambda key: chat.ask(actor, text, client_id=key, fork=fork)
+    )

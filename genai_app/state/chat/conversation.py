@@ -1,13 +1,12 @@
 """Handlers of the chat page: open a dialog, ask, ask again, stop."""
 
 import uuid
-from functools import partial
 from typing import Any
 
 import reflex as rx
 
 from genai_app.errors import AppError, NotFound, RateLimited
-from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role, Variant
+from genai_app.models import QueuedQuestion, Role, Variant
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
@@ -21,15 +20,14 @@ from genai_app.state.chat.limits import LimitState
 from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.search import SearchState
+from genai_app.state.chat.sends import MAX_KEY, ask_under, is_uuid, refusal_of
 from genai_app.state.chat.stream import StreamState
 from genai_app.state.session import SessionState
 from genai_app.state.tab import TabState
 from genai_app.state.ui import UiState
 from genai_app.stemming import MAX_QUERY_CHARS
-from genai_app.text import clean_text
 
 COMPOSER_ID = "composer"
-MAX_KEY = 40
 MOST_KEPT = 200  # messages on the page after a new question
 
 
@@ -92,13 +90,9 @@ class ConversationState(ChatState):
         """
         if not all(isinstance(each, str) for each in (text, key, place)):
             return
-        self.error_code, self.over_by = "", 0
-        if not isinstance(length, int) or not is_uuid(send_id):
-            self.error_code, self.refused = "invalid_input", key[:MAX_KEY]
-            return
-        if max(length, len(text)) > MAX_PROMPT_CHARS:
-            self.error_code, self.refused = "prompt_too_long", key[:MAX_KEY]
-            self.over_by = max(length, len(text)) - MAX_PROMPT_CHARS
+        self.error_code, self.over_by = refusal_of(text, length, send_id)
+        if self.error_code:
+            self.refused = key[:MAX_KEY]
             return
         try:
             turn = await self._ask(text, uuid.UUID(send_id), self._dialog_at(place))
@@ -123,16 +117,12 @@ class ConversationState(ChatState):
         self, text: str, client_id: uuid.UUID, dialog_id: str | None
     ) -> Turn | QueuedQuestion:
         options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
-        ask = partial(
-            services().queued_questions.ask, acting(), text, dialog_id=dialog_id, options=options
+        ask, actor = services().queued_questions.ask, acting()
+        return await ask_under(
+            client_id,
+            text,
+            lambda key: ask(actor, text, client_id=key, dialog_id=dialog_id, options=options),
         )
-        try:
-            return await ask(client_id=client_id)
-        except AppError as error:
-            if error.code != "client_id_reused":
-                raise
-            # the earlier send did arrive; this is another text, under one id if it is repeated
-            return await ask(client_id=uuid.uuid5(client_id, clean_text(text)))
 
     def _dialog_at(self, written_at: str) -> str | None:
         """Returns the dialog of a question that was written at that address; None for a new one."""
@@ -217,17 +207,6 @@ class ConversationState(ChatState):
 def _events(*events: Any) -> list[Any]:
     """Those of `events` that there are, in order."""
     return [event for event in events if event is not None]
-
-
-def is_uuid(value: object) -> bool:
-    """Returns whether a value is a UUID in its usual form."""
-    if not isinstance(value, str) or len(value) != 36:
-        return False
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _dialog_of(path: str) -> str | None:
