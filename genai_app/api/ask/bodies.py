@@ -42,7 +42,7 @@ class AskBody(RequestBody):
         Switch | Effort | None,
         Field(
             description="Whether the model thinks before it answers, or how much. Without effect on"
-            " a model that cannot be told."
+            " a model whose reasoning cannot be changed."
         ),
     ] = None
     stream: Annotated[

@@ -103,7 +103,7 @@ class ChatBody(RequestBody):
     frequency_penalty: Penalty | None = None
     reasoning_effort: Annotated[
         Literal["none"] | Effort | None,
-        Field(description="How much the model thinks before it answers, where it can be told"),
+        Field(description="How much the model thinks before it answers, where that can be set"),
     ] = None
     chat_template_kwargs: Annotated[
         dict[Annotated[str, Field(max_length=100)], TemplateValue] | None,

@@ -109,7 +109,7 @@ def reasoning(row: rx.Var[MessageRow]) -> rx.Component:
 
 
 def reasoning_toggle() -> rx.Component:
-    """The switch, only where the model can be told."""
+    """The switch, only where the model's reasoning can be turned off."""
     return rx.cond(
         ReasoningState.offered,
         rx.el.button(

@@ -1,8 +1,8 @@
 """The switch for the model's reasoning: what it sends to the model server, and where it is offered.
 
-No server says of a model whether it can think, and whether it can be told not to. So a model whose
-answers came with reasoning counts as one that can, here or at another process: the newest answers
-in the database show it.
+No server says whether a model can reason, or whether its reasoning can be turned off. So a model
+whose answers came with reasoning counts as one that can, here or at another process: the newest
+answers in the database show it.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ OPENED = 8  # answers whose thoughts a page keeps
 
 
 class ReasoningState(rx.State):
-    """The switch, where the model can be told to think or not, and thoughts by answer.
+    """The switch, where the model's reasoning can be turned off, and thoughts by answer.
 
     A page gets the thoughts of a finished answer when they are opened: they are longer than it.
     """

@@ -69,7 +69,7 @@ def _thoughts(content: dict[str, Any]) -> str:
 
 
 def _text_of(part: object) -> object:
-    """Returns the transcript of something that was said."""
+    """Returns the transcript of a voice message."""
     return object_of(part).get("text")
 
 
