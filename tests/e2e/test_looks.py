@@ -1,5 +1,6 @@
 """Whoever looks, and however: by keyboard, by screen reader, on a phone, in either language."""
 
+import contextlib
 import re
 import uuid
 from typing import Any
@@ -13,7 +14,7 @@ from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
-from tests.fakes.app_process import AppProcess
+from tests.fakes.app_process import AppProcess, eventually
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say, Status
 
@@ -193,10 +194,19 @@ KEPT = re.compile(
 
 async def assert_language(page: Page, locale: str, expected: str) -> None:
     """`expected` is there, and no sentence of the other language."""
-    found: list[str] = await page.evaluate(CHROME)
-    assert expected in found
     foreign = RUSSIAN if locale == "en" else LATIN
-    assert [text for text in found if foreign.search(KEPT.sub("", text))] == []
+
+    async def wrong_texts() -> list[str]:
+        found: list[str] = await page.evaluate(CHROME)
+        missing = [] if expected in found else [f"missing: {expected}"]
+        return missing + [text for text in found if foreign.search(KEPT.sub("", text))]
+
+    async def all_right() -> bool:
+        return not await wrong_texts()
+
+    with contextlib.suppress(TimeoutError):  # the document's title follows the page by a moment
+        await eventually(all_right, within_s=5)
+    assert await wrong_texts() == []
 
 
 @pytest.mark.parametrize("locale", ["ru", "en"])
