@@ -16,7 +16,7 @@ from genai_app.services.chat.placement import Options
 from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import LEASE_S
 from tests.fakes.model_server import ModelServer
-from tests.fakes.model_steps import End, Hold, Reset, Say
+from tests.fakes.model_steps import End, Hold, Reset, Say, Think
 from tests.fakes.model_steps import Status as Refusal
 from tests.unit.talk import (
     MakeTalk,
@@ -170,12 +170,53 @@ async def test_a_server_that_begins_anew_is_asked_in_words(
     words = tuple(f"word{n} " for n in range(60))
     fake.script_once(Say(words[:30]), End("length"))
     turn = await talk.answer(as_alice)
-    fake.script_once(Say(words), End())
+    fake.script_once(Say(words[:20]), Hold("the rest"))
     fake.script_once(Say(words[25:]), End())
     await go_on(talk, as_alice, turn.answer_id)
     answer = await saved(talk.db, turn.answer_id)
     assert (answer.text, answer.status) == ("".join(words), Status.COMPLETE)
     assert len(fake.answers) == 3
+
+
+@pytest.mark.parametrize("end", ["stop", "length"])
+async def test_the_rest_that_a_parser_takes_for_thoughts(
+    fake: ModelServer, talk: Talk, as_alice: Actor, end: str
+) -> None:
+    """vLLM's parsers look for the end of the thoughts in the new tokens: without one all of them
+    are reasoning."""
+    turn = await cut_answer(fake, talk, as_alice)
+    fake.script_once(Think((" an", " answer", ".")), End(end))
+    await go_on(talk, as_alice, turn.answer_id)
+    answer = await saved(talk.db, turn.answer_id)
+    assert (answer.text, answer.reasoning, answer.reasoning_ms) == (WHOLE, "", None)
+    assert not answer.reasoning_tokens
+    assert len(fake.answers) == 2
+
+
+async def test_thinking_is_turned_off_for_the_rest(
+    fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """Without that a parser takes the rest for thoughts. Other template parameters stay."""
+    fake.script_once(*CUT)
+    template = {"enable_thinking": True, "documents": []}
+    options = Options(sampling=(("chat_template_kwargs", template),))
+    turn = await talk.chat.ask(as_alice, "Why?", client_id=None, options=options)
+    await read(talk.generations.follow(turn.answer_id))
+    fake.script_once(*REST)
+    await go_on(talk, as_alice, turn.answer_id)
+    asked = fake.answers[-1].parameters
+    assert asked["chat_template_kwargs"]["enable_thinking"] is False
+
+
+async def test_a_server_that_thinks_before_it_begins_anew(
+    fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """Thoughts that end are thoughts."""
+    turn = await cut_answer(fake, talk, as_alice)
+    fake.script_once(Think(("Hm.",)), Say((" an answer.",)), End())
+    await go_on(talk, as_alice, turn.answer_id)
+    answer = await saved(talk.db, turn.answer_id)
+    assert (answer.text, answer.reasoning) == (WHOLE, "Hm.")
 
 
 async def test_tgi_goes_on_with_the_plain_prompt(
@@ -233,7 +274,7 @@ async def test_what_cannot_go_on(
         (whole, "answer_is_whole"),
         (replied, "answer_has_replies"),
         (judged, "answer_is_judged"),
-        (empty, "answer_is_whole"),
+        (empty, "answer_is_empty"),
     ):
         with pytest.raises(Conflict) as caught:
             await talk.chat.continue_answer(as_alice, turn.answer_id)

@@ -19,6 +19,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import structlog
@@ -28,6 +29,7 @@ from genai_app import metrics
 from genai_app.adapters.llm.breaker import BreakerState
 from genai_app.adapters.llm.catalogue import Served, ServerCatalogue, Window
 from genai_app.adapters.llm.dialects import (
+    TEMPLATE,
     AnswerReader,
     ChatTurn,
     Finish,
@@ -45,7 +47,6 @@ from genai_app.adapters.llm.token_counter import TokenCounter
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings.settings import Settings
 
-SWITCH = "chat_template_kwargs"
 CHECK_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.2
 KEEPALIVE_S = 4.0  # uvicorn, and so vLLM, drops an idle connection after 5
@@ -234,7 +235,8 @@ def _log_retry(endpoint: Endpoint, error: AppError) -> None:
 
 def _may_think(turns: Sequence[ChatTurn], sampling: Sequence[tuple[str, object]]) -> bool:
     """Returns whether the model is free to think before the answer."""
-    is_off = dict(sampling).get(SWITCH) == {"enable_thinking": False}
+    template: Any = dict(sampling).get(TEMPLATE) or {}
+    is_off = template.get("enable_thinking") is False
     return not is_off and not begun_answer(turns)
 
 

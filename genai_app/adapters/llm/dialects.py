@@ -18,6 +18,7 @@ from genai_app.adapters.llm.errors import ServerError, event_error
 from genai_app.adapters.llm.reasoning import Parts, ReasoningSplitter
 from genai_app.errors import AppError, ModelFailed
 
+TEMPLATE = "chat_template_kwargs"  # a parameter of vLLM
 MAX_BAD_EVENTS = 3
 TGI_NAMES = {"top_p": "top_p", "stop": "stop", "seed": "seed"}
 REASONS = ("stop", "length", "content_filter", "tool_calls")
@@ -148,9 +149,10 @@ class AnswerReader(ABC):
         self.completion_tokens: int | None = None
         self.reasoning_tokens: int | None = None
         self.lost_events = 0  # unreadable ones before the end
-        is_begun = bool(begun_answer(turns))
-        self.splitter = ReasoningSplitter(is_opened=opened, is_begun=is_begun)
+        self._goes_on = bool(begun_answer(turns))
+        self.splitter = ReasoningSplitter(is_opened=opened, is_begun=self._goes_on)
         self.thought = False  # some of what came is reasoning
+        self._has_text = False
         self._unsent = [0, 0]  # tokens of what the splitter holds back: all, those of reasoning
 
     def read(self, events: Iterable[bytes]) -> TextDelta | None:
@@ -179,7 +181,11 @@ class AnswerReader(ABC):
         Args:
             is_whole: the answer came to its end.
         """
-        return self._delta(self.splitter.end(self.finish().reason if is_whole else None))
+        rest = self.splitter.end(self.finish().reason if is_whole else None)
+        if is_whole and self._goes_on and not self._has_text:
+            # vLLM's parsers take the rest of an answer for thoughts that are never closed
+            rest.swapped, self.reasoning_tokens = self.thought, None
+        return self._delta(rest)
 
     def finish(self) -> Finish:
         """Returns the end; a reason that is missing or unknown counts as "stop"."""
@@ -218,6 +224,7 @@ class AnswerReader(ABC):
         if not (parts.text or parts.reasoning or parts.swapped):
             return None
         self.thought = self.thought or bool(parts.reasoning) or self.splitter.closed_alone
+        self._has_text = self._has_text or bool(parts.text)
         (tokens, reasoning_tokens), self._unsent = self._unsent, [0, 0]
         return TextDelta(parts.text, tokens, parts.reasoning, reasoning_tokens, parts.swapped)
 
@@ -309,7 +316,7 @@ def openai_body(
     model: str,
     max_tokens: int,
     temperature: float | None,
-    sampling: Sequence[tuple[str, object]] = (),
+    sampling: Sequence[tuple[str, Any]] = (),
 ) -> bytes:
     """Returns the body of POST /v1/chat/completions."""
     body: dict[str, object] = {
@@ -324,6 +331,8 @@ def openai_body(
     body |= dict(sampling)
     if begun_answer(turns):  # vLLM and SGLang go on with it, letter for letter
         body |= {"continue_final_message": True, "add_generation_prompt": False}
+        # else vLLM's parsers take the rest for thoughts
+        body[TEMPLATE] = {**dict(sampling).get(TEMPLATE, {}), "enable_thinking": False}
     return msgspec.json.encode(body)
 
 

@@ -29,6 +29,8 @@ async def check_can_go_on(session: AsyncSession, answer: Message) -> None:
     reviewer has judged its text."""
     if answer.status == Status.RUNNING:
         raise Conflict(code="answer_running")
+    if answer.status in CUT and not answer.text.strip():
+        raise Conflict(code="answer_is_empty")
     if not can_go_on(answer) or len(answer.text) >= MAX_ANSWER_CHARS:
         raise Conflict(code="answer_is_whole")
     replies = sa.exists().where(col(Message.parent_id) == answer.id)

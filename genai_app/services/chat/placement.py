@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
-from genai_app.adapters.llm.dialects import ChatTurn
+from genai_app.adapters.llm.dialects import TEMPLATE, ChatTurn
 from genai_app.db.statements import Row, new_row
 from genai_app.errors import Conflict
 from genai_app.models import (
@@ -29,7 +29,7 @@ from genai_app.models import (
     new_id,
 )
 from genai_app.models.database_time import database_now
-from genai_app.services.chat.reasoning import EFFORT, TEMPLATE
+from genai_app.services.chat.reasoning import EFFORT
 from genai_app.services.generation.checkpoints import ReadyAnswer
 from genai_app.services.generation.context import digest
 

@@ -11,6 +11,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlmodel import col
 
+from genai_app.adapters.llm.dialects import TEMPLATE
 from genai_app.db.database import Database
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Message
@@ -20,7 +21,7 @@ Effort = Literal["low", "medium", "high"]
 Default = Literal["auto", "on", "off"]
 Sampling = tuple[tuple[str, object], ...]
 
-TEMPLATE, EFFORT = "chat_template_kwargs", "reasoning_effort"  # names of vLLM's parameters
+EFFORT = "reasoning_effort"  # a parameter of vLLM
 NEWEST = 500  # messages that are looked at
 LOOK_S = 10.0
 

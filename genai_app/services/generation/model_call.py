@@ -146,7 +146,8 @@ class ModelCall:
         self._begun_at = self._begun_at or clock.steady_s()
         if piece.swapped:
             self.swaps += 1
-            self.text, self.reasoning = self.reasoning, self.text
+            moved, self.text, self.reasoning = self.reasoning, "", self.text
+            self.text = moved if self._seam is None else self._seam.feed(moved)
             self.reasoning_tokens = self.tokens - self.reasoning_tokens
             self.first_token_at = None
         self.tokens += piece.tokens
