@@ -24,11 +24,14 @@ from genai_app.zones import set_viewer_zone
 from tests.cast import PASSWORDS
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
+from tests.fakes.memory import write_to_memory
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
 from tests.fakes.services import PostgresServer, RedisServer
 
 TEMPLATE = "genai_template"
+
+write_to_memory()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,7 @@
 """A real Active Directory: Samba's domain controller, LDAP only, on a loopback address of its own.
 
-The domain is made once per version of Samba and of the accounts (15 s) and kept, packed, in the
-folder for temporary files; later runs unpack it.
+The domain is made once per version of Samba and of the accounts (15 s) and kept, packed, in
+/var/tmp; later runs unpack it.
 """
 
 import contextlib
@@ -38,6 +38,7 @@ PASSWORD = "Ключ: от сейфа 8"
 SERVICE_DN, SERVICE_PASSWORD = f"CN=assistant,OU=Служебные,{DOMAIN}", "service: reads only 7"
 ADMIN, ADMIN_PASSWORD = "administrator@corp.test", "Admin: of the tests 9"
 ACCOUNTS = Path(__file__).with_name("samba_accounts.py")
+KEPT = Path("/var/tmp")
 SYSTEM_PYTHON = "/usr/bin/python3"
 ONLY_DACL = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # LDAP_SERVER_SD_FLAGS
 
@@ -261,7 +262,7 @@ class SambaServer:
             [self._program, "--version"], capture_output=True, text=True, check=True
         ).stdout.split()[-1]
         state = hashlib.sha256(ACCOUNTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-        cache = Path(tempfile.gettempdir()) / f"genai-samba-cache-{version}"
+        cache = KEPT / f"genai-samba-cache-{version}"
         packed = cache / f"{state[:16]}.tar"
         domain = self._root / "domain"
         xattrs = ("--xattrs", "--xattrs-include=*")
