@@ -45,6 +45,7 @@ from genai_app.services.chat.chat import Chat
 from genai_app.services.chat.queue_sender import QueueSender
 from genai_app.services.chat.queued_questions import QueuedQuestions
 from genai_app.services.chat.ready_answers import ReadyAnswers
+from genai_app.services.chat.titles import Titles
 from genai_app.services.cursors import Cursors
 from genai_app.services.database_clock import DatabaseClock
 from genai_app.services.dialogs.changes import DialogChanges
@@ -126,6 +127,12 @@ def build_services(
         is_stopping=lambda: stopping.begun,
         on_change=dialog_changes.look_soon,
     )
+    titles = Titles(
+        *(stores.db, llm, answering["slots"], answering["chat"].reasoning),
+        by_model=settings.titles == "model",
+        on_change=dialog_changes.look_soon,
+    )
+    answering["chat"].turn_ended = titles.note
     return Services(
         settings=settings,
         db=stores.db,
@@ -138,6 +145,7 @@ def build_services(
         history=History(stores.db, stores.cursors),
         dialog_changes=dialog_changes,
         queue_sender=queue_sender,
+        titles=titles,
         queued_questions=QueuedQuestions(stores.db, answering["chat"], queue_sender.wake),
         dialog_edits=DialogEdits(stores.db),
         folders=Folders(stores.db),
@@ -348,6 +356,7 @@ def _background_work(services: Services) -> Mapping[str, Coroutine[Any, Any, Non
     work = {
         "dialog changes": services.dialog_changes.run(),
         "queued questions": services.queue_sender.run(),
+        "titles": services.titles.run(),
         "loop lag": metrics.measure_loop(),
         "database clock": services.database_clock.run(),
         "audit seals": services.audit_chain.run(),

@@ -71,6 +71,12 @@ _tokens = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+_titles = Counter(
+    "genai_titles",
+    "Titles that the model was asked for; busy: it had other work; unfit: what it said is no title",
+    ("result",),
+    registry=REGISTRY,
+)
 _cache = Counter(
     "genai_cache_lookups",
     "Lookups in the answer cache; joined: the same question was being answered",
@@ -171,6 +177,9 @@ GCCollector(registry=REGISTRY)
 _cache_of = {result: _cache.labels(result) for result in ("hit", "miss", "joined")}
 _limit_of = {kind: _limit_hits.labels(kind) for kind in ("rate", "parallel", "login")}
 _prompt_tokens, _completion_tokens = _tokens.labels("prompt"), _tokens.labels("completion")
+_title_of = {result: _titles.labels(result) for result in ("made", "busy", "unfit", "failed")}
+_title_prompt_tokens = _tokens.labels("title_prompt")
+_title_completion_tokens = _tokens.labels("title_completion")
 
 
 def render() -> bytes:
@@ -228,6 +237,19 @@ def answer_ended(
 def cache(result: Literal["hit", "miss", "joined"]) -> None:
     """Counts a lookup in the answer cache."""
     _cache_of[result].inc()
+
+
+def title_ended(
+    result: Literal["made", "busy", "unfit", "failed"],
+    *,
+    prompt_tokens: int | None = None,
+    completion_tokens: int | None = None,
+) -> None:
+    """Counts a title that the model was asked for. Its tokens have kinds of their own, so that
+    those of answers stay comparable."""
+    _title_of[result].inc()
+    _title_prompt_tokens.inc(prompt_tokens or 0)
+    _title_completion_tokens.inc(completion_tokens or 0)
 
 
 def directory_up(up: bool) -> None:

@@ -37,6 +37,7 @@ from genai_app.models.kinds import (
     Role,
     Source,
     Status,
+    TitledBy,
     Variant,
     Verdict,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "Session",
     "Source",
     "Status",
+    "TitledBy",
     "UsageHour",
     "UsageLatency",
     "UsageMark",

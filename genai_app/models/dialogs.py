@@ -37,7 +37,8 @@ class Folder(SQLModel, table=True):
 class Dialog(SQLModel, table=True):
     """A conversation of a user. `leaf_id`: the last message of the branch that is shown;
     `changed_at`: set by every update, for open pages that watch for changes. `folder_id` may name
-    a folder that was deleted: the dialog is in none then."""
+    a folder that was deleted: the dialog is in none then. `titled_by`: a TitledBy; None of an
+    imported dialog."""
 
     __tablename__ = "dialogs"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -72,6 +73,10 @@ class Dialog(SQLModel, table=True):
     folder_id: uuid.UUID | None = id_column(default=None, nullable=True)
     pinned_at: datetime | None = moment_column(default=None, nullable=True)
     archived_at: datetime | None = moment_column(default=None, nullable=True)
+    titled_by: str | None = text_column(default=None, nullable=True)
+    # how many times the model was to write the title, and until when a process tries
+    title_tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    title_lease_until: datetime | None = moment_column(default=None, nullable=True)
 
     @property
     def pinned(self) -> bool:
@@ -160,6 +165,8 @@ class QueuedQuestion(SQLModel, table=True):
     text: str = text_column()
     error_code: str | None = text_column(default=None, nullable=True)  # it could not be sent
     created_at: datetime = moment_column(default_factory=now)
+    # JSON: further parameters for the model server, as [name, value] each
+    sampling: str | None = text_column(default=None, nullable=True)
 
 
 class Generation(SQLModel, table=True):

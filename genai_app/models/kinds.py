@@ -45,6 +45,14 @@ class Variant(StrEnum):
     LONGER = "longer"
 
 
+class TitledBy(StrEnum):
+    """Author of a dialog's title."""
+
+    QUESTION = "question"  # the first words of its first question
+    MODEL = "model"
+    USER = "user"
+
+
 class Source(StrEnum):
     """Source of an answer."""
 

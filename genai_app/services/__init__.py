@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from genai_app.services.chat.queue_sender import QueueSender
     from genai_app.services.chat.queued_questions import QueuedQuestions
     from genai_app.services.chat.ready_answers import ReadyAnswers
+    from genai_app.services.chat.titles import Titles
     from genai_app.services.database_clock import DatabaseClock
     from genai_app.services.dialogs.changes import DialogChanges
     from genai_app.services.dialogs.edits import DialogEdits
@@ -80,6 +81,7 @@ class Services:
     chat: "Chat"
     queued_questions: "QueuedQuestions"
     queue_sender: "QueueSender"
+    titles: "Titles"
     history: "History"
     dialog_changes: "DialogChanges"
     dialog_edits: "DialogEdits"

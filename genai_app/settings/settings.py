@@ -67,6 +67,7 @@ class Settings(BaseModel):
     llm_context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] | None = None
 
     system_prompt: str = ""
+    titles: Literal["question", "model"] = "question"
 
     rate_limit: Limit = "30/minute"
     rate_limit_reviewer: OptionalLimit = ""

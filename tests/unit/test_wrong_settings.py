@@ -33,6 +33,7 @@ WRONG: dict[str, tuple[Given, str]] = {
     "count below": ({"LLM_MAX_CONCURRENCY": "-1"}, "LLM_MAX_CONCURRENCY"),
     "a choice": ({"LLM_KIND": "canary"}, "LLM_KIND"),
     "another choice": ({"LLM_REASONING": "canary"}, "LLM_REASONING"),
+    "whose titles": ({"TITLES": "canary"}, "TITLES"),
     "a level": ({"LOG_LEVEL": "canary"}, "LOG_LEVEL"),
     "yes or no": ({"LOCAL_LOGIN": "canary"}, "LOCAL_LOGIN"),
     "limit": ({"RATE_LIMIT": "canary"}, "RATE_LIMIT"),

@@ -83,6 +83,8 @@ class Chat:
         self.reasoning = ReasoningSwitch(db, generations.models, reasoning)
         # called whenever an answer of this process has its last state
         self.answer_ended: Callable[[], None] = lambda: None
+        # the same with the answer's id; also for one that was there before its question
+        self.turn_ended: Callable[[uuid.UUID], None] = lambda answer_id: None
 
     async def ask(
         self,
@@ -280,6 +282,7 @@ class Chat:
             )
             if not repeated:
                 self._ready_answers.note(ready_answer, (clock.now() - begun_at).total_seconds())
+                self.turn_ended(turn.answer_id)
             return turn
         # "ask the model again" joins no other run, but its answer is kept
         run = self._generations.joinable.hold(key, alone=not submission.options.read_cache)
@@ -307,13 +310,14 @@ class Chat:
             trimmed=position.trimmed,
             part=part,
             give_back=lambda: self._limits.give_back(actor, unit),
-            ended=lambda: self._ended(actor),
+            ended=lambda: self._ended(actor, turn.answer_id),
         )
         return turn
 
-    def _ended(self, actor: Actor) -> None:
+    def _ended(self, actor: Actor, answer_id: uuid.UUID) -> None:
         self._limits.at_once.leave(actor.user_id)
         self.answer_ended()
+        self.turn_ended(answer_id)
 
 
 def check_prompt(text: str) -> str:

@@ -43,7 +43,7 @@ class ReasoningSwitch:
 
     def __init__(self, db: Database, models: ServedModels, default: Default) -> None:
         self._db = db
-        self._models = models
+        self.models = models
         self._default = default
         self._look_at = float("-inf")  # loop time of the next look at the database
 
@@ -60,16 +60,16 @@ class ReasoningSwitch:
 
     async def is_offered(self) -> bool:
         """Returns whether users may turn reasoning on and off."""
-        if not self._models.have_switch:
+        if not self.models.have_switch:
             return False
         if self._default != "auto":
             return True
-        model = await self._models.name()
+        model = await self.models.name()
         if model is None:
             return False
-        if not self._models.thinks(model) and await self._has_thought(model):
-            self._models.note_thinking(model)
-        return self._models.thinks(model)
+        if not self.models.thinks(model) and await self._has_thought(model):
+            self.models.note_thinking(model)
+        return self.models.thinks(model)
 
     async def _has_thought(self, model: str) -> bool:
         now = asyncio.get_running_loop().time()

@@ -18,6 +18,7 @@ from genai_app.models import (
     Message,
     QueuedQuestion,
     Source,
+    TitledBy,
     new_id,
 )
 from genai_app.services.chat.cut_answers import check_can_go_on, run_again
@@ -208,6 +209,7 @@ def _new_dialog(
         id=dialog_id,
         user_id=actor.user_id,
         title=make_title(submission.text),
+        titled_by=TitledBy.QUESTION,
         leaf_id=rows[-1]["id"],
         created_at=moment,
         updated_at=moment,

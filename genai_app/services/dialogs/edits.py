@@ -13,7 +13,7 @@ from genai_app import clock
 from genai_app.access import Actor, get_deleted_dialog, get_dialog, get_folder
 from genai_app.db.database import Database
 from genai_app.errors import Conflict
-from genai_app.models import Dialog, User
+from genai_app.models import Dialog, TitledBy, User
 from genai_app.services.dialogs.history import clean_title
 
 MAX_PINNED = 50
@@ -56,7 +56,7 @@ class DialogEdits:
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id)
             if edit.title is not None:
-                dialog.title = clean_title(edit.title)
+                dialog.title, dialog.titled_by = clean_title(edit.title), TitledBy.USER
             if edit.folder_id is None:
                 dialog.folder_id = None
             elif edit.folder_id is not UNCHANGED:

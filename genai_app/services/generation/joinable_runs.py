@@ -18,7 +18,7 @@ class JoinableRuns:
     """
 
     def __init__(self, llm: LlmClient, slots: ModelSlots, cache: AnswerCache) -> None:
-        self._call = partial(ModelCall, llm, slots)
+        self._call = partial(ModelCall, llm, slots.turns)
         self._cache = cache
         self._runs: dict[Key, ModelRun] = {}
 

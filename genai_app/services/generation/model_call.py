@@ -10,6 +10,7 @@ import structlog
 from genai_app import clock
 from genai_app.adapters.llm.client import LlmClient
 from genai_app.adapters.llm.dialects import Finish, TextDelta, begun_answer
+from genai_app.adapters.llm.endpoints import Turns
 from genai_app.errors import ContextTooLong, ModelRefused
 from genai_app.models import Status
 from genai_app.services.generation.context_fit import Fitted, Request, fitted, refitted
@@ -19,7 +20,6 @@ from genai_app.services.generation.seam import (
     WrittenAnew,
     turns_for_rest,
 )
-from genai_app.services.generation.slots import ModelSlots
 from genai_app.text import clean_text
 
 log = structlog.get_logger()
@@ -33,11 +33,17 @@ class ModelCall:
     """Asks the model and collects its answer.
 
     Args:
-        slots: what is waited for before the model is called.
+        turns: returns the turns at the model servers, each of which is waited for before a call,
+            given what to call with each new position in the queue.
         changed: called after each change of `text`, `reasoning` or `position`.
     """
 
-    def __init__(self, llm: LlmClient, slots: ModelSlots, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        llm: LlmClient,
+        turns: Callable[[Callable[[int], None]], Turns],
+        changed: Callable[[], None],
+    ) -> None:
         self.text = ""
         self.tokens = 0  # those of the reasoning among them
         self.reasoning = ""
@@ -50,7 +56,7 @@ class ModelCall:
         self._part_length = 0  # of the answer that the model goes on with
         self._seam: ExactSeam | AskedSeam | None = None
         self._llm = llm
-        self._slots = slots
+        self._turns = turns
         self._changed = changed
         self._begun_at = 0.0  # with the first text or reasoning, by the steady clock
         self._thought_until: float | None = None
@@ -128,7 +134,7 @@ class ModelCall:
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             sampling=request.sampling,
-            turns_at=self._slots.turns(self._move_to),
+            turns_at=self._turns(self._move_to),
         )
         async with aclosing(stream) as pieces:
             async for piece in pieces:

@@ -97,14 +97,21 @@ class ModelSlots:
                 breaker=lambda endpoint=endpoint: BREAKER_STATES.index(endpoint.breaker.state),
             )
 
-    def turns(self, moved: Callable[[int], None]) -> Turns:
+    @property
+    def is_queued(self) -> bool:
+        """True while a run of this process stands in the queue because no slot is free."""
+        return any(run.position for run in self._queue.waiting)
+
+    def turns(self, moved: Callable[[int], None], *, waits: bool = True) -> Turns:
         """Returns the turns of one model run, for its first try and its second.
 
         Args:
             moved: called with each new position in the queue, from 1 on, and with 0 when the run
                 waits no more.
+            waits: False: the run is refused as `model_busy` unless a slot is free at once and
+                nobody stands in the queue.
         """
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = asyncio.get_running_loop().time() + (self._timeout_s if waits else 0.0)
         rank = 0
 
         @asynccontextmanager
@@ -113,6 +120,8 @@ class ModelSlots:
             avoid = None if failed is None else self._queue.endpoints.index(failed)
             self._number += 1
             run = QueuedRun(f"{self._process}.{self._number}", rank, avoid, deadline, moved)
+            if not waits and self.is_queued:
+                raise busy("others wait")
             endpoint = await self._wait(run)
             rank = run.rank  # a run that was in the queue does not begin at its end again
             try:
