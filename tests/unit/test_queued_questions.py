@@ -16,8 +16,10 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import AppError, Conflict, InvalidInput, ModelUnavailable, NotFound, TooLarge
 from genai_app.models import MAX_PROMPT_CHARS, Author, Message, QueuedQuestion, Status, User
+from genai_app.services.chat.placement import Options
 from genai_app.services.chat.queue_sender import QueueSender
 from genai_app.services.chat.queued_questions import MOST_QUEUED, QueuedQuestions
+from genai_app.services.chat.reasoning import Effort, reasoning_parameters
 from genai_app.services.chat.turns import EDITING, Turn
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
@@ -487,3 +489,29 @@ async def test_the_lease_of_a_dead_process_runs_out_first(
     assert await queue.texts(as_alice, turn.dialog_id) == []
     await ended(alive, turn.dialog_id)
     assert await asked(alive.db, turn.dialog_id) == ["Hello?", "second"]
+
+
+@pytest.mark.parametrize("reasoning", [True, False, "high", None])
+async def test_a_question_keeps_the_switch_for_reasoning(
+    reasoning: bool | Effort | None, fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """Also one whose text is changed while it waits."""
+    queue = Waiting.of(talk)
+    fake.script_once(*HELD)
+    turn = await talk.ask(as_alice, "first")
+    sampling = reasoning_parameters(reasoning)
+    question = await queue.questions.ask(
+        as_alice,
+        "second",
+        client_id=uuid.uuid4(),
+        dialog_id=turn.dialog_id,
+        options=Options(sampling=sampling),
+    )
+    assert isinstance(question, QueuedQuestion)
+    await queue.questions.edit(as_alice, question.id, "second, changed")
+    await queue.release(fake, turn)
+    await queue.sender.send_due()
+    await ended(talk, turn.dialog_id)
+    parameters = fake.answers[-1].parameters
+    assert {name: parameters[name] for name, _ in sampling} == dict(sampling)
+    assert ("chat_template_kwargs" in parameters) == (reasoning is not None)

@@ -149,13 +149,16 @@ class Chat:
         submission = Submission("", None, b"", options, again=parse_id(answer_id), variant=variant)
         return await asyncio.shield(self._answer(actor, submission))
 
-    async def continue_answer(self, actor: Actor, answer_id: object) -> Turn:
+    async def continue_answer(
+        self, actor: Actor, answer_id: object, *, sampling: Sampling = ()
+    ) -> Turn:
         """Has the model go on with an answer that was cut. It takes a unit, as a question does.
+        `sampling`: see `Options`.
 
         Raises NotFound, RateLimited, and Conflict while an answer of the dialog is running, or
         where this one cannot go on.
         """
-        options = Options(read_cache=False, write_cache=False)
+        options = Options(sampling=sampling, read_cache=False, write_cache=False)
         submission = Submission("", None, b"", options, cut=parse_id(answer_id))
         return await asyncio.shield(self._answer(actor, submission))
 

@@ -20,7 +20,8 @@ from genai_app.errors import AppError, NotFound, StorageUnavailable
 from genai_app.models import Channel, Dialog, Generation, QueuedQuestion
 from genai_app.services.accounts.sessions import find_user_actor
 from genai_app.services.chat.chat import Chat
-from genai_app.services.chat.placement import is_running, runs_in
+from genai_app.services.chat.placement import Options, is_running, runs_in
+from genai_app.services.chat.reasoning import sampling_of_json
 from genai_app.services.generation.wakeup import Wakeup
 from genai_app.services.limits.rate import Limits
 
@@ -130,6 +131,7 @@ class QueueSender:
                 question.text,
                 client_id=question.id,
                 dialog_id=question.dialog_id,
+                options=Options(sampling=sampling_of_json(question.sampling)),
                 is_queued=True,
             )
         except NotFound:

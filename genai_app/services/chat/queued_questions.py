@@ -18,6 +18,7 @@ from genai_app.models import Dialog, Generation, Message, QueuedQuestion
 from genai_app.services.chat.chat import Chat, check_prompt
 from genai_app.services.chat.placement import Options, runs_in
 from genai_app.services.chat.queue_sender import may_be_sent, note_change
+from genai_app.services.chat.reasoning import Sampling, sampling_to_json
 from genai_app.services.chat.turns import EDITING, Turn
 
 MOST_QUEUED = 5  # in one dialog
@@ -45,13 +46,14 @@ class QueuedQuestions:
         dialog_id: object | None,
         options: Options | None = None,
     ) -> Turn | QueuedQuestion:
-        """Asks at once, or queues the question where an answer of the dialog is running. One that
-        waits is asked without `options`.
+        """Asks at once, or queues the question where an answer of the dialog is running. Of one
+        that waits, `sampling` is kept of its `options`.
 
         Raises the errors of Chat.ask, but for `answer_running`, and Conflict `queue_full`.
         """
+        sampling = options.sampling if options is not None else ()
         if dialog_id is not None and await self._must_wait(actor, dialog_id, client_id):
-            question = await self._add(actor, text, client_id, dialog_id)
+            question = await self._add(actor, text, client_id, dialog_id, sampling)
             if question is not None:
                 return question
         ask = partial(
@@ -62,7 +64,7 @@ class QueuedQuestions:
         except Conflict as error:
             if error.code != "answer_running" or dialog_id is None:
                 raise
-        question = await self._add(actor, text, client_id, dialog_id)
+        question = await self._add(actor, text, client_id, dialog_id, sampling)
         if question is not None:
             return question
         return await ask()
@@ -148,7 +150,12 @@ class QueuedQuestions:
             return bool(await session.scalar(sa.select(sa.or_(running, queued))))
 
     async def _add(
-        self, actor: Actor, text: str, question_id: uuid.UUID, dialog_id: object
+        self,
+        actor: Actor,
+        text: str,
+        question_id: uuid.UUID,
+        dialog_id: object,
+        sampling: Sampling,
     ) -> QueuedQuestion | None:
         """Queues a question. Returns None when it was sent before.
 
@@ -186,6 +193,7 @@ class QueuedQuestions:
                 dialog_id=dialog.id,
                 text=text,
                 created_at=_after(moments),
+                sampling=sampling_to_json(sampling),
             )
             session.add(question)
             note_change(session, dialog)

@@ -6,6 +6,7 @@ answers in the database show it.
 """
 
 import asyncio
+import json
 from typing import Literal
 
 import sqlalchemy as sa
@@ -32,6 +33,16 @@ def reasoning_parameters(reasoning: bool | Effort | None) -> Sampling:
         return ()
     switch = (TEMPLATE, {"enable_thinking": bool(reasoning)})
     return (switch,) if isinstance(reasoning, bool) else (switch, (EFFORT, reasoning))
+
+
+def sampling_to_json(sampling: Sampling) -> str | None:
+    """Returns parameters as a queued question keeps them; None where there are none."""
+    return json.dumps(sampling) if sampling else None
+
+
+def sampling_of_json(text: str | None) -> Sampling:
+    """Returns the parameters of a queued question."""
+    return tuple((str(name), value) for name, value in json.loads(text or "[]"))
 
 
 class ReasoningSwitch:

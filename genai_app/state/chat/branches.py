@@ -9,9 +9,10 @@ from genai_app.models import Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.chat.placement import Fork
+from genai_app.services.chat.placement import Fork, Options
 from genai_app.services.chat.turns import Turn
 from genai_app.state.chat.conversation import ConversationState
+from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.sends import MAX_KEY, ask_under, refusal_of
 
 
@@ -47,7 +48,7 @@ class BranchState(ConversationState):
             self.declined = key[:MAX_KEY]
             return
         try:
-            turn = await _ask_beside(question_id, text, uuid.UUID(send_id))
+            turn = await self._ask_beside(question_id, text, uuid.UUID(send_id))
         except AppError as error:
             self.declined = key[:MAX_KEY]
             yield await self._refused(error)
@@ -62,8 +63,9 @@ class BranchState(ConversationState):
     async def continue_answer(self, answer_id: str):
         """Have the model go on with an answer that was cut, and follow it."""
         self.error_code = ""
+        sampling = (await self.get_state(ReasoningState))._sampling()
         try:
-            turn = await services().chat.continue_answer(acting(), answer_id)
+            turn = await services().chat.continue_answer(acting(), answer_id, sampling=sampling)
         except AppError as error:
             yield await self._refused(error)
             return
@@ -71,9 +73,11 @@ class BranchState(ConversationState):
         async for event in self._after(turn):
             yield event
 
-
-async def _ask_beside(question_id: str, text: str, client_id: uuid.UUID) -> Turn:
-    chat, actor, fork = services().chat, acting(), Fork(beside=question_id)
-    return await ask_under(
-        client_id, text, lambda key: chat.ask(actor, text, client_id=key, fork=fork)
-    )
+    async def _ask_beside(self, question_id: str, text: str, client_id: uuid.UUID) -> Turn:
+        chat, actor, fork = services().chat, acting(), Fork(beside=question_id)
+        options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
+        return await ask_under(
+            client_id,
+            text,
+            lambda key: chat.ask(actor, text, client_id=key, options=options, fork=fork),
+        )
