@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Packages of services from the highest to the lowest: a package imports only what comes later.
 SERVICES = (
-    *("retention", "doctor", "exports", "imports", "jobs", "statistics", "backup", "review"),
+    *("messengers", "retention", "doctor", "exports", "imports", "jobs", "statistics", "backup"),
+    "review",
     *("chat", "generation", "accounts", "reuse", "limits", "audit", "dialogs", "cursors"),
     *("derived_keys", "database_clock", "stopping", "background"),
 )

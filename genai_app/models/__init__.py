@@ -41,6 +41,14 @@ from genai_app.models.kinds import (
     Variant,
     Verdict,
 )
+from genai_app.models.messengers import (
+    MessengerAnswer,
+    MessengerChat,
+    MessengerCode,
+    MessengerLink,
+    MessengerPoller,
+    MessengerUpdate,
+)
 from genai_app.models.review import (
     BarredAnswer,
     Feedback,
@@ -70,6 +78,12 @@ __all__ = [
     "Message",
     "MessageSearch",
     "MessageVerdict",
+    "MessengerAnswer",
+    "MessengerChat",
+    "MessengerCode",
+    "MessengerLink",
+    "MessengerPoller",
+    "MessengerUpdate",
     "Origin",
     "Outcome",
     "QueuedQuestion",

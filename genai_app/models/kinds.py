@@ -66,7 +66,8 @@ class Channel(StrEnum):
 
     WEB = "web"
     API = "api"
-    BOT = "bot"
+    TELEGRAM = "telegram"
+    MATTERMOST = "mattermost"
     IMPORT = "import"  # of messages: they came with the export file of another chat
 
 
@@ -125,6 +126,10 @@ class Action(StrEnum):
     SESSION_REVOKE = "session_revoke"
     KEY_CREATE = "key_create"
     KEY_REVOKE = "key_revoke"
+    MESSENGER_CODE = "messenger_code"  # a code for a link was made
+    MESSENGER_LINK = "messenger_link"
+    MESSENGER_UNLINK = "messenger_unlink"
+    MESSENGER_ACCESS = "messenger_access"  # use of the bot
     USER_ADD = "user_add"
     USER_DISABLE = "user_disable"
     USER_ENABLE = "user_enable"

@@ -100,6 +100,22 @@ def _check_secret_key(secret: SecretStr | None) -> SecretStr | None:
     return secret
 
 
+def _check_service(text: str) -> str:
+    return parse_service(text, ("http", "https"), "https://host[:port]")
+
+
+def _check_proxy(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        parse_service(secret.get_secret_value(), ("http", "https"), "http://proxy.example:3128")
+    return secret
+
+
+def _check_bot_token(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and not re.fullmatch(r"\d+:[A-Za-z0-9_-]+", secret.get_secret_value()):
+        raise ValueError("is not a token of @BotFather: digits, a colon, letters")
+    return secret
+
+
 Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
 
 ModelUrls = Annotated[
@@ -108,6 +124,7 @@ ModelUrls = Annotated[
 DirectoryUrls = Annotated[
     tuple[str, ...], BeforeValidator(_split_urls), AfterValidator(_check_directory_urls)
 ]
+ServiceUrl = Annotated[str, AfterValidator(_check_service)]
 Groups = Annotated[tuple[str, ...], BeforeValidator(_split_groups)]
 UserFilter = Annotated[str, AfterValidator(_check_filter)]
 RetentionRules = Annotated[dict[str, int], BeforeValidator(_split_rules)]
@@ -120,3 +137,5 @@ SecretKey = Annotated[SecretStr | None, AfterValidator(_check_secret_key)]
 SecretDatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_database_url)]
 SecretRedisUrl = Annotated[SecretStr | None, AfterValidator(_check_redis_url)]
 HeaderSecret = Annotated[SecretStr | None, AfterValidator(_check_header)]
+BotToken = Annotated[SecretStr | None, AfterValidator(_check_bot_token)]
+ProxyUrl = Annotated[SecretStr | None, AfterValidator(_check_proxy)]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from genai_app.errors import SettingsError
 from genai_app.settings.field_types import (
     MIN_SECRET_BYTES,
+    BotToken,
     DirectoryUrls,
     Groups,
     HeaderSecret,
@@ -23,11 +24,13 @@ from genai_app.settings.field_types import (
     ModelUrls,
     OptionalLimit,
     Origin,
+    ProxyUrl,
     RetentionRules,
     Seconds,
     SecretDatabaseUrl,
     SecretKey,
     SecretRedisUrl,
+    ServiceUrl,
     UserFilter,
 )
 from genai_app.settings.file_faults import ca_file_fault
@@ -99,6 +102,12 @@ class Settings(BaseModel):
     trusted_proxy_hops: Annotated[int, Field(ge=0, le=10)] = 0
     metrics_token: HeaderSecret = None
     api_docs: Literal["open", "login", "off"] | None = None
+
+    telegram_token: BotToken = None
+    telegram_api_url: ServiceUrl = "https://api.telegram.org"
+    telegram_proxy: ProxyUrl = None
+    telegram_groups: Groups = ()
+    telegram_external: bool = False
 
     review_mode: Literal["named", "pseudonymous", "off"] = "named"
     retention_days: Annotated[int, Field(ge=0, le=36500)] = 0
@@ -225,7 +234,7 @@ def load_settings(checks: Sequence[Check] = (), **overrides: Any) -> Settings:
     settings, faults = _validated(values)
     faults = variables.faults + faults
     wrong = {name for fault in faults for name in fault.fields}
-    for check in (_require_secret_key, _check_directory, *checks):
+    for check in (_require_secret_key, _check_directory, _check_telegram, *checks):
         faults += [fault for fault in check(settings) if wrong.isdisjoint(fault.fields)]
     if not faults:
         return settings
@@ -273,6 +282,16 @@ def _check_directory(settings: Settings) -> Iterator[SettingFault]:
     if settings.ldap_start_tls is False and any(url.startswith("ldap:") for url in remote):
         clear = "passwords would go in clear text over ldap://"
         yield SettingFault(("ldap_start_tls",), clear)
+
+
+def _check_telegram(settings: Settings) -> Iterator[SettingFault]:
+    if settings.telegram_token is None:
+        return
+    if not settings.telegram_external and not is_loopback_url(settings.telegram_api_url):
+        leaves = "questions and answers would leave your network: set it to true to allow that"
+        yield SettingFault(("telegram_external",), leaves)
+    if settings.telegram_groups and not settings.ldap_urls:
+        yield SettingFault(("telegram_groups",), "only the directory has groups: GENAI_LDAP_URLS")
 
 
 def unknown_names() -> list[UnknownName]:

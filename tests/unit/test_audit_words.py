@@ -14,7 +14,7 @@ from genai_app.services.audit.words import event_words, parse_details
 from genai_app.settings.notations import limit_words
 
 LATIN = re.compile(r"[A-Za-z]{2,}")
-NAMES = re.compile(r"\b(API|CSV|JSONL|XLSX|PDF|GENAI_\w+)\b")
+NAMES = re.compile(r"\b(Telegram|Mattermost|API|CSV|JSONL|XLSX|PDF|GENAI_\w+)\b")
 DIALOG = "6a0c2c5e-6a9a-4f3c-8f0e-2b9f6b0a7d11"
 # every detail that the product writes
 DETAILS = (
@@ -56,7 +56,7 @@ def test_every_event_is_told_in_russian(action: Action) -> None:
     parts = [
         *(("", details, "") for details in DETAILS),
         *((target, "", "") for target in TARGETS),
-        *(("", "", channel) for channel in ("web", "api", "bot")),
+        *(("", "", channel) for channel in ("web", "api", "telegram", "mattermost")),
     ]
     for outcome, part in itertools.product(Outcome, parts):
         words = event_words(row(action, outcome, *part), LOCALES)

@@ -79,9 +79,9 @@ async def test_no_commit_no_call(
 
 
 async def test_channel_of_a_message(talk: Talk, as_alice: Actor) -> None:
-    turn = await talk.answer(replace(as_alice, channel=Channel.BOT))
+    turn = await talk.answer(replace(as_alice, channel=Channel.TELEGRAM))
     for message_id in (turn.question_id, turn.answer_id):
-        assert (await saved(talk.db, message_id)).channel == Channel.BOT
+        assert (await saved(talk.db, message_id)).channel == Channel.TELEGRAM
 
 
 async def test_question_is_kept_as_it_was(talk: Talk, as_alice: Actor) -> None:

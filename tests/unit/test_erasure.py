@@ -26,6 +26,11 @@ from genai_app.models import (
     Generation,
     Message,
     MessageVerdict,
+    MessengerAnswer,
+    MessengerChat,
+    MessengerCode,
+    MessengerLink,
+    MessengerUpdate,
     Origin,
     QueuedQuestion,
     Review,
@@ -138,6 +143,12 @@ async def alice(at: Desk) -> Actor:
             )
         )
         session.add(Folder(user_id=made.user_id, name=CANARY))
+        there = {"user_id": made.user_id, "messenger": "telegram"}
+        session.add(MessengerLink(external_id="7", title=CANARY, **there))
+        session.add(MessengerCode(code_hash=b"c" * 32, expires_at=clock.now(), **there))
+        session.add(MessengerChat(chat_id="7", dialog_id=hers, **there))
+        session.add(MessengerUpdate(external_id="1", chat_id="7", body=CANARY, **there))
+        session.add(MessengerAnswer(message_id=ids[hers], chat_id="7", **there))
         session.add(
             QueuedQuestion(id=uuid.uuid4(), user_id=made.user_id, dialog_id=hers, text=CANARY)
         )
@@ -227,6 +238,11 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
         "sessions": 1,
         "api_keys": 1,
         "folders": 1,
+        "messenger_links": 1,
+        "messenger_codes": 1,
+        "messenger_chats": 1,
+        "messenger_updates": 1,
+        "messenger_answers": 0,
         "usage_people": 1,
         "verified_answers.owner_name": 1,
         "review_notes.author_name": 1,

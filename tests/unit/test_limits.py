@@ -158,7 +158,7 @@ async def test_redis_that_never_was(make_talk: MakeTalk, as_alice: Actor) -> Non
 async def test_one_budget_over_all_channels(make_talk: MakeTalk, as_alice: Actor) -> None:
     """Web, API and bot."""
     talk = await make_talk(rate="3/minute")
-    for channel in (Channel.WEB, Channel.API, Channel.BOT):
+    for channel in (Channel.WEB, Channel.API, Channel.TELEGRAM):
         await talk.answer(replace(as_alice, channel=channel))
     with pytest.raises(RateLimited) as caught:
         await talk.ask(as_alice)

@@ -80,6 +80,7 @@ def groups_written(settings: Settings) -> tuple[str, ...]:
         *settings.ldap_allowed_groups,
         *settings.ldap_reviewer_groups,
         *settings.ldap_admin_groups,
+        *settings.telegram_groups,
     )
     return tuple(dict.fromkeys(names))
 

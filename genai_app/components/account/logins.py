@@ -14,7 +14,8 @@ def channel_text(channel: rx.Var[str]) -> rx.Var[str]:
     return rx.match(
         channel,
         (Channel.API, t("logins.api")),
-        (Channel.BOT, t("logins.bot")),
+        (Channel.TELEGRAM, t("logins.telegram")),
+        (Channel.MATTERMOST, t("logins.mattermost")),
         t("logins.web"),
     )
 

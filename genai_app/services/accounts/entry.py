@@ -56,6 +56,7 @@ def standing_of(settings: Settings, person: DirectoryPerson, user: User | None) 
         *settings.ldap_allowed_groups,
         *settings.ldap_reviewer_groups,
         *settings.ldap_admin_groups,
+        *settings.telegram_groups,
     }
     before: dict[str, bool] = {}
     if user is not None and user.directory_groups:

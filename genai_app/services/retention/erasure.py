@@ -30,6 +30,11 @@ from genai_app.models import (
     Message,
     MessageSearch,
     MessageVerdict,
+    MessengerAnswer,
+    MessengerChat,
+    MessengerCode,
+    MessengerLink,
+    MessengerUpdate,
     Origin,
     QueuedQuestion,
     Review,
@@ -48,12 +53,14 @@ from genai_app.services.retention.retention import BATCH
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.settings.settings import Settings
 
+MESSENGERS = (MessengerLink, MessengerCode, MessengerChat, MessengerUpdate, MessengerAnswer)
 REASON = "erased"
 PREFIX = "erased-"
 KEPT = (
     "audit events: who did what, under the id and the name of then",
     "verified answers that the user wrote, without the name",
     "usage figures, which name nobody",
+    "what a messenger itself keeps of its chat with the bot",
     "backups, until they are rotated out",
     "counters of limits, and without Redis answers in the memory of a server, until they expire",
 )
@@ -205,9 +212,9 @@ class Erasure:
         receipt.tables |= counts
 
     async def _erase_logins_and_usage(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Removes sessions, API keys, feedback, folders and cached answers, and makes the usage
-        figures anonymous."""
-        for kind in (Session, ApiKey, Feedback, Folder):
+        """Removes sessions, API keys, feedback, folders, what messengers know and cached answers,
+        and makes the usage figures anonymous."""
+        for kind in (Session, ApiKey, Feedback, Folder, *MESSENGERS):
             table = table_of(kind)
             async with self._db.write() as session:
                 removed = await session.execute(
