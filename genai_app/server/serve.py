@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import IO
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from genai_app import log, migrations
 from genai_app.errors import SettingsError
@@ -149,11 +151,10 @@ def _prepare_reflex(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, link: ParentLink | None = None) -> int:
-    from genai_app.app import server as whole_product
     from genai_app.server.http_protocol import HttpProtocol
 
     config = uvicorn.Config(
-        whole_product(),
+        _whole_product(),
         loop="none",
         http=HttpProtocol,
         ws="websockets-sansio",
@@ -178,6 +179,19 @@ async def _serve(settings: Settings, link: ParentLink | None = None) -> int:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     return 0 if server.started else 1
+
+
+def _whole_product() -> ASGIApp:
+    """Returns the product, whose code and routes the garbage collector need never look at again:
+    that would stop all answers for 0.15 s each time, and be a sixth of the time of a start."""
+    gc.disable()
+    try:
+        from genai_app.app import server
+
+        return server()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 async def _announce(settings: Settings, server: GracefulServer, link: ParentLink | None) -> None:
