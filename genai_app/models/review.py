@@ -55,8 +55,8 @@ class Review(SQLModel, table=True):
     """The columns of a dialog that the review list shows and filters.
 
     Triggers of the database create the row at the end of the first answer and keep channel, model,
-    source and status equal to those of the last answer; `updated_at` is the time of its question.
-    Another answer changes the state from closed to new.
+    source and status equal to those of the answer that ended last; `updated_at` is the time of the
+    newest question. Another answer changes the state from closed to new.
     """
 
     __tablename__ = "reviews"  # pyright: ignore[reportAssignmentType]
@@ -91,7 +91,7 @@ class Review(SQLModel, table=True):
     model: str = late_text_column()
     source: str = late_text_column()
     status: str = late_text_column()
-    rating: str = late_text_column()  # "down" if any answer is rated so
+    rating: str = late_text_column()  # "down" if any answer of ours is rated so
     verdict: str = late_text_column()  # the latest one
     state: str = Field(
         default=ReviewState.NEW,

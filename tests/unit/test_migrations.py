@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,6 +20,7 @@ from genai_app.errors import Conflict, StorageUnavailable
 from tests.fakes.services import free_port
 
 ROOT = Path(migrations.__file__).parent.parent
+THEN, LATER = "2026-11-01 12:00:00.000000", "2026-11-05 12:00:00.000000"
 
 
 def _run(url: str, *command: str) -> "subprocess.Popen[str]":
@@ -123,3 +126,48 @@ def test_is_current_makes_no_file(tmp_path: Path) -> None:
 def test_unreachable_server_is_unavailable() -> None:
     with pytest.raises(StorageUnavailable):
         migrations.upgrade(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+
+
+def _insert(connection: sa.Connection, table: str, **values: object) -> None:
+    """Inserts a row; columns that must be given are empty."""
+    for column in sa.inspect(connection).get_columns(table):
+        if not column["nullable"] and column["default"] is None and column["name"] not in values:
+            kind = column["type"]
+            is_number = isinstance(kind, sa.Integer)
+            empty = THEN if isinstance(kind, sa.DateTime) else 0 if is_number else ""
+            values[column["name"]] = empty
+    names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    connection.execute(sa.text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), values)
+
+
+def test_reviews_that_went_back_in_time_are_mended(empty_database_url: str) -> None:
+    """0012. A dialog with a continued answer stood where that one's question was asked; others
+    stay."""
+    config = Config(str(migrations.INI))
+    with migrations.locked_connection(empty_database_url) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+    user, continued, other = (uuid.uuid4().hex for _ in range(3))
+    moments = sa.text("SELECT dialog_id, updated_at FROM reviews")
+    engine = migrations.sync_engine(empty_database_url)
+    with engine.begin() as connection:
+        _insert(connection, "users", id=user, username="alice")
+        for dialog in (continued, other):
+            _insert(connection, "dialogs", id=dialog, user_id=user)
+            for at in (THEN, LATER):
+                answer = {"id": uuid.uuid4().hex, "dialog_id": dialog, "user_id": user}
+                ended = {"author": "assistant", "status": "complete", "created_at": at}
+                _insert(connection, "messages", **answer, **ended)
+        set_status = "UPDATE messages SET status = :status, paused_ms = 1 WHERE dialog_id = :dialog"
+        for status in ("running", "complete"):
+            connection.execute(
+                sa.text(f"{set_status} AND created_at = :at"),
+                {"status": status, "dialog": continued, "at": THEN},
+            )
+        before = [str(row[1]) for row in connection.execute(moments)]
+    migrations.upgrade(empty_database_url)
+    with engine.begin() as connection:
+        after = [str(row[1]) for row in connection.execute(moments)]
+    engine.dispose()
+    assert sorted(each[:10] for each in before) == [THEN[:10], LATER[:10]]
+    assert [each[:10] for each in after] == [LATER[:10]] * 2

@@ -4,12 +4,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import col
 
 from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import BadCursor, InvalidInput
-from genai_app.models import Channel, Role, Source, Status
+from genai_app.models import Channel, Message, Role, Source, Status
 from genai_app.services.cursors import Cursors
 from genai_app.services.review.listing import Filters
 from genai_app.services.review.reviews import Reviews
@@ -323,6 +325,31 @@ async def test_a_new_answer_brings_a_closed_dialog_back(
     await change_review(db, dialog_id, state="closed")
     await put_answer(db, question, "Ещё один")
     assert await found(reviews, as_rita, state="new") == {dialog_id}
+
+
+async def test_an_older_answer_that_goes_on_leaves_the_dialog_in_its_place(
+    db: Database, reviews: Reviews, as_alice: Actor, as_rita: Actor
+) -> None:
+    """Its end is the last one, but the newest question was asked later."""
+    dialog_id, question, answer = await put_review(
+        db,
+        as_alice,
+        at=clock.now() - timedelta(days=3),
+        status=Status.STOPPED,
+        model="m-old",
+    )
+    await put_answer(db, question, "Другой")
+    (before,) = (await reviews.list_dialogs(as_rita)).items
+    assert before.model == ""
+    await change_review(db, dialog_id, state="closed")
+    for status in (Status.RUNNING, Status.TRUNCATED):
+        async with db.write() as session:
+            await session.execute(
+                sa.update(Message).where(col(Message.id) == answer).values(status=status)
+            )
+    (row,) = (await reviews.list_dialogs(as_rita)).items
+    assert row.updated_at == before.updated_at
+    assert (row.status, row.model, row.state) == ("truncated", "m-old", "new")
 
 
 async def test_departments_of_all_users(
