@@ -20,6 +20,7 @@ from genai_app.errors import AppError, Conflict, Forbidden, InvalidInput, NotFou
 from genai_app.models import (
     Dialog,
     Export,
+    Folder,
     JobState,
     Message,
     MessageVerdict,
@@ -149,6 +150,43 @@ async def test_all_of_ones_own(at: Desk, alice: Actor, bob: Actor) -> None:
     assert [each["title"] for each in told["dialogs"]] == [f"t{n}" for n in range(230)]
     assert "canary" not in text
     assert "verdict" not in text
+
+
+@pytest.mark.parametrize("kind", ["mine", "dialog"])
+async def test_the_places_in_ones_own_list(at: Desk, alice: Actor, bob: Actor, kind: str) -> None:
+    """Folder, pin and archive; not the name of a folder that is gone, or somebody else's."""
+    folder, others = (
+        Folder(user_id=alice.user_id, name="Кадры"),
+        Folder(user_id=bob.user_id, name="canary-bob"),
+    )
+    moment = clock.now()
+    places = (
+        {"folder_id": folder.id, "pinned_at": moment},
+        {"archived_at": moment},
+        {"folder_id": uuid.uuid4()},
+        {"folder_id": others.id},
+    )
+    dialogs = [await put_talk(at.db, alice, "q", "a") for _ in places]
+    async with at.db.write() as session:
+        session.add_all([folder, others])
+        for dialog, values in zip(dialogs, places, strict=True):
+            await session.execute(
+                sa.update(Dialog).where(col(Dialog.id) == dialog).values(**values)
+            )
+    if kind == "mine":
+        exported = json.loads(await at.text_of(alice, await at.made(alice, "mine", "json")))
+        records = exported["dialogs"]
+    else:
+        rows = [await at.made(alice, "dialog", "json", dialog_id=str(each)) for each in dialogs]
+        records = [json.loads(await at.text_of(alice, row)) for row in rows]
+    at_text = moment.isoformat()
+    names = ("folder", "pinned_at", "archived_at")
+    assert [tuple(each[name] for name in names) for each in records] == [
+        ("Кадры", at_text, None),
+        (None, None, at_text),
+        (None, None, None),
+        (None, None, None),
+    ]
 
 
 async def test_what_reviewers_say_is_not_for_the_user(at: Desk, alice: Actor, rita: Actor) -> None:

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.db.database import Database
+from genai_app.db.statements import table_of
 from genai_app.models import (
     Dialog,
     Feedback,
+    Folder,
     Message,
     MessageVerdict,
     Review,
@@ -33,7 +35,8 @@ MAX_BRANCH = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A dialog. The fields for reviewers are empty in a user's own export."""
+    """A dialog. The fields for reviewers are empty in a user's own export, and those of the user's
+    list (`folder`, `pinned_at`, `archived_at`) in one for reviewers."""
 
     id: uuid.UUID
     title: str
@@ -46,6 +49,9 @@ class Head:
     department: str = ""
     deleted_at: datetime | None = None
     state: str = ""
+    folder: str | None = None
+    pinned_at: datetime | None = None
+    archived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,19 @@ _MESSAGE = (
     *(col(Message.completion_tokens), col(Message.text)),
     sa.func.coalesce(col(Feedback.rating), ""),
 )
-_OWN = (col(Dialog.id), col(Dialog.title), col(Dialog.created_at), col(Dialog.updated_at))
+_HEAD: tuple[Any, ...] = (
+    *(col(Dialog.id), col(Dialog.title), col(Dialog.created_at), col(Dialog.updated_at)),
+    col(Dialog.leaf_id),
+)
+_OF_LIST: tuple[Any, ...] = (
+    table_of(Folder).c.name.label("folder"),
+    col(Dialog.pinned_at),
+    col(Dialog.archived_at),
+)
+_OF_REVIEW: tuple[Any, ...] = (
+    *(table_of(User).c.id.label("user_id"), col(User.username), col(User.full_name)),
+    *(col(Review.department), col(Dialog.deleted_at), col(Review.state)),
+)
 
 
 class Rows:
@@ -193,7 +211,7 @@ class Rows:
             if last is not None:
                 page = page.where(col(Dialog.id) > last)
             async with self._db.read() as session:
-                heads = [Head(*row) for row in await session.execute(page)]
+                heads = [Head(**row) for row in (await session.execute(page)).mappings()]
                 if self._pseudonym_of is not None:
                     self._crowded = await list_crowded(
                         session, {each.department for each in heads} - {""}
@@ -220,20 +238,17 @@ class Rows:
         )
 
     def _columns(self) -> Sequence[Any]:
-        own = (*_OWN, col(Dialog.leaf_id))
-        if self._kind is not ExportKind.DIALOGS:
-            return own
-        return (
-            *own,
-            *(col(User.id), col(User.username), col(User.full_name), col(Review.department)),
-            *(col(Dialog.deleted_at), col(Review.state)),
-        )
+        return (*_HEAD, *(_OF_REVIEW if self._kind is ExportKind.DIALOGS else _OF_LIST))
 
     def _dialogs(self, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         choice = self._choice
         if self._kind is not ExportKind.DIALOGS:
-            query = sa.select(*columns).where(
-                col(Dialog.user_id) == self._owner_id, col(Dialog.deleted_at).is_(None)
+            is_of_owner = col(Folder.user_id) == self._owner_id
+            query = (
+                sa.select(*columns)
+                .select_from(Dialog)
+                .outerjoin(Folder, sa.and_(col(Folder.id) == col(Dialog.folder_id), is_of_owner))
+                .where(col(Dialog.user_id) == self._owner_id, col(Dialog.deleted_at).is_(None))
             )
             if self._kind is ExportKind.DIALOG:
                 query = query.where(col(Dialog.id) == uuid.UUID(choice.dialog_id))

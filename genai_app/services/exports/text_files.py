@@ -195,6 +195,9 @@ class JsonFile(TextFile):
                     "title": head.title,
                     "created_at": head.created_at,
                     "updated_at": head.updated_at,
+                    "folder": head.folder,
+                    "pinned_at": head.pinned_at,
+                    "archived_at": head.archived_at,
                 }
                 self._file.write(("" if self._one else "\n") + to_json(about)[:-1])
                 self._file.write(', "messages": [\n')
