@@ -24,6 +24,7 @@ from genai_app.models import (
     Generation,
     Message,
     Role,
+    Source,
     Status,
     User,
     new_id,
@@ -167,6 +168,7 @@ async def put_dialog(db: Database, actor: Actor, texts: Sequence[str]) -> list[u
                 parent_id=messages[-1].id if messages else None,
                 depth=depth,
                 author=Author.ASSISTANT if depth % 2 else Author.USER,
+                source=Source.MODEL if depth % 2 else None,
                 text=text,
             )
         )

@@ -10,7 +10,7 @@ from sqlmodel import col
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
-from genai_app.models import Feedback, Rating, Review
+from genai_app.models import Channel, Feedback, Message, Rating, Review
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Feedbacks, Opinion
 from genai_app.services.dialogs.history import History
@@ -50,6 +50,24 @@ async def test_the_last_word_counts(db: Database, feedbacks: Feedbacks, as_alice
     for _ in range(2):
         assert await feedbacks.give(as_alice, answer_id, None) is None
         assert (await _rating(db, dialog_id), await _count(db)) == ("", 0)
+
+
+async def test_an_answer_from_elsewhere_does_not_count(
+    db: Database, feedbacks: Feedbacks, as_alice: Actor
+) -> None:
+    """The user's opinion of it is kept; the list of all dialogs is about the model here."""
+    dialog_id, _, imported, _, own = await put_dialog(db, as_alice, ["Q", "A", "Q", "A"])
+    async with db.write() as session:
+        await session.execute(
+            sa.update(Message)
+            .where(col(Message.id) == imported)
+            .values(channel=Channel.IMPORT, source=None)
+        )
+    assert await feedbacks.give(as_alice, imported, "down") == Opinion(Rating.DOWN)
+    assert await feedbacks.of_dialog(as_alice, dialog_id) == {imported: Opinion(Rating.DOWN)}
+    assert await _rating(db, dialog_id) == ""
+    await feedbacks.give(as_alice, own, "up")
+    assert await _rating(db, dialog_id) == "up"
 
 
 async def test_a_dialog_is_as_its_worst_answer(

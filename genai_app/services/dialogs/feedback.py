@@ -11,7 +11,7 @@ from genai_app import clock
 from genai_app.access import Actor, get_message
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput
-from genai_app.models import Author, Feedback, Rating, Reason, Review, Status
+from genai_app.models import Author, Feedback, Message, Rating, Reason, Review, Status
 from genai_app.text import clean_text
 
 MAX_COMMENT_CHARS = 1000
@@ -102,10 +102,14 @@ def _opinion(rating: str | None, reason: str | None, comment: str | None) -> Opi
 
 
 async def _keep_rating(session: AsyncSession, dialog_id: uuid.UUID) -> None:
-    """Saves what the list of all dialogs shows: "down" if any answer has it, else "up" if any."""
+    """Saves what the list of all dialogs shows: "down" if any answer has it, else "up" if any.
+    Answers without a source were given elsewhere, and say nothing of the model here."""
     ratings = set(
         await session.scalars(
-            sa.select(col(Feedback.rating)).where(col(Feedback.dialog_id) == dialog_id).distinct()
+            sa.select(col(Feedback.rating))
+            .join(Message, col(Message.id) == col(Feedback.message_id))
+            .where(col(Feedback.dialog_id) == dialog_id, col(Message.source).is_not(None))
+            .distinct()
         )
     )
     rating = next((str(each) for each in (Rating.DOWN, Rating.UP) if each in ratings), "")
