@@ -108,6 +108,10 @@ class Settings(BaseModel):
     telegram_proxy: ProxyUrl = None
     telegram_groups: Groups = ()
     telegram_external: bool = False
+    mattermost_url: ServiceUrl | None = None
+    mattermost_token: HeaderSecret = None
+    mattermost_ca_file: Path | None = None
+    mattermost_groups: Groups = ()
 
     review_mode: Literal["named", "pseudonymous", "off"] = "named"
     retention_days: Annotated[int, Field(ge=0, le=36500)] = 0
@@ -234,7 +238,7 @@ def load_settings(checks: Sequence[Check] = (), **overrides: Any) -> Settings:
     settings, faults = _validated(values)
     faults = variables.faults + faults
     wrong = {name for fault in faults for name in fault.fields}
-    for check in (_require_secret_key, _check_directory, _check_telegram, *checks):
+    for check in (_require_secret_key, _check_directory, _check_telegram, _check_mattermost, *checks):
         faults += [fault for fault in check(settings) if wrong.isdisjoint(fault.fields)]
     if not faults:
         return settings
@@ -292,6 +296,23 @@ def _check_telegram(settings: Settings) -> Iterator[SettingFault]:
         yield SettingFault(("telegram_external",), leaves)
     if settings.telegram_groups and not settings.ldap_urls:
         yield SettingFault(("telegram_groups",), "only the directory has groups: GENAI_LDAP_URLS")
+
+
+def _check_mattermost(settings: Settings) -> Iterator[SettingFault]:
+    if settings.mattermost_token is None:
+        return
+    if settings.mattermost_url is None:
+        yield SettingFault(("mattermost_url",), "required with GENAI_MATTERMOST_TOKEN")
+    elif settings.mattermost_url.startswith("http:") and not is_loopback_url(
+        settings.mattermost_url
+    ):
+        clear = "the bot's token and all answers would go in clear text over http://"
+        yield SettingFault(("mattermost_url",), clear)
+    file = settings.mattermost_ca_file
+    if file is not None and (text := ca_file_fault(file)):
+        yield SettingFault(("mattermost_ca_file",), text)
+    if settings.mattermost_groups and not settings.ldap_urls:
+        yield SettingFault(("mattermost_groups",), "only the directory has groups: GENAI_LDAP_URLS")
 
 
 def unknown_names() -> list[UnknownName]:

@@ -58,6 +58,29 @@ WRONG: dict[str, tuple[Given, str]] = {
     "bot, yes or no": ({"TELEGRAM_EXTERNAL": "canary"}, "TELEGRAM_EXTERNAL"),
     "bot's server": ({"TELEGRAM_API_URL": "canary"}, "TELEGRAM_API_URL"),
     "bot's proxy": ({"TELEGRAM_PROXY": "socks5://canary:1"}, "TELEGRAM_PROXY"),
+    "Mattermost's address": ({"MATTERMOST_URL": "canary"}, "MATTERMOST_URL"),
+    "Mattermost's bot without an address": ({"MATTERMOST_TOKEN": "canary"}, "MATTERMOST_URL"),
+    "Mattermost in clear text": (
+        {"MATTERMOST_TOKEN": "c", "MATTERMOST_URL": "http://canary.example"},
+        "MATTERMOST_URL",
+    ),
+    "Mattermost's token": ({"MATTERMOST_TOKEN": "canary\n"}, "MATTERMOST_TOKEN"),
+    "Mattermost's certificates": (
+        {
+            "MATTERMOST_TOKEN": "c",
+            "MATTERMOST_URL": "https://mm.example",
+            "MATTERMOST_CA_FILE": "/canary",
+        },
+        "MATTERMOST_CA_FILE",
+    ),
+    "Mattermost's groups without a directory": (
+        {
+            "MATTERMOST_TOKEN": "c",
+            "MATTERMOST_URL": "https://mm.example",
+            "MATTERMOST_GROUPS": "canary",
+        },
+        "MATTERMOST_GROUPS",
+    ),
     "bot's groups without a directory": (
         {"TELEGRAM_TOKEN": "1:C", "TELEGRAM_EXTERNAL": "true", "TELEGRAM_GROUPS": "canary"},
         "TELEGRAM_GROUPS",
