@@ -12,6 +12,7 @@ SECRET_FIELDS = frozenset(
     {
         *("secret_key", "database_url", "redis_url", "cache_redis_url", "llm_api_key"),
         *("ldap_bind_password", "admin_password", "metrics_token"),
+        *("telegram_token", "telegram_proxy", "mattermost_token"),
     }
 )
 # an empty file counts as unset: containers mount one for secrets that are not used

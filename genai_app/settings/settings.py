@@ -238,7 +238,8 @@ def load_settings(checks: Sequence[Check] = (), **overrides: Any) -> Settings:
     settings, faults = _validated(values)
     faults = variables.faults + faults
     wrong = {name for fault in faults for name in fault.fields}
-    for check in (_require_secret_key, _check_directory, _check_telegram, _check_mattermost, *checks):
+    own = (_require_secret_key, _check_directory, _check_telegram, _check_mattermost)
+    for check in (*own, *checks):
         faults += [fault for fault in check(settings) if wrong.isdisjoint(fault.fields)]
     if not faults:
         return settings
@@ -302,7 +303,8 @@ def _check_mattermost(settings: Settings) -> Iterator[SettingFault]:
     if settings.mattermost_token is None:
         return
     if settings.mattermost_url is None:
-        yield SettingFault(("mattermost_url",), "required with GENAI_MATTERMOST_TOKEN")
+        needed = "required with GENAI_MATTERMOST_TOKEN"
+        yield SettingFault(("mattermost_url", "mattermost_token"), needed)
     elif settings.mattermost_url.startswith("http:") and not is_loopback_url(
         settings.mattermost_url
     ):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from genai_app.adapters.messenger import (
     UpdateKind,
 )
 from genai_app.settings.settings import Settings
+from tests.fakes.app_process import poll
 from tests.fakes.mattermost_server import TOKEN, FakeMattermost
 
 STOP, AGAIN = Button("stop:1", "Остановить"), Button("again:1", "Ещё раз")
@@ -40,8 +42,7 @@ async def bot(server: FakeMattermost) -> AsyncGenerator[MattermostMessenger]:
 
 
 def new_bot(server: FakeMattermost, token: str = TOKEN) -> MattermostMessenger:
-    token_secret = SecretStr(token)
-    return MattermostMessenger(Settings(mattermost_url=server.url, mattermost_token=token_secret))
+    return MattermostMessenger(
         Settings(mattermost_url=server.url, mattermost_token=SecretStr(token))
     )
 
@@ -181,6 +182,20 @@ async def test_nothing_is_lost(
     assert [each for each in found.values() if each != "again:1"] == ["one", "two", "three"]
     assert "again:1" in found.values()
     await bot.close()
+
+
+async def test_a_bot_that_no_longer_listens(
+    server: FakeMattermost, bot: MattermostMessenger
+) -> None:
+    """A process that lost its lease gets no events; it reads later what it missed."""
+    ivan = server.add_person("ivanov")
+    position = await listening(bot)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await bot.receive(position)
+    assert await asyncio.to_thread(poll, lambda: server.listeners == 0)
+    server.say(ivan, "missed")
+    assert [each.text for each in await received(bot, position, 1)] == ["missed"]
 
 
 async def test_refusals(server: FakeMattermost, bot: MattermostMessenger) -> None:

@@ -64,7 +64,7 @@ WRONG: dict[str, tuple[Given, str]] = {
         {"MATTERMOST_TOKEN": "c", "MATTERMOST_URL": "http://canary.example"},
         "MATTERMOST_URL",
     ),
-    "Mattermost's token": ({"MATTERMOST_TOKEN": "canary\n"}, "MATTERMOST_TOKEN"),
+    "Mattermost's token": ({"MATTERMOST_TOKEN": "can ary"}, "MATTERMOST_TOKEN"),
     "Mattermost's certificates": (
         {
             "MATTERMOST_TOKEN": "c",

@@ -5,6 +5,7 @@ from a little before the position on, as moments of several servers may cross: a
 twice is known by its id.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
@@ -48,7 +49,7 @@ class MattermostUpdates:
                 await self._events.open()  # first, so that nothing falls between both
                 return await self._missed(bot, position)
             return await self._new(bot, position)
-        except MessengerError:
+        except (MessengerError, asyncio.CancelledError):
             await (
                 self._events.close()
             )  # an event that could not be read is read again from its chat
