@@ -25,6 +25,8 @@ from genai_app.zones import set_viewer_zone
 from tests.cast import PASSWORDS
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
+from tests.fakes.certificates import Authority
+from tests.fakes.log_lines import log_plainly
 from tests.fakes.memory import write_to_memory
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
@@ -41,17 +43,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def log_plainly() -> None:
-    """Logs as structlog does by itself, but for its tracebacks with the variables of each frame:
-    one takes seconds to draw."""
-    structlog.reset_defaults()
-    *first, _ = structlog.get_config()["processors"]
-    plain = structlog.dev.ConsoleRenderer(
-        colors=False, exception_formatter=structlog.dev.plain_traceback
-    )
-    structlog.configure(processors=[*first, plain])
-
-
 log_plainly()
 
 
@@ -65,11 +56,19 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.fixture(scope="session")
+def only_authority(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of the one authority that clients trust by themselves: to read the machine's 140
+    takes 25 ms each time."""
+    return str(Authority(tmp_path_factory.mktemp("only-authority")).ca_file)
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, only_authority: str) -> Generator[None]:
     """No setting of the developer's shell reaches a test, no log context or file mask of one test
     another."""
     mask = os.umask(0o022)
+    monkeypatch.setenv("SSL_CERT_FILE", only_authority)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     yield

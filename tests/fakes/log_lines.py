@@ -1,7 +1,9 @@
-"""Reading the JSON log of a product under test."""
+"""Reading the JSON log of a product under test; how the tests themselves log."""
 
 import json
 from typing import Any
+
+import structlog
 
 from tests.fakes.app_process import AppProcess
 
@@ -42,3 +44,14 @@ class LogMark:
             if event["level"] in ("error", "critical") or "Traceback" in line:
                 found.append(f"{event['logger']}: {str(event['event']).strip()[-200:]}")
         return found
+
+
+def log_plainly() -> None:
+    """Logs as structlog does by itself, but for its tracebacks with the variables of each frame:
+    one takes seconds to draw."""
+    structlog.reset_defaults()
+    *first, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*first, plain])
