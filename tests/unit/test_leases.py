@@ -10,11 +10,14 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import StorageUnavailable
 from genai_app.models import Status
+from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.search import Search
 from genai_app.services.generation import generations as generation
 from genai_app.services.generation.checkpoints import LEASE_S
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hang, Hold, Say
 from tests.fakes.services import PostgresServer
+from tests.unit.review_rows import SECRET
 from tests.unit.talk import (
     MakeTalk,
     Talk,
@@ -122,6 +125,10 @@ async def test_owner_that_lost_its_lease(
     row = await saved(owner.db, turn.answer_id)
     assert (row.error_code, row.finished_at) == ("process_lost", marked.finished_at)
     assert status == row.status == Status.INTERRUPTED
+    assert (marked.text, row.text) == ("", "one two three")
+    search = Search(owner.db, Cursors(SECRET))
+    found = await search.find(as_alice, "three")
+    assert [each.dialog.id for each in found.items] == [turn.dialog_id]
 
 
 async def test_orphans_of_a_sole_process(

@@ -284,6 +284,7 @@ class Answers:
                 )
                 .values(
                     text=ending.text,
+                    status=Status.INTERRUPTED,  # set anew: the index of words follows the status
                     reasoning=ending.reasoning,
                     reasoning_ms=ending.reasoning_ms,
                 ),
