@@ -98,6 +98,24 @@ async def test_a_search_has_archived_dialogs_too(
         assert {each.dialog.id for each in hits} == ids
 
 
+async def test_a_return_pins_no_more_than_there_may_be(
+    db: Database, history: History, edits: DialogEdits, as_alice: Actor
+) -> None:
+    gone, kept = [(await put_dialog(db, as_alice, []))[0] for _ in range(2)]
+    for each in (gone, kept):
+        await edits.change(as_alice, each, PINNED)
+        await history.delete(as_alice, each)
+    assert (await edits.restore(as_alice, kept)).pinned
+    async with db.write() as session:
+        rows = [
+            Dialog(user_id=as_alice.user_id, title="x", pinned_at=clock.now())
+            for _ in range(MAX_PINNED - 1)
+        ]
+        session.add_all(rows)
+    restored = await edits.restore(as_alice, gone)
+    assert (restored.pinned, restored.deleted_at) == (False, None)
+
+
 async def test_too_many_pinned(db: Database, edits: DialogEdits, as_alice: Actor) -> None:
     """One that is pinned already is no more of them, and one that was let go makes room."""
     ids = [(await put_dialog(db, as_alice, []))[0] for _ in range(MAX_PINNED + 1)]

@@ -62,8 +62,8 @@ class DialogEdits:
             elif edit.folder_id is not UNCHANGED:
                 dialog.folder_id = (await get_folder(session, actor, edit.folder_id)).id
             if edit.pinned is not None and edit.pinned != dialog.pinned:
-                if edit.pinned:
-                    await _check_pinned(session, actor)
+                if edit.pinned and not await _may_pin(session, actor):
+                    raise Conflict(code="too_many_pinned")
                 dialog.pinned_at = clock.now() if edit.pinned else None
             if edit.archived is not None and edit.archived != dialog.archived:
                 dialog.archived_at = clock.now() if edit.archived else None
@@ -72,16 +72,20 @@ class DialogEdits:
 
     async def restore(self, actor: Actor, dialog_id: object) -> Dialog:
         """Brings back a dialog that the actor deleted and that is still kept, to the section it
-        stood in. An answer that the deletion stopped stays stopped. Raises NotFound."""
+        stood in; without its pin where as many are pinned as there may be. An answer that the
+        deletion stopped stays stopped. Raises NotFound."""
         async with self._db.write() as session:
             dialog = await get_deleted_dialog(session, actor, dialog_id)
+            if dialog.pinned and not await _may_pin(session, actor):
+                dialog.pinned_at = None
             dialog.deleted_at = None
             session.add(dialog)
         return dialog
 
 
-async def _check_pinned(session: AsyncSession, actor: Actor) -> None:
-    """Raises Conflict when the actor has as many pinned dialogs as there may be."""
+async def _may_pin(session: AsyncSession, actor: Actor) -> bool:
+    """Returns whether the actor has fewer pinned dialogs than there may be. Until the commit no
+    other request pins one."""
     await session.execute(
         sa.select(col(User.id)).where(col(User.id) == actor.user_id).with_for_update()
     )
@@ -94,5 +98,4 @@ async def _check_pinned(session: AsyncSession, actor: Actor) -> None:
             col(Dialog.pinned_at).is_not(None),
         )
     )
-    if (count or 0) >= MAX_PINNED:
-        raise Conflict(code="too_many_pinned")
+    return (count or 0) < MAX_PINNED
