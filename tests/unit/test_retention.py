@@ -21,6 +21,7 @@ from genai_app.models import (
     MessageSearch,
     MessageVerdict,
     Origin,
+    QueuedQuestion,
     Review,
     ReviewNote,
     Role,
@@ -54,6 +55,26 @@ async def there(db: Database) -> set[uuid.UUID]:
 async def count(db: Database, kind: type) -> int:
     async with db.read() as session:
         return await session.scalar(sa.select(sa.func.count()).select_from(table_of(kind))) or 0
+
+
+async def test_a_question_that_waits_keeps_its_dialog(db: Database, settings: MakeSettings) -> None:
+    """As long as a message of its moment would: not for ever, and not in a deleted dialog."""
+    alice = await person(db, "alice")
+    old = [await aged(db, alice, 40) for _ in range(2)]
+    deleted = await aged(db, alice, 40, deleted_at=clock.now() - timedelta(days=31))
+    async with db.write() as session:
+        for dialog, days in ((old[0], 1), (old[1], 35), (deleted, 1)):
+            session.add(
+                QueuedQuestion(
+                    id=uuid.uuid4(),
+                    user_id=alice.user_id,
+                    dialog_id=dialog,
+                    text="q",
+                    created_at=clock.now() - timedelta(days=days),
+                )
+            )
+    await Retention(db, settings(retention_days=30, deleted_days=30)).remove()
+    assert await there(db) == {old[0]}
 
 
 async def test_days_by_department_role_and_for_all(db: Database, settings: MakeSettings) -> None:

@@ -18,7 +18,15 @@ from genai_app import clock
 from genai_app.access import parse_id
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, NotFound, StorageUnavailable
-from genai_app.models import AuditEvent, Dialog, Generation, Message, Origin, User
+from genai_app.models import (
+    AuditEvent,
+    Dialog,
+    Generation,
+    Message,
+    Origin,
+    QueuedQuestion,
+    User,
+)
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
 from genai_app.settings.notations import DEPARTMENT
@@ -77,8 +85,8 @@ class Retention:
         async with self._locked():
             overdue = self._overdue()
             async with self._db.read() as session:
-                held = sa.select(sa.func.count()).select_from(Dialog).join(User, _OF_USER)
-                removed.held = await session.scalar(held.where(overdue, _HELD)) or 0
+                held = sa.select(sa.func.count()).select_from(Dialog).join(User, OF_USER)
+                removed.held = await session.scalar(held.where(overdue, HELD)) or 0
             if dry_run:
                 await self._count(overdue, removed)
             else:
@@ -93,13 +101,13 @@ class Retention:
         return removed
 
     async def _count(self, overdue: sa.ColumnElement[bool], removed: Removed) -> None:
-        which = sa.and_(overdue, ~_HELD)
-        dialogs = sa.select(sa.func.count()).select_from(Dialog).join(User, _OF_USER).where(which)
+        which = sa.and_(overdue, ~HELD)
+        dialogs = sa.select(sa.func.count()).select_from(Dialog).join(User, OF_USER).where(which)
         messages = (
             sa.select(sa.func.count())
             .select_from(Message)
             .join(Dialog, col(Dialog.id) == col(Message.dialog_id))
-            .join(User, _OF_USER)
+            .join(User, OF_USER)
             .where(which)
         )
         async with self._db.read() as session:
@@ -113,8 +121,8 @@ class Retention:
         the rows' locks, so that a hold that was just set counts."""
         query = (
             sa.select(col(Dialog.id), col(Dialog.deleted_at))
-            .join(User, _OF_USER)
-            .where(overdue, ~_HELD)
+            .join(User, OF_USER)
+            .where(overdue, ~HELD)
             .limit(BATCH)
             .with_for_update(of=(Dialog, User))
         )
@@ -224,13 +232,20 @@ async def count_messages(session: Any, dialog_ids: list[uuid.UUID]) -> int:
     return await session.scalar(query.where(col(Message.dialog_id).in_(dialog_ids))) or 0
 
 
-_OF_USER = col(User.id) == col(Dialog.user_id)
-_HELD = sa.or_(col(Dialog.held_at).is_not(None), col(User.held_at).is_not(None))
+OF_USER = col(User.id) == col(Dialog.user_id)
+HELD = sa.or_(col(Dialog.held_at).is_not(None), col(User.held_at).is_not(None))
 
 
 def _older(now: datetime, days: int) -> sa.ColumnElement[bool]:
-    """Returns the condition on a dialog: no message for `days` days. 0 days: kept for ever."""
-    return col(Dialog.updated_at) <= now - timedelta(days=days) if days else sa.false()
+    """Returns the condition on a dialog: no message for `days` days, also none that waits to be
+    sent. 0 days: kept for ever."""
+    if not days:
+        return sa.false()
+    oldest = now - timedelta(days=days)
+    waits = sa.exists().where(
+        col(QueuedQuestion.dialog_id) == col(Dialog.id), col(QueuedQuestion.created_at) > oldest
+    )
+    return sa.and_(col(Dialog.updated_at) <= oldest, ~waits)
 
 
 def _until_night() -> float:
