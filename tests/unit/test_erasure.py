@@ -334,6 +334,36 @@ async def test_refused_under_hold(at: Desk, alice: Actor, what: str) -> None:
     assert await events(at.db, "erase") == []
 
 
+@pytest.mark.parametrize("what", ["user", "dialog"])
+async def test_a_hold_that_comes_meanwhile_ends_it(
+    at: Desk, alice: Actor, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one dialog goes after the hold."""
+    holds = Holds(at.db, by="x")
+    async with at.db.read() as session:
+        dialogs = list(
+            await session.scalars(
+                sa.select(col(Dialog.id)).where(col(Dialog.user_id) == alice.user_id)
+            )
+        )
+
+    async def hold(*_: object) -> None:
+        if what == "user":
+            await holds.set_user("alice", Origin.LOCAL, on=True)
+        else:
+            await holds.set_dialog(str(dialogs[-1]), on=True)
+
+    monkeypatch.setattr(Erasure, "_erase_imports", hold)
+    with pytest.raises(Conflict, match="under_hold"):
+        await Erasure(at.db, at.settings, memory()).erase("alice")
+    async with at.db.read() as session:
+        left = await session.scalars(
+            sa.select(col(Dialog.id)).where(col(Dialog.user_id) == alice.user_id)
+        )
+        assert set(left) == set(dialogs)
+    assert await events(at.db, "erase") == []
+
+
 async def test_cached_answers_in_redis(redis_server: RedisServer) -> None:
     """Only hers; a company's shared answers say nothing of who asked."""
     entries = Entries(redis_server.url)

@@ -49,7 +49,7 @@ from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
 from genai_app.services.exports.files import ExportFiles
 from genai_app.services.imports.files import ImportFiles
-from genai_app.services.retention.retention import BATCH
+from genai_app.services.retention.retention import BATCH, HELD, OF_USER
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.settings.settings import Settings
 
@@ -59,6 +59,8 @@ PREFIX = "erased-"
 KEPT = (
     "audit events: who did what, under the id and the name of then",
     "verified answers that the user wrote, without the name",
+    "digests of answers that a reviewer called wrong or unsafe, without text or user",
+    "files that a reviewer exported, until they expire",
     "usage figures, which name nobody",
     "what a messenger itself keeps of its chat with the bot",
     "backups, until they are rotated out",
@@ -187,7 +189,10 @@ class Erasure:
         receipt.files["imports"] = sum(files.remove(name) for name in file_names)
 
     async def _erase_dialogs(self, user_id: uuid.UUID, receipt: Receipt) -> None:
-        """Removes the dialogs in batches. Foreign keys remove what belongs to them."""
+        """Removes the dialogs in batches. Foreign keys remove what belongs to them.
+
+        Raises Conflict: under_hold: since the erasure began.
+        """
         counted = (
             *(Message, Generation, QueuedQuestion, MessageSearch),
             *(Review, Feedback, MessageVerdict, ReviewNote),
@@ -196,15 +201,21 @@ class Erasure:
         counts = dict.fromkeys(("dialogs", *(table.name for table in tables)), 0)
         while True:
             async with self._db.write() as session:
-                ids = list(
-                    await session.scalars(
-                        sa.select(col(Dialog.id)).where(col(Dialog.user_id) == user_id).limit(BATCH)
-                    )
+                query = (
+                    sa.select(col(Dialog.id), HELD)
+                    .join(User, OF_USER)
+                    .where(col(Dialog.user_id) == user_id)
+                    .limit(BATCH)
+                    .with_for_update(of=(Dialog, User))
                 )
+                rows = [(row[0], row[1]) for row in await session.execute(query)]
+                if any(held for _, held in rows):
+                    raise Conflict(code="under_hold")
+                ids = [dialog_id for dialog_id, _ in rows]
                 for table in tables:
                     query = sa.select(sa.func.count()).select_from(table)
-                    rows = await session.scalar(query.where(table.c.dialog_id.in_(ids)))
-                    counts[table.name] += rows or 0
+                    count = await session.scalar(query.where(table.c.dialog_id.in_(ids)))
+                    counts[table.name] += count or 0
                 await session.execute(sa.delete(Dialog).where(col(Dialog.id).in_(ids)))
             counts["dialogs"] += len(ids)
             if len(ids) < BATCH:
