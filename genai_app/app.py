@@ -15,6 +15,7 @@ from genai_app import metrics
 from genai_app.api import errors
 from genai_app.api.hosts import HostCheck
 from genai_app.api.routes import ROUTERS
+from genai_app.components.chat.early import EARLY_SEND
 from genai_app.components.theme import EARLY_THEME
 from genai_app.components.titles import chat_title, titled
 from genai_app.composition import run_until_closed, running_services
@@ -131,6 +132,7 @@ app = rx.App(
         ),
         rx.el.meta(name="robots", content="noindex"),
         rx.el.script(EARLY_THEME),
+        rx.el.script(EARLY_SEND),
     ],
     toaster=None,
     backend_exception_handler=on_handler_error,

@@ -9,7 +9,8 @@ from genai_app.zones import DEFAULT_ZONE, ZONE_COOKIE
 YEAR_S = 365 * 86_400
 
 # A page that was opened without the cookie, or before a journey, shows times of another zone: it is
-# loaded again. Not where the browser refuses the cookie: that would never end.
+# loaded again. Not where the browser refuses the cookie: that would never end; nor while somebody
+# already writes.
 _EFFECT = """
 useEffect(() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -19,7 +20,8 @@ useEffect(() => {
   if (!zone || before === cookie) return;
   document.cookie = cookie + '; path=/; max-age=%(age)d; samesite=lax';
   const differs = cookie !== (before ?? '%(name)s=%(default)s');
-  if (%(reload)s && differs && kept() === cookie) window.location.reload();
+  const writes = document.querySelector('textarea')?.value;
+  if (%(reload)s && differs && !writes && kept() === cookie) window.location.reload();
 }, []);
 """
 

@@ -74,6 +74,7 @@ class PageClient:
         self.frames: list[Frame] = []
         self.redirects: list[str] = []
         self.events: list[dict[str, Any]] = []  # what the server told the page to do
+        self.committed = 0  # questions that it heard to be committed: its composer is empty then
         self.grown: list[str] = []  # the growing answer after each frame that changed it
         self.closed = True
         self.close_code: int | None = None
@@ -306,7 +307,8 @@ class PageClient:
             if state == state_name("stream_state"):
                 self.grown.append(self.live_text())
         # the tab's sessionStorage outlives its sockets
-        self._kept_send_id = self._send_id
+        before, self._kept_send_id = self._kept_send_id, self._send_id
+        self.committed += before not in ("", self._send_id)
         for event in update.get("events") or []:
             self.events.append(event)
             if event["name"] == "_redirect":

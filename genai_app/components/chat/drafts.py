@@ -82,7 +82,8 @@ useEffect(() => {  // the field shows the draft of the address
   } else {  // what was typed before the page was ready is not lost
     const typed = early && field.value ? field.value : '';
     const text = genaiDraft.get(key);
-    field.value = text === typed ? text : text + typed;
+    kept.rest = typed.startsWith(text) ? '' : text;
+    field.value = typed ? kept.rest + typed : text;
     if (typed) genaiDraft.set(key, field.value);
   }
   kept.key = key;
@@ -97,8 +98,9 @@ useEffect(() => {  // the server has answered for the question
   if (!sent) return;
   if (%(id)s && %(id)s !== sent.id) {
     const field = document.getElementById('%(field)s'), kept = keeper.current;
-    const key = genaiDraft.key(%(user)s, sent.place);
-    if (genaiDraft.get(key) === sent.text) genaiDraft.set(key, '');
+    const key = genaiDraft.key(%(user)s, sent.place), draft = genaiDraft.get(key);
+    const rest = sent.rest ?? '', whole = rest + sent.text;
+    if (draft.startsWith(whole)) genaiDraft.set(key, rest + draft.slice(whole.length));
     if (field && kept.key === key) {
       field.value = genaiDraft.get(key);
       kept.asked = genaiDialog(sent.place) === 'new';
@@ -113,21 +115,34 @@ useEffect(() => {  // the connection is alive
   if (sent && Date.now() - sent.tried > %(repeat)d) post(sent);
 }, [%(beat)s]);
 
-useEffect(() => {
+const ask = (text, rest = '') => {
+  document.getElementById('end')?.scrollIntoView();
+  const before = genaiSent.get(%(user)s), place = pathname;
+  if (before && before.place !== place) return;  // one question waits at a time
+  if (before && before.text === text) return post(before);
+  const attempt = `${Date.now()}`;
+  post({ id: %(id)s, text, rest, place, attempt });
+  setTimeout(() => {
+    if (genaiSent.get(%(user)s)?.attempt === attempt) %(wait)s(text);
+  }, %(silent)s ? 0 : %(show)d);
+};
+
+useLayoutEffect(() => {  // with the page as it is drawn, or an Enter just after it would be lost
+  window.genaiEarly.on = false;
   refs['genai_submit'] = () => {
-    const field = document.getElementById('%(field)s'), text = field.value;
-    if (!text.trim() || !%(user)s || !%(id)s) return;
-    document.getElementById('end')?.scrollIntoView();
-    const before = genaiSent.get(%(user)s), place = pathname;
-    if (before && before.place !== place) return;  // one question waits at a time
-    if (before && before.text === text) return post(before);
-    const attempt = `${Date.now()}`;
-    post({ id: %(id)s, text, place, attempt });
-    setTimeout(() => {
-      if (genaiSent.get(%(user)s)?.attempt === attempt) %(wait)s(text);
-    }, %(silent)s ? 0 : %(show)d);
+    const { value: text } = document.getElementById('%(field)s');
+    if (!text.trim()) return;
+    if (%(user)s && %(id)s) ask(text);
+    else window.genaiEarly.text = text;
   };
 });
+
+useEffect(() => {  // a question that was sent before the server's first words
+  const { text } = window.genaiEarly;
+  if (!%(user)s || !%(id)s || text === null) return;
+  window.genaiEarly.text = null;
+  ask(text, keeper.current.rest);
+}, [%(user)s, %(id)s]);
 """
 
 
@@ -136,7 +151,7 @@ class DraftKeeper(Fragment):
 
     def add_imports(self) -> ImportDict:
         return {
-            "react": [ImportVar(tag="useEffect"), ImportVar(tag="useRef")],
+            "react": ["useEffect", "useLayoutEffect", "useRef"],
             "react-router": [ImportVar(tag="useLocation")],
             f"$/{Dirs.STATE_PATH}": [ImportVar(tag="refs")],
         }

@@ -102,8 +102,8 @@ class ConversationState(ChatState):
                 yield await self._refused(error)
             return
         services().dialog_changes.look_soon()
-        self.send_id = str(uuid.uuid4())
-        yield rx.set_value(COMPOSER_ID, "")
+        self.send_id = str(uuid.uuid4())  # the page empties its composer by this
+        yield
         if self._is_elsewhere(place):
             yield DialogsState.load
             return
