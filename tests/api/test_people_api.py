@@ -11,6 +11,7 @@ from genai_app.services.accounts.users import Users
 from tests.conftest import OpenApi
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
+from tests.fakes.questions import question
 from tests.fakes.raw_http import new_address
 
 PATH = "/admin/api/users"
@@ -179,3 +180,21 @@ async def test_users_are_refused_and_administrators_find_nobody(
     assert [target.split()[0] for target in told] == [method]
     if path != PATH:
         assert (await carol.request(method, path, json=body)).status_code == 404
+
+
+async def test_questions_that_a_program_brings_along_are_not_counted(
+    open_api: OpenApi, app: AppProcess, newcomer: tuple[str, str]
+) -> None:
+    """Its own history was answered elsewhere; only the last question was asked here."""
+    name, password = newcomer
+    history = [("user", question("tokens=1")), ("assistant", "elsewhere")] * 3
+    messages = [*history, ("user", question("tokens=1"))]
+    body = {
+        "model": "fake-model",
+        "messages": [{"role": role, "content": text} for role, text in messages],
+    }
+    async with client_of(app, await new_token(app, name, password)) as erin:
+        assert (await erin.post("/v1/chat/completions", json=body)).status_code == 200
+    carol = await open_api("carol")
+    shown = (await carol.get(f"{PATH}/{(await find(carol, name))['id']}")).json()
+    assert shown["questions"] == 1

@@ -12,7 +12,7 @@ from genai_app import clock
 from genai_app.access import Actor, parse_id
 from genai_app.db.database import Database
 from genai_app.db.statements import table_of
-from genai_app.models import Action, ApiKey, Author, Channel, Message, Role, Session, User
+from genai_app.models import Action, ApiKey, Author, Message, Role, Session, User
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.login_failures import FailureCounter
 from genai_app.services.accounts.sessions import Sessions
@@ -172,7 +172,7 @@ class People:
             messages.c.user_id == user_id,
             messages.c.created_at > clock.now() - timedelta(days=USAGE_DAYS),
             messages.c.author == Author.ASSISTANT,
-            messages.c.channel != Channel.IMPORT,
+            messages.c.source.is_not(None),  # imported, or a client's own history: not ours
         )
         tokens = sa.func.coalesce(messages.c.prompt_tokens, 0) + sa.func.coalesce(
             messages.c.completion_tokens, 0
