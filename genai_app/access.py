@@ -110,9 +110,15 @@ async def get_folder(session: AsyncSession, actor: Actor, folder_id: object) -> 
 
 
 async def get_message(
-    session: AsyncSession, actor: Actor, message_id: object, author: Author | None = None
+    session: AsyncSession,
+    actor: Actor,
+    message_id: object,
+    author: Author | None = None,
+    *,
+    lock: bool = False,
 ) -> Message:
-    """Returns a message in one of the actor's own dialogs. `author`: the only author to accept.
+    """Returns a message in one of the actor's own dialogs. `author`: the only author to accept;
+    `lock`: locks the row until the commit.
 
     Raises NotFound.
     """
@@ -127,6 +133,8 @@ async def get_message(
     )
     if author is not None:
         query = query.where(col(Message.author) == author)
+    if lock:
+        query = query.with_for_update(of=Message, key_share=True)
     message = await session.scalar(query)
     if message is None:
         raise NotFound
@@ -177,11 +185,19 @@ async def get_reviewed_dialog(
     return row[0], row[1]
 
 
-async def get_reviewed_answer(session: AsyncSession, actor: Actor, message_id: object) -> Message:
-    """Returns an ended answer in a dialog of any user. Raises Forbidden, NotFound."""
+async def get_reviewed_answer(
+    session: AsyncSession, actor: Actor, message_id: object, *, lock: bool = False
+) -> Message:
+    """Returns an ended answer in a dialog of any user. `lock`: it does not go on until the commit.
+
+    Raises Forbidden, NotFound.
+    """
     if not actor.has(Role.REVIEWER):
         raise Forbidden
-    message = await session.get(Message, parse_id(message_id))
+    query = sa.select(Message).where(col(Message.id) == parse_id(message_id))
+    if lock:
+        query = query.with_for_update(key_share=True)
+    message = await session.scalar(query)
     if message is None or message.author != Author.ASSISTANT or message.status == Status.RUNNING:
         raise NotFound
     return message

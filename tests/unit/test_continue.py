@@ -1,20 +1,28 @@
 """An answer that was cut goes on: the same message, one model run, no letter twice or lost."""
 
 import asyncio
+import uuid
 from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from genai_app import clock
 from genai_app.access import Actor
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.errors import AppError, Conflict, NotFound, RateLimited
-from genai_app.models import Author, MessageVerdict, Source, Status, Verdict
+from genai_app.models import Author, Message, MessageVerdict, Role, Source, Status, Verdict
+from genai_app.services.audit.events import Audit
+from genai_app.services.chat import turns
+from genai_app.services.chat.cut_answers import check_can_go_on
 from genai_app.services.chat.placement import Options
 from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import LEASE_S
+from genai_app.services.review.admission import Admission
+from genai_app.services.review.workflow import ReviewWork
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Reset, Say, Think
 from tests.fakes.model_steps import Status as Refusal
@@ -24,6 +32,7 @@ from tests.unit.talk import (
     Two,
     age_leases,
     called,
+    enter,
     everything,
     leaf_of,
     read,
@@ -423,3 +432,28 @@ async def test_an_answer_on_another_branch_is_shown_again(
     fake.script_once(*REST)
     await go_on(talk, as_alice, first.answer_id)
     assert await leaf_of(talk.db, first.dialog_id) == first.answer_id
+
+
+async def test_no_verdict_falls_on_a_text_that_goes_on(
+    fake: ModelServer, talk: Talk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reviewer who judges at the very moment is told that there is no ended answer."""
+    rita = await enter(talk.db, "rita", Role.REVIEWER)
+    work = ReviewWork(talk.db, Admission(Audit(talk.db), "named"), talk.verdicts.on_verdict)
+    cut = await cut_answer(fake, talk, as_alice)
+    judging: list[asyncio.Task[uuid.UUID]] = []
+
+    async def check_then_judge(session: AsyncSession, answer: Message) -> None:
+        await check_can_go_on(session, answer)
+        judging.append(asyncio.create_task(work.judge(rita, answer.id, "wrong")))
+        await asyncio.wait(judging, timeout=0.5)  # it cannot end before the commit
+
+    monkeypatch.setattr(turns, "check_can_go_on", check_then_judge)
+    fake.script_once(Hold("go"), *REST)
+    turn = await talk.chat.continue_answer(as_alice, cut.answer_id)
+    with pytest.raises(NotFound):
+        await judging[0]
+    async with talk.db.read() as session:
+        assert list(await session.scalars(sa.select(MessageVerdict))) == []
+    fake.release("go")
+    assert await read(talk.generations.follow(turn.answer_id)) == (WHOLE, Status.COMPLETE)

@@ -133,7 +133,10 @@ class CommittedTurns:
                 budget = await self._limits.settle_by_counting(session, actor, unit)
             dialog = await get_dialog(session, actor, position.dialog_id, lock=True)
             await check_position(session, dialog, position)
-            answer = await get_message(session, actor, position.answer.id, Author.ASSISTANT)
+            # locked: no reviewer judges the text meanwhile
+            answer = await get_message(
+                session, actor, position.answer.id, Author.ASSISTANT, lock=True
+            )
             await check_can_go_on(session, answer)
             if answer.text != position.answer.text:
                 raise Moved

@@ -111,7 +111,7 @@ class ReviewWork:
     ) -> tuple[uuid.UUID, uuid.UUID]:
         """Commits a verdict. Returns the ids of the dialog and the answer."""
         async with self._db.write() as session:
-            answer = await get_reviewed_answer(session, actor, message_id)
+            answer = await get_reviewed_answer(session, actor, message_id, lock=True)
             dialog, review = await get_reviewed_dialog(session, actor, answer.dialog_id, lock=True)
             if dialog.user_id == actor.user_id:
                 raise Forbidden(code="own_answer")
