@@ -8,7 +8,6 @@ import shutil
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from genai_app.zones import set_viewer_zone
 from tests.cast import PASSWORDS
 from tests.fakes.api_client import client_of, new_token
 from tests.fakes.app_process import AppProcess
+from tests.fakes.app_start import starter
 from tests.fakes.certificates import Authority
 from tests.fakes.log_lines import log_plainly
 from tests.fakes.memory import write_to_memory
@@ -307,24 +307,16 @@ def start_app(
     `llm_url` is another model server than `model`; `database_url` and `secret_key` of a running one
     make a second process beside it.
     """
-    with ExitStack() as running:
+    with starter(request, tmp_path, model.url) as start:
+        yield start
 
-        def start(engine: str = "sqlite", *, llm_url: str = "", **more: object) -> AppProcess:
-            home = tmp_path / uuid.uuid4().hex
-            url = str(more.pop("database_url", ""))
-            if engine == "postgresql" and not url:
-                template: str = request.getfixturevalue("postgres_with_cast")
-                server: PostgresServer = request.getfixturevalue("postgres")
-                name = f"app_{uuid.uuid4().hex}"
-                url = server.create_database(name, template=template)
-                running.callback(server.drop_database, name)
-            options: dict[str, Any] = {"llm_url": llm_url or model.url, "database_url": url, **more}
-            process = AppProcess(home, **options)
-            if engine == "sqlite":
-                path: Path = request.getfixturevalue("sqlite_with_cast")
-                shutil.copy(path, process.data_dir / "genai.sqlite3")
-            return running.enter_context(process)
 
+@pytest.fixture(scope="module")
+def start_once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model: ModelServer
+) -> Generator[StartApp]:
+    """`start_app` for a module's own fixtures: the product is one for all its tests."""
+    with starter(request, tmp_path_factory.mktemp("apps"), model.url) as start:
         yield start
 
 

@@ -33,10 +33,10 @@ OVERLAPS = """() => {
 }"""
 
 
-@pytest.fixture
-def staffed(start_app: StartApp, slapd: SlapdServer) -> AppProcess:
+@pytest.fixture(scope="module")
+def staffed(start_once: StartApp, slapd: SlapdServer) -> AppProcess:
     """A product over the directory; ivanov administers it."""
-    return start_app(**as_environment(slapd.settings(ldap_contact="help@corp.test")))
+    return start_once(**as_environment(slapd.settings(ldap_contact="help@corp.test")))
 
 
 async def open_admin(page: Page) -> None:

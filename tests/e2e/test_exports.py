@@ -5,6 +5,7 @@ from typing import Any
 
 import pypdf
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from genai_app.db.database import Database
@@ -13,6 +14,7 @@ from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
 from tests.e2e.tab import Tab
 from tests.e2e.test_looks import assert_accessible, assert_language, has_theme
+from tests.fakes.app_process import AppProcess
 from tests.fakes.rows import put_history
 
 pytestmark = E2E
@@ -62,16 +64,22 @@ async def test_all_of_ones_own(browse: Browse, tmp_path: Path):
     await expect(page.get_by_test_id("export-row")).to_have_count(0)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_a_reviewer_exports_everybodys(
-    theme: Any, start_app: StartApp, browse: Browse, tmp_path: Path
-):
-    """The story: choose, watch the bar, cancel one, download the other."""
-    app = start_app()
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def full(start_once: StartApp) -> AppProcess:
+    """A product with so many messages that an export of them can be watched."""
+    app = start_once()
     database = Database(app.database_url)
     await put_history(database, "alice", [("canary-question", "ответ " * 100)] * 20_000)
     await database.close()
-    page = await (await browse("carol", at=app, color_scheme=theme)).new_page()
+    return app
+
+
+@pytest.mark.parametrize(("theme", "who"), [("light", "carol"), ("dark", "rita")])
+async def test_a_reviewer_exports_everybodys(
+    theme: Any, who: str, full: AppProcess, browse: Browse, tmp_path: Path
+):
+    """The story: choose, watch the bar, cancel one, download the other."""
+    page = await (await browse(who, at=full, color_scheme=theme)).new_page()
     await page.goto("/admin/exports")
     await Tab(page).ready()
     await has_theme(page, theme)
@@ -100,10 +108,15 @@ async def test_a_reviewer_exports_everybodys(
     await assert_accessible(page)
 
 
+@pytest.fixture(scope="module")
+def empty(start_once: StartApp) -> AppProcess:
+    """A product with no exports of other tests, whose titles are of no language."""
+    return start_once()
+
+
 @pytest.mark.parametrize("locale", ["ru", "en"])
-async def test_every_sentence_is_of_one_language(locale: str, start_app: StartApp, browse: Browse):
-    app = start_app()  # with no exports of other tests, whose titles are of no language
-    page = await (await browse("carol", at=app, locale=locale)).new_page()
+async def test_every_sentence_is_of_one_language(locale: str, empty: AppProcess, browse: Browse):
+    page = await (await browse("carol", at=empty, locale=locale)).new_page()
     await page.goto("/admin/exports")
     await Tab(page).ready()
     words = "Выгрузить" if locale == "ru" else "Export"

@@ -121,16 +121,16 @@ async def test_looks(theme: Any, locale: str, browse: Browse, stored: Stored):
     assert await main.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
 
 
-@pytest.fixture
-def reviewed(start_app: StartApp) -> AppProcess:
-    """A product of its own, in which bob reviews."""
-    return start_app("postgresql")
-
-
-@pytest.fixture
-def bob_reviews(reviewed: AppProcess) -> None:
-    with Stored(reviewed.database_url.replace("postgresql://", "postgresql+psycopg2://")) as stored:
+def bob_reviews(app: AppProcess) -> AppProcess:
+    with Stored(app.database_url.replace("postgresql://", "postgresql+psycopg2://")) as stored:
         stored.set_role("bob", Role.REVIEWER)
+    return app
+
+
+@pytest.fixture(scope="module")
+def reviewed(start_once: StartApp) -> AppProcess:
+    """A product in which bob reviews. Whoever writes into its list retires that again."""
+    return bob_reviews(start_once("postgresql"))
 
 
 async def _write(page: Page, question: str, answer: str) -> None:
@@ -140,10 +140,9 @@ async def _write(page: Page, question: str, answer: str) -> None:
     await page.get_by_test_id("verified-save").click()
 
 
-async def test_a_reviewer_writes_and_a_user_reads(
-    reviewed: AppProcess, bob_reviews: None, browse: Browse
-):
+async def test_a_reviewer_writes_and_a_user_reads(start_app: StartApp, browse: Browse):
     """From the page of the list to the answer of a colleague; corrected, then retired."""
+    reviewed = bob_reviews(start_app("postgresql"))
     page = await (await browse("bob", at=reviewed)).new_page()
     await page.goto("/admin/verified")
     await Tab(page).ready()
@@ -186,9 +185,7 @@ async def test_a_reviewer_writes_and_a_user_reads(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["ru", "en"])
-async def test_the_list_looks(
-    theme: Any, locale: str, reviewed: AppProcess, bob_reviews: None, browse: Browse
-):
+async def test_the_list_looks(theme: Any, locale: str, reviewed: AppProcess, browse: Browse):
     phone: dict[str, Any] = {"viewport": {"width": 360, "height": 740}}
     context = await browse("bob", at=reviewed, locale=locale, color_scheme=theme, **phone)
     page = await context.new_page()
@@ -212,6 +209,9 @@ async def test_the_list_looks(
     await assert_language(page, locale, "действует" if russian else "active")
     main = page.get_by_role("main")
     assert await main.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    await page.get_by_test_id("verified-retire").click()
+    await page.get_by_test_id("confirm-retire").click()
+    await expect(page.get_by_test_id("verified-row")).to_have_count(0)
 
 
 async def test_a_user_is_sent_home(browse: Browse):

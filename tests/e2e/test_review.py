@@ -177,10 +177,15 @@ async def test_where_review_is_off_the_page_says_so(start_app: StartApp, browse:
     await expect(rows(page)).to_have_count(0)
 
 
+@pytest.fixture(scope="module")
+def blank(start_once: StartApp) -> AppProcess:
+    """A product without dialogs, in which nothing is written."""
+    return start_once()
+
+
 @pytest.mark.parametrize("locale", ["ru", "en"])
-async def test_every_sentence_is_of_one_language(locale: str, start_app: StartApp, browse: Browse):
-    app = start_app()
-    page = await (await browse("rita", at=app, locale=locale)).new_page()
+async def test_every_sentence_is_of_one_language(locale: str, blank: AppProcess, browse: Browse):
+    page = await (await browse("rita", at=blank, locale=locale)).new_page()
     await open_review(page)
     empty = "Диалоги появятся здесь" if locale == "ru" else "Dialogs will appear here"
     await expect(page.locator(".nothing").first).to_contain_text(empty)
