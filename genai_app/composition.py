@@ -60,6 +60,7 @@ from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.services.imports.imports import Imports
 from genai_app.services.limits.rate import Limits
+from genai_app.services.messengers.messengers import Messengers
 from genai_app.services.retention.retention import Retention
 from genai_app.services.reuse.barred import Verdicts
 from genai_app.services.reuse.cache import AnswerCache
@@ -208,6 +209,7 @@ class _Answering(TypedDict):
     verified: Verified
     verdicts: Verdicts
     ready_answers: ReadyAnswers
+    messengers: Messengers
 
 
 def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _Answering:
@@ -250,6 +252,7 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
         "verified": verified,
         "verdicts": verdicts,
         "ready_answers": ready_answers,
+        "messengers": Messengers(db, settings, chat, History(db, cursors), owner=owner),
     }
 
 
@@ -335,6 +338,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
             opened.push_async_callback(directory.close)
         services.slots.watch()
         watch_backups(services.settings)
+        opened.push_async_callback(services.messengers.close)
         for name, work in _background_work(services).items():
             run_until_closed(opened, name, work)
         _settle_garbage_collector()
@@ -362,6 +366,7 @@ def _background_work(services: Services) -> Mapping[str, Coroutine[Any, Any, Non
         "audit seals": services.audit_chain.run(),
         "usage": UsageCounter(services.db).run(),
         "retention": services.retention.run(),
+        "messengers": services.messengers.run(),
     }
     if services.rechecks is not None:
         work["rechecks"] = services.rechecks.run()

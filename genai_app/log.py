@@ -24,7 +24,7 @@ MAX_DEPTH = 6
 # engineio and socketio add handlers to their loggers unless a level is set
 QUIET = (
     *("httpx", "httpcore", "aiohttp", "asyncio", "sqlalchemy", "alembic", "uvicorn"),
-    *("engineio", "engineio.server", "socketio", "socketio.server"),
+    *("telegram", "engineio", "engineio.server", "socketio", "socketio.server"),
 )
 # what Reflex and Engine.IO log for each delta to a closed socket
 TO_CLOSED_SOCKET = ("Attempting to send delta to disconnected client", "Cannot send to sid")
@@ -60,6 +60,9 @@ _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{REDACTED}",
     ),
+    # the token of a bot for Telegram, which stands in each address of its API
+    (re.compile(r"\b(?:bot)?\d{1,20}:[A-Za-z0-9_-]{20,}"), REDACTED),
+    (re.compile(r"(/bot)\d+:[^\s/\"']+"), rf"\1{REDACTED}"),
     (re.compile(r"\b(bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),  # a JWT anywhere in the text
 )

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "site_map": {"models", "rights"},
     "models": {"models"},
     "db": {"db"},
-    "server": {"server", "app", "api", "migrations", "services"},
+    "server": {"server", "app", "composition", "api", "migrations", "services"},
     "cli": {"cli", "services", "models", "db", "migrations", "server", "adapters"},
     "__main__": {"cli"},
     **{name: set() for name in ("migrations", *ANYBODY) if name != "settings"},

@@ -17,6 +17,7 @@ from genai_app.models import Action, Outcome
 from genai_app.services.accounts.directory_alarms import AlarmCause
 from genai_app.services.audit.chain import Break
 from genai_app.services.doctor.findings import CheckName, DoctorCause, FactName, Skip
+from genai_app.services.messengers.sentences import COMMANDS
 from genai_app.services.review.listing import CHOICES
 from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
 from genai_app.settings.settings import Settings
@@ -182,6 +183,14 @@ def test_every_alarm_and_refusal_has_its_words() -> None:
     assert wanted <= set(catalogue("en"))
 
 
+def words_of_the_bot() -> set[str]:
+    """Keys put together from commands, and from why somebody is not answered."""
+    refusals = {f"bot.{reason}" for reason in ("stranger", "closed", "file", "forwarded")}
+    errors = {key for key in catalogue("en") if key.startswith("bot.error_")}
+    known = {key for key in errors if f"error.{key.removeprefix('bot.error_')}" in catalogue("en")}
+    return refusals | known | {f"bot.command_{name}" for name in COMMANDS}
+
+
 def test_every_sentence_is_used() -> None:
     """A key that nobody asks for is a leftover."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
@@ -192,7 +201,7 @@ def test_every_sentence_is_used() -> None:
         if f'"{key}"' not in source
         and not (key.startswith("error.") and key.removeprefix("error.") in used)
         and key not in words_of_the_check() | words_of_the_audit() | words_of_the_doctor()
-        and key not in of_review | words_of_alarms()
+        and key not in of_review | words_of_alarms() | words_of_the_bot()
         and not key.startswith(("period.", "error.", "error_api.", "error_command.", "invalid."))
     ]
     assert unused == []

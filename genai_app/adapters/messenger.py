@@ -119,6 +119,8 @@ class Messenger(Protocol):
 
     name: str  # a value of Channel
     limits: MessengerLimits
+    # commands begin with a slash; else the word alone is the command
+    slash: bool
 
     async def close(self) -> None: ...
 

@@ -1,7 +1,7 @@
 """The routers of the API, searched in this order: those with the most calls come first."""
 
 from genai_app.api import audit, docs, exports, folders, health, imports, metrics, people, stats
-from genai_app.api.account import keys, me, tokens
+from genai_app.api.account import keys, me, messengers, tokens
 from genai_app.api.account import login as auth
 from genai_app.api.ask import routes as ask
 from genai_app.api.dialogs import routes as dialogs
@@ -16,6 +16,7 @@ ROUTERS = (
     folders.router,
     me.router,
     keys.router,
+    messengers.router,
     tokens.router,
     exports.router,
     imports.router,

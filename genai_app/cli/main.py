@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genai_app.cli import admin, audit, backup, directory, doctor, serving, users
+from genai_app.cli import admin, audit, backup, bot, directory, doctor, serving, users
 from genai_app.cli.output import FAILED, MISUSED, complain
 from genai_app.errors import AppError, SettingsError
 
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serving.add_commands(commands)
+    bot.add_command(commands)
     users.add_commands(commands)
     directory.add_command(commands)
     audit.add_commands(commands)

@@ -7,6 +7,7 @@ from genai_app.components.account.api_keys import api_keys
 from genai_app.components.account.imports import imports
 from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
+from genai_app.components.account.messengers import messengers
 from genai_app.components.account.password_form import password_form
 from genai_app.components.account.readers import readers
 from genai_app.components.account.section import choice, fact, section
@@ -92,6 +93,7 @@ def settings_page() -> rx.Component:
         password_form(),
         api_keys(),
         logins(),
+        messengers(),
         readers(),
         my_exports(),
         imports(),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from genai_app.services.generation.slots import ModelSlots
     from genai_app.services.imports.imports import Imports
     from genai_app.services.limits.rate import Limits
+    from genai_app.services.messengers.messengers import Messengers
     from genai_app.services.retention.retention import Retention
     from genai_app.services.reuse.barred import Verdicts
     from genai_app.services.reuse.cache import AnswerCache
@@ -103,6 +104,7 @@ class Services:
     imports: "Imports"
     retention: "Retention"
     stopping: "Stopping"
+    messengers: "Messengers"
     directory_status: "DirectoryStatus | None" = None  # None without a directory
     rechecks: "Rechecks | None" = None  # None without a directory
     redis: "Entries | None" = None  # None without GENAI_REDIS_URL

@@ -49,6 +49,7 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"text": "hello", "length": 5, "title": "mine", "locale": "ru"}
     values |= {"value": True, "vars": {}, "hashes": [], "info": "x", "component_stack": "y"}
     values |= {"format": "md", "kind": "dialogs", "form": {"since": "2026-11-25"}}
+    values |= {"messenger": "telegram", "link_id": NOBODYS}
     values |= {"username": "ivanov", "name": "mine", "days": "no number"}  # a key is made elsewhere
     values |= {"role": "user", "department": "x"}
     values |= {"rating": "down", "reason": "wrong", "which": "due", "place": "new"}
@@ -247,6 +248,7 @@ STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_sta
 STATES += ("feedback_state", "search_state", "verified_state", "verified_form_state")
 STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
 STATES += ("review_list_state", "review_dialog_state", "review_keys_state", "readers_state")
+STATES += ("messengers_state",)
 STATES += ("exports_state", "dialog_export_state", "tab_state")
 STATES += ("folders_state", "undo_state", "palette_state")
 

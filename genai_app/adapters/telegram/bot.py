@@ -2,6 +2,7 @@
 log line may hold one."""
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from telegram.error import (
     TelegramError,
 )
 from telegram.request import HTTPXRequest
+from telegram.warnings import PTBDeprecationWarning
 
 from genai_app.adapters.messenger import (
     Button,
@@ -37,6 +39,9 @@ from genai_app.adapters.messenger import (
 from genai_app.adapters.telegram.html import plain_text, to_html
 from genai_app.settings.settings import Settings
 
+# it says that retry_after will be of another type: both are read here
+warnings.filterwarnings("ignore", ".*future major version.*retry_after", PTBDeprecationWarning)
+
 POLL_S = 25
 CALL_S = 15.0
 CONNECTIONS = 64
@@ -55,6 +60,7 @@ class TelegramMessenger:
     """The bot of the settings. One per process."""
 
     name = "telegram"
+    slash = True
     # Telegram allows about one message a second in a chat and thirty over all chats
     limits = MessengerLimits(max_chars=4096, edit_interval_s=1.5, per_second=25.0)
 

@@ -2,6 +2,7 @@
 its alternative text, a table is set in columns, and HTML of a model stays text."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ RULE = "———"
 TAGS = {"strong": "b", "em": "i", "s": "s"}
 
 
+@lru_cache(maxsize=256)  # a text is measured before it is sent
 def to_html(markdown: str) -> str:
     """Returns the text with Telegram's tags; every character of it that means something there is
     escaped."""

@@ -20,7 +20,7 @@ from genai_app.access import Actor
 from genai_app.adapters.directory.client import Directory, PersonUnreadable
 from genai_app.db.database import Database
 from genai_app.errors import DirectoryUnavailable, StorageUnavailable
-from genai_app.models import ApiKey, Generation, Origin, Session, User
+from genai_app.models import ApiKey, Generation, MessengerLink, Origin, Session, User
 from genai_app.services.accounts.api_keys import alive_key
 from genai_app.services.accounts.directory_alarms import (
     GROUP_CAUSES,
@@ -268,9 +268,13 @@ def _has_key(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _is_in_use(now: datetime) -> sa.ColumnElement[bool]:
-    """Returns the condition that a user has an API key, a live session or a running answer."""
+    """Returns the condition that a user has an API key, a linked messenger, a live session or a
+    running answer."""
     return sa.or_(
         _has_key(now),
+        sa.exists().where(
+            col(MessengerLink.user_id) == col(User.id), col(MessengerLink.unlinked_at).is_(None)
+        ),
         sa.exists().where(col(Session.user_id) == col(User.id), live_session(now)),
         sa.exists().where(
             col(Generation.user_id) == col(User.id), col(Generation.ended_at).is_(None)

@@ -117,8 +117,8 @@ class Chat:
         """
         options, text = options or Options(), check_prompt(text)
         # a page may send a first question again after it got its dialog, or after the switch for
-        # reasoning was turned: the same question
-        is_page = actor.channel is Channel.WEB
+        # reasoning was turned: the same question. So may a messenger
+        is_page = actor.channel is not Channel.API
         where = None if is_page else str(dialog_id or "")
         body = body_hash(text, where, Options() if is_page else options, earlier, fork)
         submission = Submission(

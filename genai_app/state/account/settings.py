@@ -12,6 +12,7 @@ from genai_app.state.account.imports import ImportsState
 from genai_app.state.account.instructions import InstructionsState
 from genai_app.state.account.keys import KeysState
 from genai_app.state.account.logins import LoginsState
+from genai_app.state.account.messengers import MessengersState
 from genai_app.state.account.readers import ReadersState
 from genai_app.state.exports import ExportsState
 from genai_app.state.page import open_page
@@ -39,7 +40,8 @@ class SettingsState(rx.State):
             self.has_password = await services().auth.has_password(acting())
         except AppError as error:
             self.password_error = error.code
-        for state in (KeysState, LoginsState, ReadersState, ExportsState, ImportsState):
+        sections = (KeysState, LoginsState, MessengersState, ReadersState, ExportsState)
+        for state in (*sections, ImportsState):
             await (await self.get_state(state))._load()
         (await self.get_state(InstructionsState))._show(acting())
         self.loaded = True

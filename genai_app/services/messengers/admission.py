@@ -1,0 +1,136 @@
+"""Admits to the bot accounts that are linked to a user who may use it. Everybody else
+gets one sentence that tells nothing, and the audit an event."""
+
+import structlog
+
+from genai_app.access import Actor
+from genai_app.adapters.messenger import ChatUpdate, Messenger, MessengerError, UpdateKind
+from genai_app.db.database import Database
+from genai_app.i18n import translate
+from genai_app.models import Action, Outcome
+from genai_app.services.audit.events import Audit, event
+from genai_app.services.messengers.chats import BotChat, Chats, locale_of
+from genai_app.services.messengers.links import Links
+from genai_app.services.messengers.replies import Replies
+
+log = structlog.stdlib.get_logger(__name__)
+
+START = "start"
+MAX_CODE = 64
+
+
+class Entrance:
+    """Finds the user of an update, links accounts by their code, and refuses others."""
+
+    def __init__(
+        self,
+        db: Database,
+        messenger: Messenger,
+        links: Links,
+        chats: Chats,
+        replies: Replies,
+        audit: Audit,
+    ) -> None:
+        self._db = db
+        self._messenger = messenger
+        self._links = links
+        self._chats = chats
+        self._replies = replies
+        self._audit = audit
+
+    async def admit(self, update: ChatUpdate) -> Actor | None:
+        """Returns the user that an update is of; None where there is nothing left to do."""
+        if update.kind is UpdateKind.GROUP:
+            await self._leave(update)
+            return None
+        if update.kind is UpdateKind.BLOCKED:
+            await self._links.unlink_account(self._messenger.name, update.sender_id, "blocked")
+            return None
+        if update.kind is UpdateKind.EDITED:
+            return None
+        if (code := code_of(update)) is not None:
+            await self._link(update, code)
+            return None
+        holder = await self._links.find(self._messenger.name, update.sender_id)
+        if holder is None:
+            await self._refuse(update, "stranger")
+            return None
+        if holder.actor is None:
+            if not holder.closing_noted:
+                await self._refuse(update, "closed")
+                await self._links.note_closing(holder, noted=True)
+            return None
+        if holder.closing_noted:
+            await self._links.note_closing(holder, noted=False)
+        return holder.actor
+
+    async def _link(self, update: ChatUpdate, code: str) -> None:
+        name = self._messenger.name
+        locale = locale_of(BotChat(), update.language)
+        async with self._db.write() as session:
+            may_try = await self._chats.begin_try(session, update.chat_id)
+            actor = None
+            if may_try and len(code) <= MAX_CODE:
+                actor = await self._links.redeem(
+                    session, name, update.sender_id, update.sender_name, code
+                )
+            if actor is not None:
+                await self._chats.enter(session, update.chat_id, actor, locale)
+        if actor is not None:
+            greeting = translate(locale, "bot.linked", name=actor.full_name or actor.username)
+            await self._replies.say(update.chat_id, greeting)
+            return
+        await self._audit.record_news(
+            event(
+                *(Action.MESSENGER_LINK, Outcome.REFUSED),
+                target=name,
+                channel=name,
+                reason="wrong_code" if may_try else "too_many_tries",
+            ),
+            *("messenger_link", name, update.sender_id, str(may_try)),
+        )
+        key = "bot.wrong_code" if may_try else "bot.too_many_codes"
+        await self._replies.say(update.chat_id, translate(locale, key))
+
+    async def _refuse(self, update: ChatUpdate, reason: str) -> None:
+        name = self._messenger.name
+        await self._audit.record_news(
+            event(
+                *(Action.MESSENGER_ACCESS, Outcome.REFUSED),
+                target=name,
+                channel=name,
+                reason=reason,
+            ),
+            *("messenger_access", name, update.sender_id, reason),
+        )
+        locale = locale_of(BotChat(), update.language)
+        if update.button_id:
+            await self._replies.acknowledge(update.button_id)
+        await self._replies.say(update.chat_id, translate(locale, f"bot.{reason}"))
+
+    async def _leave(self, update: ChatUpdate) -> None:
+        """Leaves a group without a word: others read along there."""
+        name = self._messenger.name
+        await self._audit.record_news(
+            event(
+                *(Action.MESSENGER_ACCESS, Outcome.REFUSED),
+                target=name,
+                channel=name,
+                reason="in_group",
+            ),
+            *("messenger_access", name, update.chat_id, "in_group"),
+        )
+        try:
+            await self._messenger.leave(update.chat_id)
+        except MessengerError as error:
+            log.info("messenger.not_left", messenger=name, detail=str(error))
+
+
+def code_of(update: ChatUpdate) -> str | None:
+    """Returns the code of `/start CODE`; None for other updates. A forwarded one is none: who was
+    sent somebody's link must not be linked by passing it on."""
+    if update.kind is not UpdateKind.TEXT or update.forwarded:
+        return None
+    words = update.text.split()
+    is_start = len(words) == 2 and words[0].lstrip("/").partition("@")[0].lower() == START
+    return words[1] if is_start else None
