@@ -98,6 +98,26 @@ async def test_a_search_has_archived_dialogs_too(
         assert {each.dialog.id for each in hits} == ids
 
 
+async def test_the_archive_makes_room_for_pins(
+    db: Database, edits: DialogEdits, as_alice: Actor
+) -> None:
+    """One that comes back from it keeps its pin only where there is room."""
+    ids = [(await put_dialog(db, as_alice, []))[0] for _ in range(2)]
+    async with db.write() as session:
+        rows = [
+            Dialog(user_id=as_alice.user_id, title="x", pinned_at=clock.now())
+            for _ in range(MAX_PINNED - 1)
+        ]
+        session.add_all(rows)
+    await edits.change(as_alice, ids[0], PINNED)
+    assert (await edits.change(as_alice, ids[0], ARCHIVED)).pinned
+    assert (await edits.change(as_alice, ids[1], PINNED)).pinned
+    back = await edits.change(as_alice, ids[0], DialogEdit(archived=False))
+    assert (back.pinned, back.archived) == (False, False)
+    await edits.change(as_alice, ids[1], ARCHIVED)
+    assert (await edits.change(as_alice, ids[1], DialogEdit(archived=False))).pinned
+
+
 async def test_a_return_pins_no_more_than_there_may_be(
     db: Database, history: History, edits: DialogEdits, as_alice: Actor
 ) -> None:

@@ -46,7 +46,8 @@ class DialogEdits:
         self._db = db
 
     async def change(self, actor: Actor, dialog_id: object, edit: DialogEdit) -> Dialog:
-        """Makes all changes of `edit`, or none. The dialog keeps its time and its messages.
+        """Makes all changes of `edit`, or none. The dialog keeps its time and its messages; one
+        that leaves the archive loses its pin where as many are pinned as there may be.
 
         Raises:
             NotFound: no such dialog or folder of this actor.
@@ -66,6 +67,8 @@ class DialogEdits:
                     raise Conflict(code="too_many_pinned")
                 dialog.pinned_at = clock.now() if edit.pinned else None
             if edit.archived is not None and edit.archived != dialog.archived:
+                if dialog.pinned and not edit.archived and not await _may_pin(session, actor):
+                    dialog.pinned_at = None
                 dialog.archived_at = clock.now() if edit.archived else None
             session.add(dialog)
         return dialog
@@ -84,8 +87,8 @@ class DialogEdits:
 
 
 async def _may_pin(session: AsyncSession, actor: Actor) -> bool:
-    """Returns whether the actor has fewer pinned dialogs than there may be. Until the commit no
-    other request pins one."""
+    """Returns whether the actor has fewer pinned dialogs outside the archive than there may be.
+    Until the commit no other request pins one."""
     await session.execute(
         sa.select(col(User.id)).where(col(User.id) == actor.user_id).with_for_update()
     )
@@ -96,6 +99,7 @@ async def _may_pin(session: AsyncSession, actor: Actor) -> bool:
             col(Dialog.user_id) == actor.user_id,
             col(Dialog.deleted_at).is_(None),
             col(Dialog.pinned_at).is_not(None),
+            col(Dialog.archived_at).is_(None),
         )
     )
     return (count or 0) < MAX_PINNED
