@@ -37,6 +37,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 CROWDED_S = 0.5
+REFUSED_TRIES = 5
 
 
 class AnswerView:
@@ -158,7 +159,7 @@ class AnswerView:
         below = footer(self._locale, self._end)
         text = "\n\n".join(filter(None, (closed(self._text), below)))
         buttons = ended_buttons(self._locale, self._answer_id, self._end)
-        pause_s = FIRST_PAUSE_S
+        pause_s, tries_left = FIRST_PAUSE_S, REFUSED_TRIES
         while True:
             try:
                 await self._messages.draw(text, buttons)
@@ -171,8 +172,12 @@ class AnswerView:
             except ChatClosed:
                 raise
             except MessengerError as error:
-                log.error("messenger.refused", messenger=self._messenger.name, detail=str(error))
-                return
+                tries_left -= 1
+                if not tries_left:
+                    name = self._messenger.name
+                    log.error("messenger.refused", messenger=name, detail=str(error))
+                    return
+                await asyncio.sleep(pause_s)
             else:
                 figures.count_answer(self._messenger.name)
                 return
