@@ -5,13 +5,13 @@ import reflex as rx
 from genai_app.components.chat.composer import composer
 from genai_app.components.chat.composer_keys import composer_keys
 from genai_app.components.chat.drafts import draft_keeper
+from genai_app.components.chat.earlier import earlier_messages
 from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
 from genai_app.components.chat.message import message
 from genai_app.components.chat.notification import answer_notifier
 from genai_app.components.chat.queued import waiting_questions
 from genai_app.components.chat.scroll import (
-    OLDER_ID,
     SCROLL_ID,
     jump_to_latest,
     scroll_keeper,
@@ -40,16 +40,7 @@ def _greeting() -> rx.Component:
 def _dialog() -> rx.Component:
     return rx.el.div(
         rx.el.h1(ChatState.title, class_name="visually-hidden"),
-        rx.cond(
-            ChatState.has_older,
-            rx.el.button(
-                t("chat.older"),
-                id=OLDER_ID,
-                type="button",
-                class_name="text-button older",
-                on_click=ChatState.load_older(ChatState.messages[0].id),
-            ),
-        ),
+        earlier_messages(),
         rx.foreach(ChatState.messages, lambda row: rx.fragment(message(row), key=row.id)),
         rx.el.span(id="end", aria_hidden=True),
         class_name="dialog",

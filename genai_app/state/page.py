@@ -62,7 +62,7 @@ async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     ui._settle()
     ui._page = _name_of(state)
     (await state.get_state(SessionState))._show(acting())
-    (await state.get_state(ChatState))._leave()
+    await (await state.get_state(ChatState))._leave()
     emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
     watch = await (await state.get_state(LimitState))._refresh()

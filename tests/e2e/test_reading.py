@@ -15,6 +15,7 @@ from tests.fakes.model_steps import End, Hold, Say
 
 pytestmark = E2E
 
+MARKED = "[...(CSS.highlights.get('searched') ?? [])].map(range => range.toString())"
 STILL_PX = 3  # less is nothing that an eye sees
 SIZES = [{"width": 1280, "height": 800}, {"width": 390, "height": 740}]
 
@@ -43,6 +44,13 @@ async def place_of(tab: Tab) -> float:
 async def height_of(message: Locator) -> float:
     """Where on the screen it begins."""
     return await message.evaluate("each => each.getBoundingClientRect().top")
+
+
+async def scroll_to(tab: Tab, text: str) -> None:
+    """To the message with this text, at the top of the list."""
+    await tab.page.get_by_text(text, exact=True).evaluate(
+        "each => each.scrollIntoView({ block: 'start' })"
+    )
 
 
 async def is_at_end(tab: Tab) -> None:
@@ -125,3 +133,74 @@ async def test_a_search_leads_to_the_message(browse: Browse, stored: Stored):
     await expect(tab.answers.filter(has_text=word)).to_be_in_viewport()
     await tab.page.get_by_test_id("jump-latest").click()
     await is_at_end(tab)
+
+
+@pytest.mark.parametrize(
+    ("locale", "size", "skipped"),
+    [("ru", SIZES[0], "Пропущено сообщений: "), ("en", SIZES[1], "Messages left out: ")],
+    ids=["wide", "phone"],
+)
+async def test_a_search_leads_far_up(
+    locale: str, size: dict[str, int], skipped: str, browse: Browse, stored: Stored
+):
+    """To the message itself, 1,900 messages from the end; from there up, down and to the end."""
+    word = "наперсток"
+    turns = [(f"вопрос {n}", "сено. " * 30 + (word if n == 50 else "")) for n in range(1000)]
+    dialog_id = stored.add_dialog("alice", f"Стога {locale}", turns)
+    page = await (await browse("alice", locale=locale, viewport=size)).new_page()
+    tab = Tab(page)
+    (at,) = [each.id for each in stored.messages(dialog_id) if word in each.text]
+    found, gap = tab.answers.filter(has_text=word), page.get_by_test_id("gap")
+    for _ in range(2):
+        await page.goto(f"/c/{dialog_id}?at={at}&words={word}")
+        await expect(found).to_be_in_viewport()
+        await page.wait_for_function(f"word => {MARKED}.join() === word", arg=word)
+        await expect(tab.error).to_have_count(0)
+    await expect(gap).to_contain_text(skipped + "1824")
+
+    await scroll_to(tab, "вопрос 62")
+    await expect(page.get_by_text("вопрос 63", exact=True)).to_be_attached()
+    await expect(page.get_by_text("вопрос 87", exact=True)).to_be_attached()
+    await scroll_to(tab, "вопрос 39")
+    await expect(page.get_by_text("вопрос 20", exact=True)).to_be_attached()
+    await expect(found).to_be_attached()
+
+    await page.get_by_test_id("jump-latest").click()
+    await is_at_end(tab)
+    await expect(page.get_by_text("вопрос 999", exact=True)).to_be_in_viewport()
+    await scroll_to(tab, "вопрос 976")
+    last = page.get_by_text("вопрос 975", exact=True)
+    still = await height_of(last)
+    await expect(page.get_by_text("вопрос 955", exact=True)).to_be_attached()
+    assert abs(await height_of(last) - still) < STILL_PX
+    await tab.composer.fill("ещё вопрос")
+    await tab.composer.press("Enter")
+    await expect(tab.questions.last).to_contain_text("ещё вопрос")
+    await tab.ends()
+    await is_at_end(tab)
+    await expect(page.get_by_text("вопрос 955", exact=True)).to_be_attached()
+
+
+async def test_a_gap_closes(browse: Browse, stored: Stored):
+    """By keyboard, from both ends; every message is there once, in its order."""
+    turns = [(f"вопрос {n}", "сено") for n in range(130)]
+    dialog_id = stored.add_dialog("alice", "Промежуток", turns)
+    tab = Tab(await (await browse("alice", viewport={"width": 900, "height": 300})).new_page())
+    (at,) = [each.id for each in stored.messages(dialog_id) if each.text == "вопрос 10"]
+    await tab.open(f"/c/{dialog_id}?at={at}")
+    gap = tab.page.get_by_test_id("gap")
+    await expect(gap).to_be_attached()
+    while await gap.count():
+        for name in ("Показать следующие", "Показать предыдущие"):
+            if await gap.count():
+                button = gap.get_by_role("button", name=name)
+                await button.evaluate("button => { button.focus(); button.click(); }")
+                await tab.page.wait_for_timeout(300)
+    await (
+        tab.page.get_by_role("button", name="Показать более ранние")
+        .or_(tab.page.get_by_text("вопрос 0", exact=True))
+        .first.scroll_into_view_if_needed()
+    )
+    await expect(tab.page.get_by_text("вопрос 0", exact=True)).to_be_attached()
+    texts = await tab.questions.locator(".bubble").all_text_contents()
+    assert texts == [f"вопрос {n}" for n in range(130)]

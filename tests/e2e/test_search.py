@@ -76,7 +76,7 @@ async def test_the_words_are_marked_in_the_message_and_in_sight(tab: Tab, stored
     await expect(tab.questions).to_have_count(0)
     assert await tab.page.evaluate(MARKED) == []
     await tab.open(f"/c/{dialog_id}?at={uuid.uuid4()}")
-    await expect(tab.error).to_contain_text("далеко от конца диалога")
+    await expect(tab.error).to_contain_text("в другой ветке диалога")
 
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", '"', "<mark>x</mark>"])

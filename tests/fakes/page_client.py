@@ -220,6 +220,12 @@ class PageClient:
         """The rows of the dialog on the screen."""
         return self.view("chat_state").get("messages", [])
 
+    def earlier(self) -> list[dict[str, Any]]:
+        """The rows above those of `messages`, from the top."""
+        parts = self.view("earlier_state")
+        names = [f"{kind}_{number}" for kind in ("far", "near") for number in range(60)]
+        return [row for name in names for row in parts.get(name, [])]
+
     def titles(self) -> list[str]:
         """The dialogs by day in the sidebar."""
         sidebar = self.view("dialogs_state")

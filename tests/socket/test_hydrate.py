@@ -37,6 +37,10 @@ VARS = {
         "wait_s",
         *("at", "marks", "refused"),
     },
+    "earlier_state": {
+        *("first", "gap_from", "gap_to", "has_older", "skipped"),
+        *(f"{kind}_{number}" for kind in ("far", "near") for number in range(60)),
+    },
     "tab_state": {"beat"},
     "dialogs_state": {
         *("archive", "archive_has_more", "archive_open", "count", "empty", "error_code"),

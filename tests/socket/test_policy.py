@@ -233,7 +233,7 @@ async def test_a_stranger_stops_and_continues_nothing(
     answer = await alice.begin(question("tokens=30,delay=0.02"))
     bob = await open_page("bob", f"/c/{alice.dialog_id}")
     await bob.send_event("conversation_state.stop", answer_id=answer["id"])
-    await bob.send_event("chat_state.load_older")
+    await bob.send_event("paging_state.load_older")
     text = question()
     await bob.send(text)
     await bob.wait_for(lambda: bob.error_code == "not_found")

@@ -300,11 +300,18 @@ async def test_a_long_history_is_trimmed_for_the_model(
     assert await count_messages(app_db) == before + 2
 
     known = [row["id"] for row in page.messages()]
-    await page.send_event("chat_state.load_older")
-    await page.wait_for(lambda: len(page.messages()) > len(known))
-    ids = [row["id"] for row in page.messages()]
+    for count in (50, 100, 150):
+        page.frames.clear()
+        await page.send_event("paging_state.load_older")
+        await page.wait_for(lambda count=count: len(page.earlier()) == count)
+        assert sum(len(frame.text) for frame in page.frames) < 60_000  # the others are not sent
+    ids = [row["id"] for row in (*page.earlier(), *page.messages())]
     assert len(set(ids)) == len(ids)
     assert ids[-len(known) :] == known
+    page.frames.clear()
+    await page.ask(question("tokens=3"))
+    assert len(page.earlier()) == 150
+    assert sum(len(frame.text) for frame in page.frames) < 250_000
 
 
 async def test_a_question_over_the_context_says_so(

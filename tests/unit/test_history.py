@@ -189,6 +189,33 @@ async def test_branch_of_a_deep_dialog(
     assert [message.id for message in whole.messages] == ids
 
 
+async def test_the_middle_of_a_deep_dialog(
+    history: History, as_alice: Actor, as_bob: Actor, deep: list[uuid.UUID]
+) -> None:
+    """Around a message and below one; again from one on; nothing to a stranger."""
+    dialog_id, *ids = deep
+    for middle, begin in ((1000, 975), (1990, 1950), (3, 0)):
+        part = await history.get_part(as_alice, dialog_id, around=str(ids[middle]))
+        shown = [message.id for message in part.messages]
+        assert shown == ids[begin : begin + len(shown)]
+        assert ids[middle] in shown
+        assert part.has_older == (begin > 0)
+    for above, count in ((1000, PAGE), (1998, 1), (0, PAGE)):
+        part = await history.get_part(as_alice, dialog_id, below=ids[above])
+        assert [message.id for message in part.messages] == ids[above + 1 : above + 1 + count]
+    with pytest.raises(NotFound):
+        await history.get_part(as_alice, dialog_id, below=ids[-1])
+    with pytest.raises(NotFound):
+        await history.get_part(as_bob, dialog_id, around=ids[1000])
+
+    for count in (3, 120, 400):
+        branch = await history.get_branch(as_alice, dialog_id, since=ids[-count])
+        assert [message.id for message in branch.messages] == ids[-count:]
+    for since in (ids[-401], uuid.uuid4()):
+        branch = await history.get_branch(as_alice, dialog_id, since=since)
+        assert [message.id for message in branch.messages] == ids[-PAGE:]
+
+
 async def test_choosing_in_a_deep_dialog(
     db: Database, history: History, as_alice: Actor, deep: list[uuid.UUID]
 ) -> None:

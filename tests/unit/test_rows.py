@@ -8,7 +8,7 @@ import pytest
 from genai_app import clock
 from genai_app.i18n import LOCALES, catalogue
 from genai_app.models import Author, Dialog, Message, Source, Status, VerifiedAnswer, new_id
-from genai_app.services.dialogs.history import Branch
+from genai_app.services.dialogs.branches import Branch
 from genai_app.services.dialogs.sidebar import ListedDialog
 from genai_app.state.chat.rows import MessageRow, message_row, message_rows
 from genai_app.state.chat.sidebar_rows import PART, PARTS, group_by_day, parts_of

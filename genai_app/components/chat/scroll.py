@@ -10,11 +10,12 @@ from reflex_components_core.base.fragment import Fragment
 from genai_app.components.text import t
 from genai_app.models import Status
 from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.earlier import EarlierState
 
-SCROLL_ID, OLDER_ID = "scroll", "older"
+SCROLL_ID, OLDER_ID, DOWN_ID, UP_ID = "scroll", "older", "gap-down", "gap-up"
 MARK = "searched"  # the name of the highlight in the style sheet
 AWAY_PX = 160
-AHEAD_PX = 600  # older messages are loaded this long before their place comes into sight
+AHEAD_PX = 600  # messages are loaded this long before their place comes into sight
 SETTLED_MS = 250  # whoever jumps to the top may mean the button there
 
 # The list grows upwards from its end (styles.css): its scrollTop is 0 there, and negative above.
@@ -76,17 +77,31 @@ useEffect(() => {  // something came while the reader was higher up
   at.dialog = %(dialog)s;
 }, [%(dialog)s, lastId, lastStatus]);
 
-useEffect(() => {  // older messages are loaded before their place comes into sight
-  const list = document.getElementById('%(scroll)s'), older = document.getElementById('%(older)s');
-  if (!list || !older) return;
+// Messages are loaded before their place comes into sight: by its button, which stands at the end
+// of what is loaded. Whoever is above a gap needs its upper end, whoever is below it the lower one.
+const ahead = (id, edge) => () => {
+  const list = document.getElementById('%(scroll)s'), button = document.getElementById(id);
+  if (!list || !button) return;
   let timer;
+  const load = () => {
+    if (!document.getElementById(`m-${edge}`)) {  // what came last is not drawn yet
+      timer = setTimeout(load, %(settled)d);
+      return;
+    }
+    const seen = list.getBoundingClientRect(), { top, bottom } = button.getBoundingClientRect();
+    const above = id === '%(down)s' ? 0 : %(ahead)d, below = id === '%(up)s' ? 0 : %(ahead)d;
+    if (bottom > seen.top - above && top < seen.bottom + below) button.click();
+  };
   const sight = new IntersectionObserver((entries) => {
     clearTimeout(timer);
-    if (entries.at(-1).isIntersecting) timer = setTimeout(() => older.click(), %(settled)d);
-  }, { root: list, rootMargin: '%(ahead)dpx 0px 0px 0px' });
-  sight.observe(older);
+    if (entries.at(-1).isIntersecting) timer = setTimeout(load, %(settled)d);
+  }, { root: list, rootMargin: '%(ahead)dpx 0px %(ahead)dpx 0px' });
+  sight.observe(button);
   return () => { clearTimeout(timer); sight.disconnect(); };
-}, [%(first)s, %(more)s]);
+};
+useEffect(ahead('%(older)s', %(first)s), [%(first)s, %(more)s]);
+useEffect(ahead('%(down)s', %(from)s), [%(from)s]);
+useEffect(ahead('%(up)s', %(to)s), [%(to)s]);
 """
 
 # `words` are letters and digits only. Marks them without a change of the page's nodes, which are
@@ -118,6 +133,18 @@ _DOWN = """() => {
 }"""
 
 
+def first_shown() -> rx.Var[str]:
+    """Returns the id of the first message on the page; "" for none."""
+    rows = ChatState.messages
+    first = rx.Var(f"({rows!s}[0]?.id ?? '')", _var_data=rows._get_all_var_data()).to(str)
+    return rx.cond(EarlierState.first != "", EarlierState.first, first)
+
+
+def has_older() -> rx.Var[bool]:
+    """Returns whether the dialog has messages before it."""
+    return rx.cond(EarlierState.first != "", EarlierState.has_older, ChatState.has_older)
+
+
 class ReadingPlace(Fragment):
     """Keeps the reader's place; draws nothing."""
 
@@ -132,15 +159,19 @@ class ReadingPlace(Fragment):
         data = rows._get_all_var_data()
         props = {
             "last": rx.Var(f"{rows!s}.at(-1)", _var_data=data),
-            "first": rx.Var(f"{rows!s}[0]?.id", _var_data=data),
+            "first": first_shown(),
             "at": ChatState.at,
             "marks": ChatState.marks,
             "dialog": ChatState.dialog_id,
-            "more": ChatState.has_older,
+            "more": has_older(),
+            "from": EarlierState.gap_from,
+            "to": EarlierState.gap_to,
         }
         numbers = {
             "scroll": SCROLL_ID,
             "older": OLDER_ID,
+            "down": DOWN_ID,
+            "up": UP_ID,
             "mark": MARK,
             "away": AWAY_PX,
             "ahead": AHEAD_PX,

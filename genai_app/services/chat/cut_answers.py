@@ -10,7 +10,7 @@ from genai_app import clock
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.errors import Conflict
 from genai_app.models import Generation, Message, MessageVerdict, Status
-from genai_app.services.dialogs.history import branch
+from genai_app.services.dialogs.branches import branch
 from genai_app.services.generation.checkpoints import LEASE_END, Answers
 from genai_app.services.generation.context import digest
 from genai_app.services.generation.model_call import MAX_ANSWER_CHARS

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased, defer
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from genai_app import clock
@@ -23,15 +23,16 @@ from genai_app.models import (
     Message,
     QueuedQuestion,
     Status,
-    VerifiedAnswer,
 )
 from genai_app.services.cursors import Cursors
+from genai_app.services.dialogs.branches import Branch, branch_of, count_from, load_branch
 from genai_app.services.dialogs.leaves import leaf_below, show_leaf
 from genai_app.services.dialogs.sections import began_by, is_archived
 from genai_app.text import clean_text
 
 MAX_TITLE_CHARS = 200
-REACH = 400  # messages that a page loads at once to come to one of them
+REACH = 100  # messages that a page loads at once to come to one of them
+MOST_AGAIN = 400  # messages that it loads again at once
 PAGE = 50
 
 
@@ -72,71 +73,6 @@ class PairPage:
 
     items: Sequence[Pair]
     next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """Messages of the branch on the screen, oldest first.
-
-    `siblings` maps a message's id to all messages under the same parent, where there are several:
-    the answers of a question, or the questions that were asked at one point.
-    `has_older`: messages stand before the first one. `verified`: by the id of an answer, the
-    verified answer that it was copied from.
-    """
-
-    dialog: Dialog
-    messages: Sequence[Message]
-    siblings: dict[uuid.UUID, tuple[uuid.UUID, ...]]
-    has_older: bool
-    verified: dict[uuid.UUID, VerifiedAnswer] = field(
-        default_factory=dict[uuid.UUID, VerifiedAnswer]
-    )
-
-
-def branch(leaf_id: uuid.UUID, limit: int) -> sa.CTE:
-    """Returns `id` and `n` of at most `limit` messages from `leaf_id` (n = 1) up to the root."""
-    key, parent = sa.column("id", sa.Uuid()), sa.column("parent_id", sa.Uuid())
-    messages = sa.table("messages", key, parent)
-    start = sa.select(key, parent, sa.literal(1).label("n")).select_from(messages)
-    path = start.where(key == leaf_id).cte("path", recursive=True)
-    above = messages.alias()
-    return path.union_all(
-        sa.select(above.c.id, above.c.parent_id, path.c.n + 1).where(
-            above.c.id == path.c.parent_id, path.c.n < limit
-        )
-    )
-
-
-async def load_branch(
-    session: AsyncSession, leaf_id: uuid.UUID, limit: int, *, with_reasoning: bool = False
-) -> tuple[list[Message], dict[uuid.UUID, tuple[uuid.UUID, ...]]]:
-    """Returns the last `limit` messages of a branch, oldest first, and the siblings of a
-    `Branch`. `reasoning` is left out unless it is asked for: it is long, and seldom read."""
-    path = branch(leaf_id, limit)
-    query = sa.select(Message).join(path, col(Message.id) == path.c.id).order_by(path.c.n)
-    if not with_reasoning:
-        query = query.options(defer(Message.reasoning))  # pyright: ignore[reportArgumentType]
-    newest_first = await session.scalars(query)
-    messages = list(newest_first)[::-1]
-    parents = {m.parent_id for m in messages if m.parent_id is not None}
-    is_sibling = col(Message.parent_id).in_(parents)
-    if messages and messages[0].parent_id is None:
-        is_root = sa.and_(
-            col(Message.dialog_id) == messages[0].dialog_id, col(Message.parent_id).is_(None)
-        )
-        is_sibling = sa.or_(is_sibling, is_root)
-    rows = await session.execute(
-        sa.select(col(Message.parent_id), col(Message.id))
-        .where(is_sibling)
-        .order_by(col(Message.id))
-    )
-    families: dict[uuid.UUID | None, list[uuid.UUID]] = {}
-    for parent_id, message_id in rows:
-        families.setdefault(parent_id, []).append(message_id)
-    siblings = {
-        m.id: tuple(families[m.parent_id]) for m in messages if len(families[m.parent_id]) > 1
-    }
-    return messages, siblings
 
 
 async def next_moment(session: AsyncSession, user_id: uuid.UUID) -> datetime:
@@ -273,10 +209,12 @@ class History:
         *,
         above: object | None = None,
         reaching: object | None = None,
+        since: object | None = None,
         limit: int = PAGE,
     ) -> Branch:
         """Returns the newest `limit` messages of the dialog's branch, or of those before `above`;
-        as many more as it takes to reach the message `reaching`, up to REACH.
+        as many more as it takes to reach the message `reaching`, up to REACH. With `since`: those
+        from this message on, where it is in the branch and they are at most MOST_AGAIN.
 
         Raises NotFound.
         """
@@ -291,11 +229,36 @@ class History:
             if start is None:
                 return Branch(dialog, [], {}, has_older=False)
             if reaching is not None:
-                limit = max(limit, await _distance(session, dialog, reaching))
-            messages, siblings = await load_branch(session, start, limit)
-            verified = await _verified(session, messages)
-        has_older = messages[0].parent_id is not None
-        return Branch(dialog, messages, siblings, has_older, verified)
+                limit = max(limit, await count_from(session, dialog, reaching, REACH) + 2)
+            again = await count_from(session, dialog, since, MOST_AGAIN) if since else 0
+            messages, siblings = await load_branch(session, start, again or limit)
+            if again and messages[0].id != parse_id(since):  # it is in another branch
+                messages, siblings = await load_branch(session, start, limit)
+            return await branch_of(session, dialog, messages, siblings)
+
+    async def get_part(
+        self,
+        actor: Actor,
+        dialog_id: object,
+        *,
+        around: object | None = None,
+        below: object | None = None,
+    ) -> Branch:
+        """Returns PAGE messages of the dialog's branch around a message, or the next PAGE below
+        one. Raises NotFound, also where that message is in another branch."""
+        async with self._db.read() as session:
+            dialog = await get_dialog(session, actor, dialog_id)
+            count = await count_from(session, dialog, around or below, None)
+            if dialog.leaf_id is None or not count:
+                raise NotFound
+            skip = max(count - PAGE // 2 if around else count - 1 - PAGE, 0)
+            messages, siblings = await load_branch(
+                session, dialog.leaf_id, PAGE if around else count - 1 - skip, skip=skip
+            )
+            wanted = parse_id(around or below)
+            if wanted not in {m.id if around else m.parent_id for m in messages}:
+                raise NotFound
+            return await branch_of(session, dialog, messages, siblings)
 
     async def get_reasoning(self, actor: Actor, answer_id: object) -> str:
         """Returns what the model thought before an answer, "" for nothing. Raises NotFound."""
@@ -331,41 +294,6 @@ class History:
             await session.execute(
                 sa.delete(QueuedQuestion).where(col(QueuedQuestion.dialog_id) == dialog.id)
             )
-
-
-async def _distance(session: AsyncSession, dialog: Dialog, message_id: object) -> int:
-    """Returns how many messages must be read from the dialog's end to have this one and two before
-    it; 0 when it is not there, or too far."""
-    depths = await session.execute(
-        sa.select(col(Message.id), col(Message.depth)).where(
-            col(Message.dialog_id) == dialog.id,
-            col(Message.id).in_((dialog.leaf_id, parse_id(message_id))),
-        )
-    )
-    by_id = {row[0]: row[1] for row in depths}
-    wanted = by_id.get(parse_id(message_id))
-    if wanted is None or dialog.leaf_id is None:
-        return 0
-    distance = by_id[dialog.leaf_id] - wanted + 3
-    return distance if distance <= REACH else 0
-
-
-async def _verified(
-    session: AsyncSession, messages: Sequence[Message]
-) -> dict[uuid.UUID, VerifiedAnswer]:
-    """Returns the verified answers that answers among `messages` were copied from, by answer."""
-    verified_ids = {m.verified_id for m in messages if m.verified_id is not None}
-    if not verified_ids:
-        return {}
-    answers = await session.scalars(
-        sa.select(VerifiedAnswer).where(col(VerifiedAnswer.id).in_(verified_ids))
-    )
-    rows = {row.id: row for row in answers}
-    return {
-        m.id: rows[m.verified_id]
-        for m in messages
-        if m.verified_id is not None and m.verified_id in rows
-    }
 
 
 def details_of(message: Message) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from genai_app.models import (
     User,
     VerifiedAnswer,
 )
-from genai_app.services.dialogs.history import branch
+from genai_app.services.dialogs.branches import branch
 from genai_app.services.exports.choice import ExportChoice, ExportKind, Format, day_begins
 from genai_app.services.review.crowds import list_crowded
 from genai_app.zones import DEFAULT_ZONE, utc_day

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.models import Author, Message
-from genai_app.services.dialogs.history import branch
+from genai_app.services.dialogs.branches import branch
 
 MAX_CONTEXT_MESSAGES = 200
 CHARS_PER_TOKEN = 2.5  # low on purpose: Russian text in current tokenizers has 2.5 to 4

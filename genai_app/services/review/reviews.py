@@ -28,7 +28,8 @@ from genai_app.models import (
 )
 from genai_app.services.audit.events import MAX_REASON, Action, event, names_of
 from genai_app.services.cursors import Cursors
-from genai_app.services.dialogs.history import MessagePage, load_branch
+from genai_app.services.dialogs.branches import load_branch
+from genai_app.services.dialogs.history import MessagePage
 from genai_app.services.dialogs.leaves import leaf_below
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.crowds import (

@@ -12,6 +12,7 @@ from genai_app.services.accounts.current_actor import acting
 from genai_app.services.chat.placement import Fork, Options
 from genai_app.services.chat.turns import Turn
 from genai_app.state.chat.conversation import ConversationState
+from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.sends import MAX_KEY, ask_under, refusal_of
 
@@ -26,9 +27,10 @@ class BranchState(ConversationState):
 
     @rx.event
     @allowed(Role.USER)
-    def begin_edit(self, question_id: str):
+    async def begin_edit(self, question_id: str):
         """Open the field of a question on the screen; "" closes it."""
-        is_shown = any(row.id == question_id for row in self.messages)
+        earlier = (await self.get_state(EarlierState))._rows()
+        is_shown = any(row.id == question_id for row in (*self.messages, *earlier))
         self.edited = question_id if is_shown else ""
 
     @rx.event

@@ -15,6 +15,7 @@ from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState
+from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
 from genai_app.state.chat.queued import QueuedState
@@ -28,7 +29,7 @@ from genai_app.state.ui import UiState
 from genai_app.stemming import MAX_QUERY_CHARS
 
 COMPOSER_ID = "composer"
-MOST_KEPT = 200  # messages on the page after a new question
+MOST_KEPT = 100  # messages that every new question sends again
 
 
 class ConversationState(ChatState):
@@ -58,7 +59,7 @@ class ConversationState(ChatState):
         await (await self.get_state(ReasoningState))._refresh()
         emptied = (await self.get_state(SearchState))._settle()
         if dialog_id is None:
-            self._show_nothing()
+            await self._show_nothing()
             (await self.get_state(FeedbackState))._show({})
             if self.router.url.path.strip("/"):
                 self.error_code = "not_found_page"
@@ -68,7 +69,9 @@ class ConversationState(ChatState):
         self.at = at if is_uuid(at) else ""
         self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
-        if self.at and self.messages and self.at not in [row.id for row in self.messages]:
+        earlier = (await self.get_state(EarlierState))._rows()
+        shown = [row.id for row in (*self.messages, *earlier)]
+        if self.at and self.messages and self.at not in shown:
             self.error_code = "hit_elsewhere"
         return _events(self._follow(), emptied, watch, TabState.watch)
 
@@ -151,8 +154,9 @@ class ConversationState(ChatState):
     async def _after(self, turn: Turn):
         """Show a turn that was just committed."""
         first = not self.dialog_id
-        # whoever asks is at the end; what stands far above is loaded again when it is wanted
-        self.messages = self.messages[-MOST_KEPT:]
+        if len(self.messages) > MOST_KEPT:
+            # whoever asks is at the end; what stands above is loaded again when it is wanted
+            self.messages = self.messages[-MOST_KEPT:]
         watch = await (await self.get_state(LimitState))._refresh(turn.budget)
         await self._show(str(turn.dialog_id))
         # the answer first: the sidebar may follow it, by the load of the new address or by itself
@@ -200,7 +204,7 @@ class ConversationState(ChatState):
         except AppError as error:
             self.error_code = error.code
             return None
-        await self._show(str(dialog_id))
+        await self._show(str(dialog_id), reaching=answer_id)
         return self._follow()
 
 

@@ -8,20 +8,22 @@ from genai_app.models import Role, Status
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
-from genai_app.services.dialogs.history import PAGE, Branch
+from genai_app.services.dialogs.branches import Branch
 from genai_app.services.dialogs.search import matched_words
+from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import MessageRow, message_rows
 
 
 class ChatState(rx.State):
-    """Messages of one branch of one dialog, oldest first."""
+    """The newest messages of one branch of one dialog, oldest first; those before them are in
+    EarlierState."""
 
     dialog_id: str = ""
     title: str = ""
     messages: list[MessageRow] = []
-    has_older: bool = False
+    has_older: bool = False  # there are messages before the first of these
     at: str = ""  # the message of the address, that was searched for
     marks: list[str] = []  # the words in it that were searched for
     loaded: bool = False
@@ -39,28 +41,38 @@ class ChatState(rx.State):
     # known by its id when it is sent again.
     send_id: str = rx.SessionStorage("", name="genai_send_id")
 
-    def _show_nothing(self) -> None:
+    async def _show_nothing(self) -> None:
+        (await self.get_state(EarlierState))._clear()
         self.dialog_id = self.title = self.at = self._words = self._version = ""
         self.messages, self.marks = [], []
         self.has_older = False
         self.loaded = True
 
-    def _leave(self) -> None:
+    async def _leave(self) -> None:
         """Another page is opened in this tab."""
-        self._show_nothing()
+        await self._show_nothing()
         self.loaded = False
         self.error_code = ""
 
-    async def _show(self, dialog_id: str) -> None:
-        """Shows a dialog from the database, or why it cannot be shown."""
+    async def _show(self, dialog_id: str, reaching: str = "") -> None:
+        """Shows a dialog from the database, or why it cannot be shown.
+
+        Args:
+            reaching: a message that shall be on the screen, where it is near the end.
+        """
+        earlier = await self.get_state(EarlierState)
         try:
             branch = await services().history.get_branch(
-                acting(), dialog_id, limit=self._limit(dialog_id), reaching=self.at or None
+                acting(),
+                dialog_id,
+                reaching=self.at or reaching or None,
+                since=self._since(dialog_id),
             )
+            around = await self._around(branch)
             opinions = await services().feedback.of_dialog(acting(), branch.dialog.id)
             await (await self.get_state(QueuedState))._load(dialog_id)
         except AppError as error:
-            self._show_nothing()
+            await self._show_nothing()
             self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
             return
         (await self.get_state(FeedbackState))._show(opinions)
@@ -68,11 +80,15 @@ class ChatState(rx.State):
         self.title = branch.dialog.title
         self._version = _version_of(branch)
         self.messages = message_rows(branch)
+        if around is None:
+            earlier._fit(branch)
+        else:
+            earlier._show_hit(around, branch)
         self.marks = [
             word
-            for message in branch.messages
-            if self._words and str(message.id) == self.at
-            for word in matched_words(message.text, self._words)
+            for row in (*self.messages, *earlier._rows())
+            if self._words and row.id == self.at
+            for word in matched_words(row.text, self._words)
         ]
         self.has_older = branch.has_older
         self.loaded = True
@@ -88,44 +104,39 @@ class ChatState(rx.State):
         before = _seen(self.messages)
         try:
             branch = await services().history.get_branch(
-                acting(), self.dialog_id, limit=self._limit(self.dialog_id)
+                acting(), self.dialog_id, since=self._since(self.dialog_id)
             )
         except NotFound:
-            self._show_nothing()
+            await self._show_nothing()
             self.error_code = "dialog_not_found"
             return
         self.title, self._version = branch.dialog.title, _version_of(branch)
         await (await self.get_state(QueuedState))._load(self.dialog_id)
-        if _seen(message_rows(branch))[-len(before) :] == before:
-            return
-        await self._show(self.dialog_id)
+        if _seen(message_rows(branch)) != before:
+            await self._show(self.dialog_id)
 
-    def _limit(self, dialog_id: str) -> int:
-        """A page of messages; in the dialog on the screen as many as were loaded, and a turn."""
-        return max(PAGE, len(self.messages) + 2) if dialog_id == self.dialog_id else PAGE
+    def _since(self, dialog_id: str) -> str | None:
+        """Returns the first message of the dialog on the screen, which is read again from there;
+        None for another one."""
+        return self.messages[0].id if self.messages and dialog_id == self.dialog_id else None
+
+    async def _around(self, newest: Branch) -> Branch | None:
+        """Returns the messages around the one of the address, where that is far above `newest` and
+        not on the screen yet."""
+        if not self.at or self.at in [str(message.id) for message in newest.messages]:
+            return None
+        rows = (await self.get_state(EarlierState))._rows()
+        if str(newest.dialog.id) == self.dialog_id and self.at in [row.id for row in rows]:
+            return None
+        try:
+            return await services().history.get_part(acting(), newest.dialog.id, around=self.at)
+        except NotFound:  # it is in another branch, or gone
+            return None
 
     def _running_answer(self) -> str:
         """Returns the id of the answer that is being written at the end of the dialog, or ""."""
         last = self.messages[-1] if self.messages else None
         return last.id if last is not None and last.status == Status.RUNNING else ""
-
-    @rx.event
-    @allowed(Role.USER)
-    async def load_older(self, message_id: str = ""):
-        """Put older messages above the first one, `message_id`; a second click asks for no more."""
-        if not self.messages or not self.has_older:
-            return
-        if message_id and message_id != self.messages[0].id:
-            return
-        try:
-            branch = await services().history.get_branch(
-                acting(), self.dialog_id, above=self.messages[0].id
-            )
-        except AppError as error:
-            self.error_code = error.code
-            return
-        self.messages = message_rows(branch) + self.messages
-        self.has_older = branch.has_older
 
     @rx.event
     @allowed(Role.USER)

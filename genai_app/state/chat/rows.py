@@ -11,7 +11,8 @@ from genai_app import clock
 from genai_app.markdown.guard import GuardedText
 from genai_app.models import Author, Message, Source, Status, VerifiedAnswer
 from genai_app.services.chat.cut_answers import can_go_on
-from genai_app.services.dialogs.history import Branch, details_of
+from genai_app.services.dialogs.branches import Branch
+from genai_app.services.dialogs.history import details_of
 from genai_app.state.chat.shown_answers import shown_answers
 from genai_app.state.dates import age, clock_text, day_text
 

@@ -19,6 +19,7 @@ from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.generation.checkpoints import RESTARTING, End, Increment
 from genai_app.state.chat.dialog import ChatState
+from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.live_reasoning import FACTS, LiveReasoning, text_slots
 from genai_app.state.chat.live_text import LiveText, slot_names
 from genai_app.state.chat.queued import QueuedState
@@ -70,11 +71,11 @@ class StreamState(rx.State):
         actor = acting()
         async with self:
             chat = await self.get_state(ChatState)
-            dialog_id, limit = chat.dialog_id, chat._limit(chat.dialog_id)
+            dialog_id, since = chat.dialog_id, chat._since(chat.dialog_id)
             if not any(row.id == message_id for row in chat.messages):
                 return ""
         try:
-            branch = await services().history.get_branch(actor, dialog_id, limit=limit)
+            branch = await services().history.get_branch(actor, dialog_id, since=since)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
@@ -86,6 +87,7 @@ class StreamState(rx.State):
                     chat.error_code = ""
                 chat.messages = message_rows(branch)
                 chat.has_older = branch.has_older
+                (await self.get_state(EarlierState))._fit(branch)
                 queued = await self.get_state(QueuedState)
                 if queued.questions:  # a question is a card or a message, never both
                     await queued._load(dialog_id)
