@@ -132,7 +132,7 @@ class Titles:
                 return None
             branch, _ = await load_branch(session, answer_id, MESSAGES)
         messages = [(each.author, each.text) for each in branch if each.author != Author.SYSTEM]
-        while messages and messages[0][0] != Author.USER:
+        while messages[0][0] != Author.USER:  # the answer's question is among them
             del messages[0]
         async with self._db.write() as session:
             title = await session.scalar(
@@ -154,7 +154,7 @@ class Titles:
                 )
                 .returning(col(Dialog.title))
             )
-        if title is None or not messages:
+        if title is None:
             return None
         return ClaimedTitle(answer.dialog_id, title, title_turns(messages))
 
