@@ -29,6 +29,7 @@ from tests.fakes.model_steps import Hang, Reset, Say, Status
 from tests.fakes.model_wire import MODEL
 from tests.fakes.services import WARY, PostgresServer, RedisServer, free_port
 from tests.fakes.slapd import SERVICE_PASSWORD, SlapdServer
+from tests.fakes.telegram_server import TOKEN, TelegramServer
 from tests.unit.cli_run import SECRET
 from tests.unit.test_backup import migrate_to, put_backup
 
@@ -76,7 +77,8 @@ def examine(
         assert (whole["ok"], code) == ((False, 1) if failed else (True, 0))
         assert set(found) == {
             *("settings", "front_end", "data_dir", "disk", "database", "migrations", "redis"),
-            *("directory", "model", "certificate", "clock", "backup"),
+            *("directory", "model", "certificate", "clock", "messengers"),
+            "backup",
         }
         return found
 
@@ -480,3 +482,14 @@ def test_nothing_stops_the_others(examine: Examine, monkeypatch: pytest.MonkeyPa
     assert ends(found, "migrations") == [("failed", "check_broke")]
     assert ends(found, "data_dir") == [("ok", None)]
     assert ends(found, "database") == [("failed", "database_refused")]
+
+
+def test_messengers(examine: Examine) -> None:
+    """The bot's account, a token that is refused, and an address where nobody answers."""
+    assert ends(examine(), "messengers") == [("skipped", "not_set")]
+    with TelegramServer() as telegram:
+        right = {"telegram_token": TOKEN, "telegram_api_url": telegram.url}
+        assert ends(examine(**right), "messengers") == [("ok", None)]
+        wrong = right | {"telegram_token": "1:wrong"}
+        assert ends(examine(**wrong), "messengers") == [("failed", "bot_token")]
+    assert ends(examine(**right), "messengers") == [("failed", "messenger_gone")]

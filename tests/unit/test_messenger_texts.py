@@ -102,8 +102,8 @@ def test_commands(text: str, slash: bool, what: str, argument: str) -> None:
 
 
 def test_codes() -> None:
-    def code(text: str, **more: bool) -> str | None:
-        return code_of(ChatUpdate("1", UpdateKind.TEXT, "2", "2", text=text, **more))
+    def code(text: str, *, forwarded: bool = False) -> str | None:
+        return code_of(ChatUpdate("1", UpdateKind.TEXT, "2", "2", text=text, forwarded=forwarded))
 
     assert code("/start abc") == code("start abc") == code("/start@bot abc") == "abc"
     assert code("/start") is code("start a b") is code("/start abc", forwarded=True) is None

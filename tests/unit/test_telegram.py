@@ -1,9 +1,10 @@
 """The bot for Telegram, over real HTTP: the whole road from an update to what its user reads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -69,7 +70,7 @@ class Phone:
 
 
 @pytest.fixture
-def telegram() -> "TelegramServer":
+def telegram() -> Generator[TelegramServer]:
     with TelegramServer() as server:
         yield server
 
@@ -145,7 +146,7 @@ async def test_a_stranger_is_told_nothing(phone: Phone, as_alice: Actor) -> None
     code, _ = await phone.links.make_code(as_alice, "telegram")
     phone.server.says("Что ты знаешь?", STRANGER)
     await phone.server.wait(lambda: phone.server.texts(STRANGER))
-    forwarded = {
+    forwarded: dict[str, Any] = {
         "forward_origin": {
             "type": "hidden_user",
             "sender_user_name": "x",
@@ -340,7 +341,7 @@ async def test_commands(phone: Phone, as_alice: Actor) -> None:
     server = phone.server
     assert server.texts()[0].startswith("Done")
 
-    async def reply(text: str, **more: object) -> str:
+    async def reply(text: str, **more: Any) -> str:
         count = len(server.of())
         server.says(text, language="en", **more)
         await server.wait(lambda: len(server.of()) > count)

@@ -35,6 +35,7 @@ class CheckName(StrEnum):
     MODEL = "model"
     CERTIFICATE = "certificate"
     CLOCK = "clock"
+    MESSENGERS = "messengers"
     BACKUP = "backup"
 
 
@@ -121,6 +122,9 @@ class DoctorCause(StrEnum):
 
     CLOCK_OFF = "clock_off"
     CLOCK_FAR_OFF = "clock_far_off"
+
+    BOT_TOKEN = "bot_token"  # noqa: S105  # a word
+    MESSENGER_GONE = "messenger_gone"
 
     BACKUP_NONE = "backup_none"
     BACKUP_LATE = "backup_late"

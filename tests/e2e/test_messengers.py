@@ -1,0 +1,68 @@
+"""The link with Telegram, from the settings to the chat with the bot and back."""
+
+import re
+import urllib.parse
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from tests.conftest import StartApp
+from tests.e2e.chromium import E2E
+from tests.e2e.conftest import Browse
+from tests.e2e.tab import Tab
+from tests.e2e.test_looks import assert_accessible
+from tests.fakes.telegram_server import TOKEN, TelegramServer
+
+pytestmark = E2E
+
+PHONE = 1001
+
+
+@pytest.mark.parametrize(
+    ("locale", "theme", "linked", "unlink"),
+    [
+        ("ru", "light", "бот связан с вашей учётной записью", "Отвязать @user1001"),
+        ("en", "dark", "the bot is linked to your account", "Unlink @user1001"),
+    ],
+)
+async def test_link_ask_continue_and_unlink(
+    start_app: StartApp, browse: Browse, locale: str, theme: Any, linked: str, unlink: str
+) -> None:
+    """The dialog of the chat is on the page at once, and goes on there and in the chat."""
+    with TelegramServer() as telegram:
+        app = start_app(telegram_token=TOKEN, telegram_api_url=telegram.url)
+        page = await (await browse("alice", at=app, locale=locale, color_scheme=theme)).new_page()
+        tab = Tab(page)
+        await page.goto(f"{app.url}/settings")
+        await tab.ready()
+        await page.get_by_test_id("messenger-offer").click()
+        link = page.get_by_test_id("messenger-link")
+        await expect(link).to_have_attribute(
+            "href", re.compile(r"^https://t\.me/corp_test_bot\?start=[\w-]{16}$")
+        )
+        await expect(page.locator("img[src^='data:image/svg']")).to_be_visible()
+        await assert_accessible(page)
+        query = urllib.parse.urlsplit(str(await link.get_attribute("href"))).query
+        telegram.says(f"/start {query.partition('=')[2]}", PHONE, language=locale)
+        await telegram.wait(lambda: linked in "".join(telegram.texts()))
+        await page.get_by_test_id("messenger-check").click()
+        await expect(page.get_by_test_id("messenger-row")).to_contain_text("@user1001")
+        await expect(link).to_have_count(0)
+
+        telegram.says("Asked by phone", PHONE, language=locale)
+        await telegram.wait(lambda: "scripted model" in telegram.texts()[-1])
+        await page.goto(app.url)
+        await tab.ready()
+        await page.get_by_test_id("dialog-item").first.click()
+        await expect(page.get_by_test_id("message-user")).to_have_text(re.compile("Asked by phone"))
+        await expect(page.get_by_test_id("message-assistant")).to_contain_text("scripted model")
+
+        await page.goto(f"{app.url}/settings")
+        await tab.ready()
+        await page.get_by_role("button", name=unlink).click()
+        await expect(page.get_by_test_id("messenger-row")).to_have_count(0)
+        count = len(telegram.of())
+        telegram.says("Still there?", PHONE, language=locale)
+        await telegram.wait(lambda: len(telegram.of()) > count)
+        assert telegram.texts()[-1].startswith(("Этот бот отвечает только", "This bot answers"))
