@@ -1,53 +1,17 @@
 """Typing and sending before the page is ready: nothing of it is lost, nothing is sent twice."""
 
-import asyncio
 import uuid
-from typing import Any
 
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import expect
 
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
+from tests.e2e.held import Held
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 
 pytestmark = E2E
-
-
-class Held:
-    """Holds the scripts of a page, or what the server says to it, until `release`."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._late: list[tuple[WebSocketRoute, str | bytes]] = []
-
-    async def scripts(self, page: Page) -> None:
-        async def later(route: Any) -> None:
-            await self._open.wait()
-            await route.continue_()
-
-        await page.route("**/assets/*.js", later)
-
-    async def words(self, page: Page) -> None:
-        def opened(socket: WebSocketRoute) -> None:
-            server = socket.connect_to_server()
-
-            def said(message: str | bytes) -> None:
-                # the handshake of the connection may pass: "0{...}", "40{...}"
-                if self._open.is_set() or not str(message).startswith("42"):
-                    socket.send(message)
-                else:
-                    self._late.append((socket, message))
-
-            server.on_message(said)
-
-        await page.route_web_socket("**/_event/**", opened)
-
-    def release(self) -> None:
-        self._open.set()
-        for socket, message in self._late:
-            socket.send(message)
 
 
 async def sent_once(tab: Tab, stored: Stored, text: str) -> None:

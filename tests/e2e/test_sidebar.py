@@ -8,6 +8,7 @@ from playwright.async_api import Locator, expect
 
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
+from tests.e2e.held import Held
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.e2e.test_looks import assert_language
@@ -213,6 +214,33 @@ async def test_the_palette(locale: str, browse: Browse, stored: Stored):
     )
     await page.keyboard.press("ArrowDown")
     await expect(page.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+
+
+async def test_the_palette_shows_nothing_of_other_words(browse: Browse, stored: Stored):
+    """While the server has not answered: opened again, or typed on."""
+    stored.add_dialog("bob", "Подрамник в мастерской")
+    page, held = await (await browse("bob")).new_page(), Held()
+    held.release()
+    await held.words(page)
+    await Tab(page).open()
+    field, listed = page.get_by_test_id("palette-input"), page.locator(".palette-list")
+    await page.keyboard.press("Control+KeyK")
+    await page.keyboard.type("подрамник")
+    found = page.get_by_test_id("palette-dialog").filter(has_text="Подрамник")
+    await expect(page.locator(".palette-option mark")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    held.hold()
+    await page.keyboard.press("Control+KeyK")
+    await expect(field).to_have_value("")
+    await expect(found).to_be_hidden()
+    held.release()
+    await expect(page.get_by_test_id("palette-command").first).to_be_visible()
+    held.hold()
+    await page.keyboard.type("нигде")
+    await expect(listed).to_have_attribute("data-of", "words-before")
+    held.release()
+    await expect(listed).to_have_attribute("data-of", "field")
+    await expect(page.locator(".palette-status")).to_contain_text("Ничего не найдено.")
 
 
 @pytest.mark.parametrize("who", ["bob", "carol"])

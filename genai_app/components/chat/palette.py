@@ -35,8 +35,17 @@ const choose = (option) => {
 };
 const options = () => [...document.querySelectorAll('#%(list)s [role=option]')];
 
+// What was found for other words than those in the field is no answer to them. An empty field has
+// its list in a moment: until then nothing is shown.
+const compare = () => {
+  const list = document.getElementById('%(list)s'), field = document.getElementById('%(field)s');
+  if (list && field) list.dataset.of = field.value.trim() === palette.current.query ? 'field'
+    : field.value.trim() ? 'words-before' : 'nothing';
+};
+
 useEffect(() => {  // the list has changed; whoever pressed Enter before it came gets its first row
   const field = document.getElementById('%(field)s');
+  compare();
   choose(options()[0]);
   if (!palette.current.entered || field?.value.trim() !== %(query)s) return;
   palette.current.entered = false;
@@ -53,6 +62,7 @@ useEffect(() => {
     document.querySelectorAll('[popover]:popover-open').forEach((each) => each.hidePopover());
     field.value = '';
     palette.current.entered = false;
+    compare();
     box.showModal();
     field.focus();
     (%(open)s)();
@@ -75,7 +85,7 @@ useEffect(() => {
       else palette.current.entered = true;
     }
   };
-  const typed = () => { palette.current.entered = false; };
+  const typed = () => { palette.current.entered = false; compare(); };
   const point = (event) => {
     const option = event.target.closest('[role=option]');
     if (option) choose(option);
