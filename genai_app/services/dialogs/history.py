@@ -252,6 +252,8 @@ class History:
             if dialog.leaf_id is None or not count:
                 raise NotFound
             skip = max(count - PAGE // 2 if around else count - 1 - PAGE, 0)
+            if around:
+                skip -= skip % 2  # to the end of a turn
             messages, siblings = await load_branch(
                 session, dialog.leaf_id, PAGE if around else count - 1 - skip, skip=skip
             )
