@@ -10,6 +10,7 @@ from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
 from genai_app.components.chat.message import message
 from genai_app.components.chat.notification import answer_notifier
+from genai_app.components.chat.notification_offer import notification_offer
 from genai_app.components.chat.queued import waiting_questions
 from genai_app.components.chat.scroll import (
     SCROLL_ID,
@@ -76,6 +77,7 @@ def chat() -> rx.Component:
             edit_keeper(),
             composer_keys(),
             answer_notifier(),
+            notification_offer(),
             dock_line(),
             answer_status(),
             class_name="dock",

@@ -152,6 +152,45 @@ async def test_a_long_answer_is_told_to_whoever_is_away(browse: Browse, model: M
     assert shown == [["Отчёт за год", ""]]
 
 
+SOON = """
+const wait = setTimeout.bind(window);
+window.setTimeout = (then, ms, ...more) => wait(then, ms === 20000 ? 300 : ms, ...more);
+"""
+
+
+@pytest.mark.parametrize(
+    ("locale", "theme", "words"),
+    [("ru", "light", "Сообщить, когда ответ"), ("en", "dark", "Notify you when the answer")],
+)
+async def test_a_notification_is_offered_once(
+    locale: str, theme: Any, words: str, browse: Browse, model: ModelServer
+):
+    """While an answer takes long; the browser asks only whoever wants it, nobody twice."""
+    for wanted in (True, False):
+        context = await browse("alice", locale=locale, color_scheme=theme)
+        await context.add_init_script(NOTIFICATIONS + SOON)
+        tab = Tab(await context.new_page())
+        await tab.open()
+        offer, page = tab.page.get_by_test_id("offer"), tab.page
+        for is_first in (True, False):
+            hold = uuid.uuid4().hex
+            model.script_once(Say(("долго ",)), Hold(hold), End())
+            await tab.ask(f"Отчёт {hold}")
+            await tab.shows("долго")
+            if is_first:
+                await expect(offer).to_contain_text(words)
+                await assert_accessible(page)
+                assert await page.evaluate("Notification.permission") == "default"
+                await offer.get_by_role("button").nth(0 if wanted else 1).click()
+            else:
+                await page.wait_for_timeout(600)
+            await expect(offer).to_have_count(0)
+            model.release(hold)
+            await tab.ends()
+        granted = await page.evaluate("Notification.permission")
+        assert granted == ("granted" if wanted else "default")
+
+
 async def test_a_browser_that_refuses_notifications_is_told_so(browse: Browse):
     context = await browse("alice")
     await context.add_init_script(

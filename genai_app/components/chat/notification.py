@@ -20,7 +20,7 @@ ICON = "/icon-192.png"
 # `on`, `off`, `refused` by the browser, or `missing` in it
 _choice = ClientStateVar.create("notification", default="")
 
-_STORED = """
+NOTIFICATION_SCRIPT = """
 const genaiNotification = {
   get() {
     try {
@@ -29,6 +29,16 @@ const genaiNotification = {
       const wanted = localStorage.getItem('genai_notification') === 'on';
       return wanted && Notification.permission === 'granted' ? 'on' : 'off';
     } catch { return 'missing'; }
+  },
+  isOpen() {  // nobody has been asked yet
+    try {
+      return this.get() === 'off' && Notification.permission === 'default'
+        && !localStorage.getItem('genai_notification_offered');
+    } catch { return false; }
+  },
+  answer(wanted) {
+    try { localStorage.setItem('genai_notification_offered', 'yes'); } catch {}
+    if (wanted) this.toggle();
   },
   async toggle() {
     if (this.get() === 'on') localStorage.removeItem('genai_notification');
@@ -77,7 +87,7 @@ class AnswerNotifier(Fragment):
         return {"react": [ImportVar(tag="useEffect"), ImportVar(tag="useRef")]}
 
     def add_custom_code(self) -> list[str]:
-        return [_STORED]
+        return [NOTIFICATION_SCRIPT]
 
     def add_hooks(self) -> list[str | rx.Var]:
         rows = ChatState.messages
@@ -102,7 +112,7 @@ class NotificationChoice(Fragment):
         }
 
     def add_custom_code(self) -> list[str]:
-        return [_STORED]
+        return [NOTIFICATION_SCRIPT]
 
     def add_hooks(self) -> list[str | rx.Var]:
         return [rx.Var(_CHOOSE % str(_choice.set), _var_data=_choice.set._get_all_var_data())]
