@@ -325,7 +325,7 @@ async def test_another_process_goes_on(phone: Phone, as_alice: Actor, fake: Mode
     assert second.text.startswith("Hello")
     assert [row.text for row in await questions(phone.db)] == ["one", "two"]
     async with phone.db.read() as session:
-        for _ in range(100):  # after the last text
+        for _ in range(500):  # after the last text
             if not list(await session.scalars(sa.select(MessengerAnswer))):
                 break
             await asyncio.sleep(0.02)

@@ -61,8 +61,9 @@ class TelegramMessenger:
 
     name = "telegram"
     slash = True
-    # Telegram allows about one message a second in a chat and thirty over all chats
-    limits = MessengerLimits(max_chars=4096, edit_interval_s=1.5, per_second=25.0)
+    # Telegram allows about one message a second in a chat and thirty over all chats; less leaves
+    # room for calls that the network brings together
+    limits = MessengerLimits(max_chars=4096, edit_interval_s=1.5, per_second=20.0)
 
     def __init__(self, settings: Settings) -> None:
         assert settings.telegram_token is not None  # else there is no bot

@@ -36,6 +36,7 @@ from genai_app.services.messengers.sentences import (
 log = structlog.stdlib.get_logger(__name__)
 
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
+FIRST_WORDS_S = 1.0
 CROWDED_S = 0.5
 REFUSED_TRIES = 5
 
@@ -74,6 +75,7 @@ class AnswerView:
         """
         reading = asyncio.create_task(self._read(), name=f"answer {self._answer_id}")
         try:
+            await self._wait_for_words()
             while self._end is None:
                 self._changed.clear()
                 if await self._draw_growing() and self._end is None:
@@ -82,6 +84,15 @@ class AnswerView:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _wait_for_words(self) -> None:
+        """Waits a moment for the first words: a message without them would hold them up by the
+        messenger's pace."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WORDS_S):
+                while not self._text and self._end is None:
+                    self._changed.clear()
+                    await self._changed.wait()
 
     async def _read(self) -> None:
         """Follows the answer into this view. One that is gone ends without a word of it."""
