@@ -183,7 +183,7 @@ async def _serve(settings: Settings, link: ParentLink | None = None) -> int:
 
 def _whole_product() -> ASGIApp:
     """Returns the product, whose code and routes the garbage collector need never look at again:
-    that would stop all answers for 0.15 s each time, and be a sixth of the time of a start."""
+    that would stop all answers for 0.1 s each time, and takes time at a start."""
     gc.disable()
     try:
         from genai_app.app import server

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
-NEEDED_BYTES = 6_000_000_000  # a run with three workers keeps 2 GB at most at once
+NEEDED_BYTES = 6_000_000_000  # a guess on the safe side: what a whole run needs was not measured
 
 
 def write_to_memory() -> None:
