@@ -1,6 +1,7 @@
 """The messages of a chat that show one answer. Which they are is kept in the database, so that
 another process goes on."""
 
+import asyncio
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from genai_app.services.messengers.parts import next_part
 
 log = structlog.stdlib.get_logger(__name__)
 
+SENDING_S = 5.0  # so long the end of a process waits for a message on its way
 RESERVE = 16  # characters left free in a message, against rounding of what a messenger counts
 
 
@@ -95,6 +97,20 @@ class AnswerMessages:
                 return
             except MessageGone:  # its user deleted it, or it is too old: the answer comes anew
                 await self._pace.turn(self._chat_id)
+        sending = asyncio.create_task(self._send(index, markdown, buttons, options))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # the next process is to find the message, not to send another one
+            done, _ = await asyncio.wait([sending], timeout=SENDING_S)
+            for task in done:
+                task.exception()  # nobody else looks at it
+            raise
+
+    async def _send(
+        self, index: int, markdown: str, buttons: list[Button], options: dict[str, Any]
+    ) -> None:
+        """Sends the message number `index`, and keeps its id."""
         sent = await self._messenger.send(self._chat_id, markdown, buttons, **options)
         if index < len(self._parts):
             self._parts[index].id = sent
