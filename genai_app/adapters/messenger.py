@@ -119,8 +119,7 @@ class Messenger(Protocol):
 
     name: str  # a value of Channel
     limits: MessengerLimits
-    # commands begin with a slash; else the word alone is the command
-    slash: bool
+    mark: str  # what commands begin with, "/"; "" where the word alone is the command
 
     async def close(self) -> None: ...
 

@@ -99,7 +99,7 @@ NAMES = frozenset(
 # and what is typed as it stands: settings, commands, addresses, paths, attributes of a directory
 TYPED = re.compile(
     r"pg_hba\.conf|ssl_ca_certs|sslmode|sslrootcert|maxclients"
-    r"|\{+\w*\}+|GENAI_\w+|\bgenai(?::\S+| [a-z]+(?: accept)?)|--[\w-]+|\w+://\S+|\S*/\S+|\(&\S+"
+    r"|\{mark\}\w+|\{+\w*\}+|GENAI_\w+|\bgenai(?::\S+| [a-z]+(?: accept)?)|--[\w-]+|\w+://\S+|\S*/\S+|\(&\S+"
     r"|\w+=\S+|\b[a-z]+[A-Z]\w+|CORP\\\w+|\w+@\w+|\b[a-z]+_[a-z]+\b|\w+[-.]\w+(?:[-.]\w+)*|\.env"
     r"|make run|chmod|chown|maxmemory|noeviction|requirepass|chrony"
     r"|500 per 8 hours|\b52e|\bivanov\b"

@@ -83,21 +83,21 @@ def test_formatting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "slash", "what", "argument"),
+    ("text", "mark", "what", "argument"),
     [
-        ("/new", True, "new", ""),
-        ("/NEW@corp_bot", True, "new", ""),
-        ("/lang en", True, "lang", "en"),
-        ("/start", True, "help", ""),
-        ("/nonsense", True, "unknown", ""),
-        ("new", True, "question", "new"),
-        ("new", False, "new", ""),
-        ("new rules?", False, "question", "new rules?"),
+        ("/new", "/", "new", ""),
+        ("/NEW@corp_bot", "/", "new", ""),
+        ("/lang en", "/", "lang", "en"),
+        ("/start", "/", "help", ""),
+        ("/nonsense", "/", "unknown", ""),
+        ("new", "/", "question", "new"),
+        ("new", "", "new", ""),
+        ("new rules?", "", "question", "new rules?"),
     ],
 )
-def test_commands(text: str, slash: bool, what: str, argument: str) -> None:
+def test_commands(text: str, mark: str, what: str, argument: str) -> None:
     update = ChatUpdate("1", UpdateKind.TEXT, "2", "2", text=text)
-    found = wanted(update, slash=slash)
+    found = wanted(update, mark=mark)
     assert (found.what, found.argument) == (what, argument)
 
 

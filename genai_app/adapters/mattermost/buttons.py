@@ -41,7 +41,7 @@ def legend(buttons: Sequence[Button]) -> str:
     return "  ".join(
         f":{emoji}: {button.label}"
         for emoji, button in with_emoji(buttons).items()
-        if _verb(button) not in SELF_EVIDENT
+        if _verb(button) not in SELF_EVIDENT and not button.label.isdigit()
     )
 
 

@@ -37,7 +37,7 @@ class MattermostMessenger:
     """The bot of the settings. One per process."""
 
     name = "mattermost"
-    slash = False  # its server keeps slashes for its own commands
+    mark = ""  # its server keeps slashes for its own commands
 
     def __init__(self, settings: Settings) -> None:
         assert settings.mattermost_token is not None  # else there is no bot

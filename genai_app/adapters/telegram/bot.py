@@ -60,7 +60,7 @@ class TelegramMessenger:
     """The bot of the settings. One per process."""
 
     name = "telegram"
-    slash = True
+    mark = "/"
     # Telegram allows about one message a second in a chat and thirty over all chats; less leaves
     # room for calls that the network brings together
     limits = MessengerLimits(max_chars=4096, edit_interval_s=1.5, per_second=20.0)

@@ -64,11 +64,11 @@ class Actions:
             elif what in (FILE, FORWARDED):
                 text = translate(request.locale, f"bot.{what}")
             else:
-                text = help_text(request.locale, self._url)
+                text = help_text(request.locale, self._url, request.mark)
         except StorageUnavailable:
             raise
         except AppError as error:
-            text = refusal_text(error, request.locale)
+            text = refusal_text(error, request.locale, request.mark)
         if request.update.button_id:
             await self._replies.acknowledge(request.update.button_id)
         if text:

@@ -77,7 +77,12 @@ class Entrance:
             if actor is not None:
                 await self._chats.enter(session, update.chat_id, actor, locale)
         if actor is not None:
-            greeting = translate(locale, "bot.linked", name=actor.full_name or actor.username)
+            greeting = translate(
+                locale,
+                "bot.linked",
+                name=actor.full_name or actor.username,
+                mark=self._messenger.mark,
+            )
             await self._replies.say(update.chat_id, greeting)
             return
         await self._audit.record_news(

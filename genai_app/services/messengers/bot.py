@@ -160,7 +160,9 @@ class ChatDesk:
         if actor is None:
             return
         state = await self._chats.get(update.chat_id, actor)
-        request = ChatRequest(key, update, self._wanted(update), actor, state)
+        request = ChatRequest(
+            *(key, update, self._wanted(update), actor, state), self._messenger.mark
+        )
         if not request.wanted.calls_model:
             await self._actions.do(request)
             return
@@ -170,6 +172,7 @@ class ChatDesk:
             request = ChatRequest(
                 *(key, update, request.wanted, actor),
                 await self._chats.get(update.chat_id, actor),
+                self._messenger.mark,
             )
         row = await self._conversation.answer(request)
         if row is not None:
@@ -211,7 +214,7 @@ class ChatDesk:
             await forget_answer(self._db, row.message_id)
 
     def _wanted(self, update: ChatUpdate) -> Wanted:
-        return wanted(update, slash=self._messenger.slash)
+        return wanted(update, mark=self._messenger.mark)
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -24,11 +24,11 @@ class Wanted:
         return self.what in MODEL_CALLS
 
 
-def wanted(update: ChatUpdate, *, slash: bool = True) -> Wanted:
+def wanted(update: ChatUpdate, *, mark: str = "/") -> Wanted:
     """Returns what an update asks for.
 
     Args:
-        slash: commands begin with one; else a message that is just the word is the command, as
+        mark: what commands begin with; "": a message that is just the word is the command, as
             in a messenger that keeps slashes for itself.
     """
     if update.kind is UpdateKind.BUTTON:
@@ -39,10 +39,10 @@ def wanted(update: ChatUpdate, *, slash: bool = True) -> Wanted:
     text = update.text.strip()
     word, _, argument = text.partition(" ")
     named = word.lstrip("/").partition("@")[0].lower()
-    if slash and not text.startswith("/"):
+    if mark and not text.startswith("/"):
         return Wanted(QUESTION, update.text)
     if update.forwarded and text.startswith("/"):
         return Wanted(FORWARDED)
-    if named in (*COMMANDS, "start") and (slash or not argument or named == "lang"):
+    if named in (*COMMANDS, "start") and (mark or not argument or named == "lang"):
         return Wanted("help" if named == "start" else named, argument.strip())
-    return Wanted(UNKNOWN) if slash else Wanted(QUESTION, update.text)
+    return Wanted(UNKNOWN) if mark else Wanted(QUESTION, update.text)

@@ -39,7 +39,7 @@ class Conversation:
         except StorageUnavailable:
             raise
         except AppError as error:
-            text = refusal_text(error, request.locale)
+            text = refusal_text(error, request.locale, request.mark)
             await self._replies.say(request.update.chat_id, text)
             return None
         return await self._keep(request, turn)

@@ -13,13 +13,15 @@ from genai_app.services.messengers.commands import Wanted
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A wish of a known user in a chat. `key`: of the update, and the client id of a question."""
+    """A wish of a known user in a chat. `key`: of the update, and the client id of a question.
+    `mark`: as in `Messenger`."""
 
     key: uuid.UUID
     update: ChatUpdate
     wanted: Wanted
     actor: Actor
     state: BotChat
+    mark: str
 
     @property
     def locale(self) -> str:

@@ -16,19 +16,19 @@ def command_menu(locale: str) -> dict[str, str]:
     return {name: translate(locale, f"bot.command_{name}") for name in COMMANDS}
 
 
-def help_text(locale: str, url: str) -> str:
-    """Returns what the bot can do, with its commands."""
-    lines = [f"/{name} — {meaning}" for name, meaning in command_menu(locale).items()]
+def help_text(locale: str, url: str, mark: str) -> str:
+    """Returns what the bot can do, with its commands. `mark`: what they begin with, "/" or ""."""
+    lines = [f"{mark}{name} — {meaning}" for name, meaning in command_menu(locale).items()]
     return "\n".join((translate(locale, "bot.help", url=url), "", *lines))
 
 
-def refusal_text(error: AppError, locale: str) -> str:
-    """Returns why something was not done, and what to do."""
+def refusal_text(error: AppError, locale: str, mark: str) -> str:
+    """Returns why something was not done, and what to do. `mark`: as in help_text."""
     key = f"bot.error_{error.sentence}"
     if key not in catalogue(locale):
         return error.user_text(locale)
     wait = duration_text(locale, error.retry_after_s or 0)
-    return translate(locale, key, **{**error.params, "wait": wait})
+    return translate(locale, key, **{**error.params, "wait": wait, "mark": mark})
 
 
 def waiting_text(locale: str, position: int, reasoning_ms: int | None, *, thinks: bool) -> str:
@@ -40,15 +40,16 @@ def waiting_text(locale: str, position: int, reasoning_ms: int | None, *, thinks
     return translate(locale, "bot.waiting")
 
 
-def footer(locale: str, end: End) -> str:
-    """Returns the lines below an ended answer: how it ended, and where it came from."""
+def footer(locale: str, end: End, mark: str) -> str:
+    """Returns the lines below an ended answer: how it ended, and where it came from. `mark`: as in
+    help_text."""
     lines: list[str] = []
     if end.status is not Status.COMPLETE:
         key = f"error.{end.error_code}"
         texts = catalogue(locale)
         why = AppError(code=end.error_code or "internal", **end.details)
         named = end.error_code is not None and key in texts
-        lines.append(refusal_text(why, locale) if named else texts[f"status.{end.status}"])
+        lines.append(refusal_text(why, locale, mark) if named else texts[f"status.{end.status}"])
     where = [end.model or ""]
     if end.source is Source.CACHE:
         where.append(translate(locale, "bot.source_cache"))

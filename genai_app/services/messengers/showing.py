@@ -167,7 +167,7 @@ class AnswerView:
     async def _draw_last(self) -> None:
         """Draws the whole answer with its footer. Tries until it arrived."""
         assert self._end is not None
-        below = footer(self._locale, self._end)
+        below = footer(self._locale, self._end, self._messenger.mark)
         text = "\n\n".join(filter(None, (closed(self._text), below)))
         buttons = ended_buttons(self._locale, self._answer_id, self._end)
         pause_s, tries_left = FIRST_PAUSE_S, REFUSED_TRIES
