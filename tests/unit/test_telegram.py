@@ -28,6 +28,7 @@ from genai_app.services.messengers import bot as bots
 from genai_app.services.messengers.bot import Bot
 from genai_app.services.messengers.links import Links
 from genai_app.settings.settings import Settings
+from tests.fakes.app_process import eventually
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.telegram_server import TOKEN, TelegramServer
@@ -324,13 +325,13 @@ async def test_another_process_goes_on(phone: Phone, as_alice: Actor, fake: Mode
     assert first.text.startswith("first words and the end")
     assert second.text.startswith("Hello")
     assert [row.text for row in await questions(phone.db)] == ["one", "two"]
+
+    async def all_shown() -> bool:
+        async with phone.db.read() as session:
+            return await session.scalar(sa.select(col(MessengerAnswer.message_id))) is None
+
+    await eventually(all_shown)  # after the last text
     async with phone.db.read() as session:
-        for _ in range(500):  # after the last text
-            if not list(await session.scalars(sa.select(MessengerAnswer))):
-                break
-            await asyncio.sleep(0.02)
-        else:
-            raise AssertionError("an answer is still being shown")
         bodies = await session.scalars(sa.select(col(MessengerUpdate.body)))
         assert set(bodies) == {""}
 
