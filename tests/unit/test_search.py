@@ -194,6 +194,20 @@ def test_marking_keeps_every_letter() -> None:
     assert excerpt("коротко", "коротко") == [Piece("коротко", matched=True)]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Срок — **пять лет** по `закону`.", "Срок — пять лет по закону."),
+        ("# Отпуск\n\n```sql\nSELECT лет\n```\n---\nвсё", "Отпуск SELECT лет всё"),
+        ("См. [приказ](https://x.example/1) и ![схему](a.png)", "См. приказ и схему"),
+        ("| лет | дней |\n|---|:-:|\n| 5 | 28 |", "| лет | дней | | 5 | 28 |"),
+        ("2 * 3 ** 4 и snake_case_name", "2 * 3 ** 4 и snake_case_name"),
+    ],
+)
+def test_an_excerpt_has_no_marks(text: str, line: str) -> None:
+    assert "".join(piece.text for piece in excerpt(text, "лет")) == line
+
+
 async def test_the_words_to_mark_are_those_of_the_text(
     db: Database, search: Search, as_alice: Actor
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.models import Author
+from genai_app.services.generation.seam import language_of
 from genai_app.text import clean_text, is_invisible
 
 MAX_CHARS = 80
@@ -30,8 +31,6 @@ SPEAKERS = {
     "en": {Author.USER: "Question", Author.ASSISTANT: "Answer"},
 }
 
-_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
-_LATIN = re.compile("[a-z]", re.IGNORECASE)
 _LABEL = re.compile(
     r"[*_]*(?:название|заголовок|тема|title|topic|subject)(?: (?:разговора|диалога|of the \w+))?"
     r"(?:[*_]*\s*[:：][*_]*\s*|\s+[—–-]\s+)",
@@ -64,12 +63,6 @@ def title_turns(messages: Sequence[tuple[str, str]]) -> list[ChatTurn]:
         ChatTurn(Author.SYSTEM, INSTRUCTIONS[language]),
         ChatTurn(Author.USER, conversation),
     ]
-
-
-def language_of(text: str) -> str:
-    """Returns `ru` for a text with more Cyrillic letters than Latin ones, else `en`."""
-    text = text[:SHOWN_CHARS]
-    return "ru" if len(_CYRILLIC.findall(text)) > len(_LATIN.findall(text)) else "en"
 
 
 def title_in(reply: str) -> str | None:

@@ -1,5 +1,6 @@
 """Finding a user's own dialogs, by their titles and by the words in their messages."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ BEFORE_CHARS = 50
 MOST_FORMS = 50
 READ_CHARS = 20_000  # of a message, to find where in it the words are
 ESCAPE = "\\"
+# marks of Markdown that an excerpt leaves out; each looks ahead no further than a line or so
+_MARKS = (
+    (re.compile(r"^ {0,3}(?:`{3,}|~{3,})[^\n]{0,100}$", re.MULTILINE), ""),
+    (re.compile(r"^ {0,3}#{1,6} +", re.MULTILINE), ""),
+    (re.compile(r"^[ |:-]{3,200}$", re.MULTILINE), ""),  # a rule, or the second row of a table
+    (re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,300})(?<=\S)\1"), r"\2"),
+    (re.compile(r"(`+)(?!`)([^`\n]{1,300})\1(?!`)"), r"\2"),
+    (re.compile(r"!?\[([^\[\]\n]{1,200})\]\([^()\s]{1,500}\)"), r"\1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +206,8 @@ def marked(text: str, query: str) -> list[Piece]:
 
 
 def excerpt(text: str, query: str) -> list[Piece]:
-    """Returns a line of `text` around the first of the words."""
-    line = " ".join(text.split())
+    """Returns a line of `text` around the first of the words, without the marks of Markdown."""
+    line = " ".join(_without_marks(text).split())
     spans = matches(line, query)
     start = max(spans[0][0] - BEFORE_CHARS, 0) if spans else 0
     if start:  # from the beginning of a word on
@@ -208,6 +218,13 @@ def excerpt(text: str, query: str) -> list[Piece]:
     if start + EXCERPT_CHARS < len(line):
         cut += "…"
     return marked(cut, query)
+
+
+def _without_marks(text: str) -> str:
+    """Returns Markdown as one reads it in a line: no headings, fences, emphasis or addresses."""
+    for mark, kept in _MARKS:
+        text = mark.sub(kept, text)
+    return text
 
 
 def _literal(text: str) -> str:
