@@ -1,8 +1,7 @@
 """The bot for Mattermost, over real HTTP and a real websocket: the whole road from a post to what
 its user reads. What does not depend on the messenger is in test_telegram.py."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +17,17 @@ from genai_app.adapters.mattermost.client import MattermostMessenger
 from genai_app.db.database import Database
 from genai_app.models import AuditEvent, Author, Channel, Feedback, Message, Status
 from genai_app.services.messengers import bot as bots
-from genai_app.services.messengers.bot import Bot
 from genai_app.services.messengers.links import Links
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 from tests.fakes.mattermost_server import TOKEN, FakeMattermost
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
+from tests.unit.running_bots import SECRET, StartBot, StopBot, bot_starter, messages_of, questions
 from tests.unit.talk import MakeTalk, Talk
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
-SECRET = b"a secret of thirty-two bytes long"
 AGAIN = ":arrows_counterclockwise:"
 
 
@@ -41,8 +39,8 @@ class Desk:
     talk: Talk
     server: FakeMattermost
     links: Links
-    start: Callable[[str], Awaitable[Callable[[], Awaitable[None]]]]
-    stop: Callable[[], Awaitable[None]]  # the bot that runs
+    start: StartBot
+    stop: StopBot  # the bot that runs
     alice: str
 
     async def link(self, actor: Actor) -> None:
@@ -91,36 +89,19 @@ async def desk(
     talk = await make_talk()
     links = Links(db, SECRET, {})
     async with AsyncExitStack() as stack:
+        start_bot = bot_starter(stack, talk, links, lambda: MattermostMessenger(chosen))
 
-        async def start(owner: str) -> Callable[[], Awaitable[None]]:
-            """Starts a bot and waits until it listens. Returns what stops it."""
-            bot = Bot(
-                *(db, talk.chat, talk.history, links, MattermostMessenger(chosen)),
-                owner=owner,
-                url="http://genai.corp",
-            )
-            task = asyncio.create_task(bot.run())
+        async def listens() -> bool:
+            return mattermost.listeners == 1
 
-            async def stop() -> None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-                await bot.close()
-
-            async def listens() -> bool:
-                return mattermost.listeners == 1
-
-            stack.push_async_callback(stop)
+        async def start(owner: str) -> StopBot:
+            """Returns once the bot listens: a new one does not answer what is older."""
+            stop = await start_bot(owner)
             await eventually(listens)
             return stop
 
         alice = mattermost.add_person("alice")
         yield Desk(db, talk, mattermost, links, start, await start("first"), alice)
-
-
-async def questions(db: Database) -> list[Message]:
-    async with db.read() as session:
-        query = sa.select(Message).where(col(Message.author) == Author.USER)
-        return list(await session.scalars(query.order_by(col(Message.id))))
 
 
 async def test_link_ask_rate_and_continue(desk: Desk, as_alice: Actor, fake: ModelServer) -> None:
@@ -244,11 +225,5 @@ async def test_waits_out_what_the_server_asks(
     fake.release("more")
     texts = await desk.texts(3, AGAIN)
     assert texts[-1].startswith("".join(words).strip())
-    (answer,) = [row for row in await answers(desk.db) if row.text]
+    (answer,) = [row for row in await messages_of(desk.db, Author.ASSISTANT) if row.text]
     assert answer.status == Status.COMPLETE
-
-
-async def answers(db: Database) -> list[Message]:
-    async with db.read() as session:
-        query = sa.select(Message).where(col(Message.author) == Author.ASSISTANT)
-        return list(await session.scalars(query))

@@ -1,7 +1,7 @@
 """The bot for Telegram, over real HTTP: the whole road from an update to what its user reads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,6 @@ from genai_app.adapters.telegram.bot import TelegramMessenger
 from genai_app.db.database import Database
 from genai_app.models import (
     AuditEvent,
-    Author,
     Channel,
     Feedback,
     Message,
@@ -25,18 +24,17 @@ from genai_app.models import (
     User,
 )
 from genai_app.services.messengers import bot as bots
-from genai_app.services.messengers.bot import Bot
 from genai_app.services.messengers.links import Links
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.telegram_server import TOKEN, TelegramServer
+from tests.unit.running_bots import SECRET, StartBot, StopBot, bot_starter, questions
 from tests.unit.talk import MakeTalk, Talk
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
-SECRET = b"a secret of thirty-two bytes long"
 ALICE, STRANGER = 1001, 6666
 
 
@@ -48,8 +46,8 @@ class Phone:
     talk: Talk
     server: TelegramServer
     links: Links
-    start: Callable[[str], Awaitable[Callable[[], Awaitable[None]]]]
-    stop: Callable[[], Awaitable[None]]  # the bot that runs
+    start: StartBot
+    stop: StopBot  # the bot that runs
 
     async def link(self, actor: Actor, user: int = ALICE, language: str = "ru") -> None:
         code, _ = await self.links.make_code(actor, "telegram")
@@ -90,24 +88,7 @@ async def phone(
     talk = await make_talk()
     links = Links(db, SECRET, {})
     async with AsyncExitStack() as stack:
-
-        async def start(owner: str) -> Callable[[], Awaitable[None]]:
-            """Starts a bot. Returns what stops it."""
-            bot = Bot(
-                *(db, talk.chat, talk.history, links, TelegramMessenger(chosen)),
-                owner=owner,
-                url="http://genai.corp",
-            )
-            task = asyncio.create_task(bot.run())
-
-            async def stop() -> None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-                await bot.close()
-
-            stack.push_async_callback(stop)
-            return stop
-
+        start = bot_starter(stack, talk, links, lambda: TelegramMessenger(chosen))
         yield Phone(db, talk, telegram, links, start, await start("first"))
 
 
@@ -115,12 +96,6 @@ async def events(db: Database, *actions: str) -> list[AuditEvent]:
     async with db.read() as session:
         query = sa.select(AuditEvent).where(col(AuditEvent.action).in_(actions))
         return list(await session.scalars(query.order_by(col(AuditEvent.at))))
-
-
-async def questions(db: Database) -> list[Message]:
-    async with db.read() as session:
-        query = sa.select(Message).where(col(Message.author) == Author.USER)
-        return list(await session.scalars(query.order_by(col(Message.id))))
 
 
 async def test_link_ask_and_continue(phone: Phone, as_alice: Actor, fake: ModelServer) -> None:
