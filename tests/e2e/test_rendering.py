@@ -107,6 +107,8 @@ async def test_the_page_reads_as_documents_do(browse: Browse, stored: Stored):
         dialog_id = stored.add_dialog("alice", "Разметка", turns)
         await page.goto(f"/c/{dialog_id}")
         answers = page.get_by_test_id("message-assistant")
+        # until the dialog is there, the page has the one before, which is as long
+        await expect(page.get_by_test_id("message-user").last).to_contain_text(part[-1])
         await expect(answers).to_have_count(len(part))
         read = {name: await answers.nth(index).evaluate(_READ) for index, name in enumerate(part)}
         assert read == {name: CASES[name].lines for name in part}
