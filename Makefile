@@ -11,7 +11,7 @@ LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .en
 # of a test run; each has servers of its own, and a file of tests stays with one of them. Three for two cores:
 # many tests wait. In the order of the folders: long files (api, chaos, deploy, e2e) come first, and short ones
 # fill the end
-WORKERS = --numprocesses 3 --dist loadfile --no-loadscope-reorder
+WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run dev build bundle setup-dev test e2e chaos check quick lint format types audit bench lock screenshots clean
