@@ -79,6 +79,7 @@ class PageClient:
         self.closed = True
         self.close_code: int | None = None
         self._kept_send_id = ""
+        self._sidebar: list[bool] = []  # whether it is open, after each frame that says so
         self._http = aiohttp.ClientSession(
             cookie_jar=self.jar, connector=aiohttp.TCPConnector(ssl=trust or True)
         )
@@ -180,8 +181,10 @@ class PageClient:
         """Seconds until an event that changes something is answered; earlier ones are done then."""
         loop = asyncio.get_running_loop()
         before, begin = bool(self.view("ui_state").get("sidebar_open")), loop.time()
+        count = len(self._sidebar)
         await self.send_event("ui_state.toggle_sidebar")
-        await self.wait_for(lambda: bool(self.view("ui_state").get("sidebar_open")) != before)
+        # a page that opens closes the sidebar, maybe before this task looks again
+        await self.wait_for(lambda: (not before) in self._sidebar[count:])
         return loop.time() - begin
 
     async def wait_for(self, test: Callable[[], Any], within_s: float = TIMEOUT_S) -> Any:
@@ -310,6 +313,8 @@ class PageClient:
         for state, changes in (update.get("delta") or {}).items():
             known = self.state.setdefault(state, {})
             known.update({name.removesuffix(MARK): value for name, value in changes.items()})
+            if state == state_name("ui_state") and "sidebar_open" in known:
+                self._sidebar.append(bool(known["sidebar_open"]))
             if state == state_name("stream_state"):
                 self.grown.append(self.live_text())
         # the tab's sessionStorage outlives its sockets
