@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from genai_app.db.database import Database
-from genai_app.models import AuditEvent, Dialog, Feedback, Message, Role, VerifiedAnswer
+from genai_app.models import AuditEvent, Dialog, Feedback, Message, Role, Status, VerifiedAnswer
 from genai_app.rights import NEEDED_ROLES, PUBLIC_HANDLERS
 from genai_app.services.accounts.users import Users
 from genai_app.web.policy import FRAMEWORK_HANDLERS, short_name
 from tests.cast import PASSWORDS
 from tests.conftest import OpenPage, StartApp
 from tests.fakes import handlers
-from tests.fakes.app_process import AppProcess
+from tests.fakes.app_process import AppProcess, eventually
 from tests.fakes.log_lines import LogMark
 from tests.fakes.model_server import ModelServer
 from tests.fakes.page_client import PageClient
@@ -63,7 +63,15 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
 
 
 async def rows(db: Database) -> list[tuple[Any, ...]]:
-    """Everything that users and reviewers write, to be compared."""
+    """Everything that users and reviewers write, to be compared: once no answer of an earlier test
+    is being written any more."""
+
+    async def nothing_runs() -> bool:
+        running = sa.select(col(Message.id)).where(col(Message.status) == Status.RUNNING)
+        async with db.read() as session:
+            return await session.scalar(running.limit(1)) is None
+
+    await eventually(nothing_runs, within_s=60)
     async with db.read() as session:
         found: list[tuple[Any, ...]] = []
         for table in (Dialog, Message, Feedback, VerifiedAnswer):
