@@ -8,9 +8,8 @@ COMPILE = .lock/bin/uv pip compile --quiet --generate-hashes --universal --pytho
 # set in the environment or in .env: then a model server is there and the demo model is not needed
 LLM := $(or $(GENAI_LLM_BASE_URL),$(shell sed -n 's/^GENAI_LLM_BASE_URL=//p' .env 2>/dev/null))
 
-# of a test run; each has servers of its own, and a file of tests stays with one of them. Three for two cores:
-# many tests wait. In the order of the folders: long files (api, chaos, deploy, e2e) come first, and short ones
-# fill the end
+# of a test run; each has servers of its own, and a file of tests stays with one of them. In the order of
+# the folders: long files (api, chaos, deploy, e2e) come first, and short ones fill the end
 WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

@@ -22,10 +22,10 @@ def write_to_memory() -> None:
 
 def _is_roomy() -> bool:
     try:
-        found = os.statvfs(MEMORY)
-        told = Path("/proc/meminfo").read_text()
+        disk = os.statvfs(MEMORY)
+        figures = Path("/proc/meminfo").read_text()
     except OSError:
         return False
-    (available,) = [line.split()[1] for line in told.splitlines() if "MemAvailable" in line]
-    room = min(found.f_bavail * found.f_frsize, int(available) * 1024)
-    return room > NEEDED_BYTES and not found.f_flag & os.ST_NOEXEC
+    (available,) = [line.split()[1] for line in figures.splitlines() if "MemAvailable" in line]
+    room = min(disk.f_bavail * disk.f_frsize, int(available) * 1024)
+    return room > NEEDED_BYTES and not disk.f_flag & os.ST_NOEXEC

@@ -36,7 +36,7 @@ from genai_app.adapters.messenger import (
     UpdateBatch,
     UpdateKind,
 )
-from genai_app.adapters.telegram.html import plain_text, to_html
+from genai_app.adapters.telegram.html import to_html
 from genai_app.settings.settings import Settings
 
 # it says that retry_after will be of another type: both are read here
@@ -219,7 +219,7 @@ def _translated(error: TelegramError) -> MessengerError:
 def _text(markdown: str, *, formatted: bool) -> dict[str, Any]:
     if formatted:
         return {"text": to_html(markdown), "parse_mode": ParseMode.HTML}
-    return {"text": plain_text(markdown)}
+    return {"text": markdown}
 
 
 def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:

@@ -35,11 +35,6 @@ def to_html(markdown: str) -> str:
     return _Writer().write(tokens) or escape(markdown, quote=False)
 
 
-def plain_text(markdown: str) -> str:
-    """Returns the text as it was written, for a messenger that refuses its formatting."""
-    return markdown
-
-
 class _Writer:
     """Writes the parser's tokens. Holds what is open: lists, quotes, heading, table."""
 

@@ -19,6 +19,7 @@ from genai_app.services.messengers.sentences import help_text, refusal_text
 
 LISTED = 8  # dialogs of /history
 TITLE_CHARS = 60
+RATINGS = ("up", "down")
 
 
 class Actions:
@@ -47,8 +48,6 @@ class Actions:
         self._does: dict[str, Callable[[ChatRequest], Awaitable[str]]] = {
             "new": self._begin_dialog,
             "stop": self._stop,
-            "up": self._rate,
-            "down": self._rate,
             "history": self._list_dialogs,
             "open": self._open_dialog,
             "lang": self._set_locale,
@@ -57,9 +56,11 @@ class Actions:
 
     async def do(self, request: ChatRequest) -> None:
         """Does a command or what a button means. Raises StorageUnavailable."""
-        what = request.wanted.what
+        what, thanks = request.wanted.what, ""
         try:
-            if what in self._does:
+            if what in RATINGS:
+                text, thanks = "", await self._rate(request)
+            elif what in self._does:
                 text = await self._does[what](request)
             elif what in (FILE, FORWARDED):
                 text = translate(request.locale, f"bot.{what}")
@@ -70,7 +71,7 @@ class Actions:
         except AppError as error:
             text = refusal_text(error, request.locale, request.mark)
         if request.update.button_id:
-            await self._replies.acknowledge(request.update.button_id)
+            await self._replies.acknowledge(request.update.button_id, thanks)
         if text:
             await self._replies.say(request.update.chat_id, text)
 
@@ -86,9 +87,7 @@ class Actions:
 
     async def _rate(self, request: ChatRequest) -> str:
         await self._feedback.give(request.actor, request.wanted.argument, request.wanted.what)
-        thanks = translate(request.locale, "bot.thanks")
-        await self._replies.acknowledge(request.update.button_id, thanks)
-        return ""
+        return translate(request.locale, "bot.thanks")
 
     async def _list_dialogs(self, request: ChatRequest) -> str:
         page = await self._history.list_dialogs(request.actor, limit=LISTED, own=True)

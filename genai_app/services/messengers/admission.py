@@ -85,29 +85,13 @@ class Entrance:
             )
             await self._replies.say(update.chat_id, greeting)
             return
-        await self._audit.record_news(
-            event(
-                *(Action.MESSENGER_LINK, Outcome.REFUSED),
-                target=name,
-                channel=name,
-                reason="wrong_code" if may_try else "too_many_tries",
-            ),
-            *("messenger_link", name, update.sender_id, str(may_try)),
-        )
+        reason = "wrong_code" if may_try else "too_many_tries"
+        await self._note_refusal(Action.MESSENGER_LINK, update.sender_id, reason)
         key = "bot.wrong_code" if may_try else "bot.too_many_codes"
         await self._replies.say(update.chat_id, translate(locale, key))
 
     async def _refuse(self, update: ChatUpdate, reason: str) -> None:
-        name = self._messenger.name
-        await self._audit.record_news(
-            event(
-                *(Action.MESSENGER_ACCESS, Outcome.REFUSED),
-                target=name,
-                channel=name,
-                reason=reason,
-            ),
-            *("messenger_access", name, update.sender_id, reason),
-        )
+        await self._note_refusal(Action.MESSENGER_ACCESS, update.sender_id, reason)
         locale = locale_of(BotChat(), update.language)
         if update.button_id:
             await self._replies.acknowledge(update.button_id)
@@ -115,20 +99,18 @@ class Entrance:
 
     async def _leave(self, update: ChatUpdate) -> None:
         """Leaves a group without a word: others read along there."""
-        name = self._messenger.name
-        await self._audit.record_news(
-            event(
-                *(Action.MESSENGER_ACCESS, Outcome.REFUSED),
-                target=name,
-                channel=name,
-                reason="in_group",
-            ),
-            *("messenger_access", name, update.chat_id, "in_group"),
-        )
+        await self._note_refusal(Action.MESSENGER_ACCESS, update.chat_id, "in_group")
         try:
             await self._messenger.leave(update.chat_id)
         except MessengerError as error:
+            name = self._messenger.name
             log.info("messenger.not_left", messenger=name, detail=str(error))
+
+    async def _note_refusal(self, action: Action, whose: str, reason: str) -> None:
+        """Audits a refusal, the repeated ones of one account or chat once."""
+        name = self._messenger.name
+        refusal = event(action, Outcome.REFUSED, target=name, channel=name, reason=reason)
+        await self._audit.record_news(refusal, *(action, name, whose, reason))
 
 
 def code_of(update: ChatUpdate) -> str | None:

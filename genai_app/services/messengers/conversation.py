@@ -2,16 +2,13 @@
 
 import asyncio
 
-import sqlalchemy as sa
-from sqlmodel import col
-
-from genai_app import clock
 from genai_app.db.database import Database
 from genai_app.errors import AppError, Conflict, NotFound, StorageUnavailable
-from genai_app.models import MessengerAnswer, MessengerChat, MessengerUpdate
+from genai_app.models import MessengerAnswer, MessengerChat
 from genai_app.services.chat.chat import Chat
 from genai_app.services.chat.turns import Turn
 from genai_app.services.messengers.commands import QUESTION
+from genai_app.services.messengers.inbox import mark_done
 from genai_app.services.messengers.replies import Replies
 from genai_app.services.messengers.requests import ChatRequest, last_answer
 from genai_app.services.messengers.sentences import refusal_text
@@ -71,8 +68,7 @@ class Conversation:
             await self._replies.acknowledge(request.update.button_id)
         answer_id = request.wanted.argument or await last_answer(self._db, request)
         async with self._db.write() as session:
-            done = sa.update(MessengerUpdate).where(col(MessengerUpdate.id) == request.key)
-            await session.execute(done.values(done_at=clock.now(), body=""))
+            await mark_done(session, request.key)
         return await self._chat.regenerate(request.actor, answer_id)
 
     async def _keep(self, request: ChatRequest, turn: Turn) -> MessengerAnswer:
@@ -92,6 +88,5 @@ class Conversation:
             state = state or MessengerChat(messenger=self._messenger, chat_id=chat_id)
             state.user_id, state.dialog_id = request.actor.user_id, turn.dialog_id
             session.add(state)
-            done = sa.update(MessengerUpdate).where(col(MessengerUpdate.id) == request.key)
-            await session.execute(done.values(done_at=clock.now(), body=""))
+            await mark_done(session, request.key)
         return row

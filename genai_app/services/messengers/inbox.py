@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
@@ -76,13 +77,9 @@ class Inbox:
         return [(row.id, _update(row.body)) for row in rows]
 
     async def finish(self, key: uuid.UUID) -> None:
-        """Marks an update as done. Its text is kept no longer: the dialog has it."""
+        """Marks an update as done."""
         async with self._db.write() as session:
-            await session.execute(
-                sa.update(MessengerUpdate)
-                .where(col(MessengerUpdate.id) == key)
-                .values(done_at=clock.now(), body="")
-            )
+            await mark_done(session, key)
 
     async def sweep(self) -> None:
         """Removes what was done days ago."""
@@ -106,6 +103,15 @@ class Inbox:
             "taken_at": clock.now(),
             "done_at": None,
         }
+
+
+async def mark_done(session: AsyncSession, key: uuid.UUID) -> None:
+    """Marks an update as done. Its text is kept no longer: the dialog has it."""
+    await session.execute(
+        sa.update(MessengerUpdate)
+        .where(col(MessengerUpdate.id) == key)
+        .values(done_at=clock.now(), body="")
+    )
 
 
 def _update(body: str) -> ChatUpdate:
