@@ -12,7 +12,6 @@ from genai_app.services.accounts.current_actor import acting
 from genai_app.services.chat.placement import Fork, Options
 from genai_app.services.chat.turns import Turn
 from genai_app.state.chat.conversation import ConversationState
-from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.reasoning import ReasoningState
 from genai_app.state.chat.sends import MAX_KEY, ask_under, refusal_of
 
@@ -29,8 +28,7 @@ class BranchState(ConversationState):
     @allowed(Role.USER)
     async def begin_edit(self, question_id: str):
         """Open the field of a question on the screen; "" closes it."""
-        earlier = (await self.get_state(EarlierState))._rows()
-        is_shown = any(row.id == question_id for row in (*self.messages, *earlier))
+        is_shown = any(row.id == question_id for row in await self._rows_on_screen())
         self.edited = question_id if is_shown else ""
 
     @rx.event

@@ -15,7 +15,6 @@ from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState
-from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
 from genai_app.state.chat.queued import QueuedState
@@ -69,8 +68,7 @@ class ConversationState(ChatState):
         self.at = at if is_uuid(at) else ""
         self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
-        earlier = (await self.get_state(EarlierState))._rows()
-        shown = [row.id for row in (*self.messages, *earlier)]
+        shown = [row.id for row in await self._rows_on_screen()]
         if self.at and self.messages and self.at not in shown:
             self.error_code = "hit_elsewhere"
         return _events(self._follow(), emptied, watch, TabState.watch)

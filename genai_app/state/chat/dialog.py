@@ -86,7 +86,7 @@ class ChatState(rx.State):
             earlier._show_hit(around, branch)
         self.marks = [
             word
-            for row in (*self.messages, *earlier._rows())
+            for row in await self._rows_on_screen()
             if self._words and row.id == self.at
             for word in matched_words(row.text, self._words)
         ]
@@ -132,6 +132,10 @@ class ChatState(rx.State):
             return await services().history.get_part(acting(), newest.dialog.id, around=self.at)
         except NotFound:  # it is in another branch, or gone
             return None
+
+    async def _rows_on_screen(self) -> list[MessageRow]:
+        """Returns the newest messages, then those above them."""
+        return [*self.messages, *(await self.get_state(EarlierState))._rows()]
 
     def _running_answer(self) -> str:
         """Returns the id of the answer that is being written at the end of the dialog, or ""."""
