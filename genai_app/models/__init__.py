@@ -16,6 +16,7 @@ from genai_app.models.dialogs import (
     Message,
     QueuedQuestion,
 )
+from genai_app.models.files import Attachment, MessageAttachment
 from genai_app.models.keeping import (
     BackgroundJob,
     Export,
@@ -63,6 +64,7 @@ __all__ = [
     "MAX_PROMPT_CHARS",
     "Action",
     "ApiKey",
+    "Attachment",
     "AuditEvent",
     "Author",
     "BackgroundJob",
@@ -76,6 +78,7 @@ __all__ = [
     "JobState",
     "LoginFailures",
     "Message",
+    "MessageAttachment",
     "MessageSearch",
     "MessageVerdict",
     "MessengerAnswer",
