@@ -18,8 +18,14 @@ MAX_PART = 64
 
 
 async def stays(state: rx.State) -> bool:
-    """Returns whether the page was on the screen already, at another of its addresses."""
-    return (await state.get_state(UiState))._page == _name_of(state)
+    """Returns whether the page was on the screen already, at another of its addresses.
+
+    Once for each opening: a later navigation cancels a handler that still opens a page, and what
+    that one has loaded by half must not count as being on the screen. `open_page` notes the end.
+    """
+    ui = await state.get_state(UiState)
+    stayed, ui._page = ui._page == _name_of(state), ("", "")
+    return stayed
 
 
 def address(path: str, values: Mapping[str, str]) -> str:
@@ -60,10 +66,10 @@ async def open_page(state: rx.State, *more: rx.event.EventType[()]):
     what that handler has to return: the events that follow, with `more` of the page's own."""
     ui = await state.get_state(UiState)
     ui._settle()
-    ui._page = _name_of(state)
     (await state.get_state(SessionState))._show(acting())
     await (await state.get_state(ChatState))._leave()
     emptied = (await state.get_state(SearchState))._settle()
     await (await state.get_state(DialogsState))._load()
     watch = await (await state.get_state(LimitState))._refresh()
+    ui._page = _name_of(state)
     return [event for event in (*more, emptied, watch, TabState.watch) if event is not None]

@@ -28,7 +28,7 @@ from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.fakes.app_process import AppProcess
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 30_000  # only ends what hangs
 OWN_SCHEMES = ("data", "blob", "about")
 
 

@@ -26,7 +26,7 @@ from tests.fakes.handlers import full_name, state_name
 SPACE = "/_event"
 MARK = "_rx_state_"
 SUBPROTOCOL = "0.10.1"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # only ends what hangs
 _SURROGATE = re.compile("[\ud800-\udfff]")
 FINAL = ("complete", "truncated", "stopped", "interrupted", "failed")
 
@@ -329,8 +329,12 @@ class PageClient:
         """The page's router: another page of the same tab, on the same socket."""
         self.redirects.append(path)
         if self.redirected and path.startswith("/"):
-            self.path = path
-            await self.send_event("on_load_internal_state.on_load_internal")
+            await self.navigate(path)
+
+    async def navigate(self, path: str) -> None:
+        """Sends what the page sends for a new address: a link, back, forward. Does not wait."""
+        self.path = path
+        await self.send_event("on_load_internal_state.on_load_internal")
 
     def _router_data(self) -> dict[str, Any]:
         parts = urlsplit(self.path)
