@@ -36,6 +36,7 @@ from tests.unit.talk import MakeTalk, Talk
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
 ALICE, STRANGER = 1001, 6666
+SENDS = ("sendmessage", "editmessagetext")
 
 
 @dataclass
@@ -224,6 +225,19 @@ async def test_waits_out_what_telegram_asks(
     message.deleted = True
     fake.release("more")
     assert (await phone.last()).startswith("".join(words).strip())
+
+
+async def test_a_reply_that_had_to_wait_is_formatted(phone: Phone, as_alice: Actor) -> None:
+    """Only what Telegram cannot parse is sent as it is written."""
+    await phone.link(as_alice)
+    phone.server.fails("sendMessage", 429, "Too Many Requests: retry after 1", 1)
+    phone.server.says("/help")
+    await phone.server.wait(lambda: len(phone.server.of()) == 2)
+    phone.server.fails("sendMessage", 400, "Bad Request: can't parse entities")
+    phone.server.says("/history")
+    await phone.server.wait(lambda: len(phone.server.of()) == 3)
+    sent = [params.get("parse_mode") for name, params in phone.server.calls if name in SENDS]
+    assert sent == ["HTML", "HTML", "HTML", "HTML", None]
 
 
 async def test_blocked_is_unlinked(phone: Phone, as_alice: Actor, fake: ModelServer) -> None:

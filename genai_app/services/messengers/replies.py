@@ -32,10 +32,11 @@ class Replies:
 
     async def say(self, chat_id: str, text: str, buttons: Sequence[Button] = ()) -> None:
         """Sends a reply. Raises ChatClosed."""
+        formatted = True
         for number in range(TRIES):
             await self._pace.turn(chat_id)
             try:
-                await self._messenger.send(chat_id, text, buttons, formatted=number == 0)
+                await self._messenger.send(chat_id, text, buttons, formatted=formatted)
             except TooManyCalls as error:
                 if error.retry_after_s > LONGEST_WAIT_S:
                     break
@@ -43,7 +44,7 @@ class Replies:
             except MessengerAway:
                 await asyncio.sleep(2.0**number)
             except FormattingRefused:
-                continue
+                formatted = False
             except ChatClosed:
                 raise
             except MessengerError:
