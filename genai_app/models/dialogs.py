@@ -93,7 +93,8 @@ class Message(SQLModel, table=True):
     """A node of a dialog's tree. Branches begin with siblings: messages with the same parent.
 
     `client_id` is a UUID that the client makes for each send, so that a repeated request finds the
-    same message; a repeat with another `body_hash` is an error. `context_hash` covers all messages
+    same message, a question or another answer; a repeat with another `body_hash` is an error.
+    `context_hash` covers all messages
     of a conversation through the OpenAI API up to this one, so that the next call continues this
     dialog.
     """

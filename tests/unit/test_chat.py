@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from genai_app.access import Actor
 from genai_app.clock import now
 from genai_app.errors import AppError, InvalidInput, NotFound, TooLarge
-from genai_app.models import MAX_PROMPT_CHARS, Author, Channel, Source, Status
+from genai_app.models import MAX_PROMPT_CHARS, Author, Channel, Source, Status, Variant
 from genai_app.services.chat.turns import Turn
 from tests import corpora
 from tests.fakes.model_server import ModelServer
@@ -180,6 +180,24 @@ async def test_first_answer_of_a_repeat(talk: Talk, as_alice: Actor) -> None:
 
     again = await talk.chat.ask(as_alice, "Once", client_id=client_id)
     assert again == replace(first, repeated=True, budget=None)
+
+
+async def test_another_answer_is_asked_for_once(
+    fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """N4: the id of a wish for another answer is one as that of a question, and none of both."""
+    first = await talk.answer(as_alice, "Once")
+    client_id = uuid.uuid4()
+    other = await talk.chat.regenerate(as_alice, first.answer_id, client_id=client_id)
+    for _ in range(2):  # while it runs and afterwards
+        again = await talk.chat.regenerate(as_alice, other.answer_id, client_id=client_id)
+        assert again == replace(other, repeated=True, budget=None)
+        await read(talk.generations.follow(other.answer_id))
+    assert len(fake.answers) == 2
+    with pytest.raises(InvalidInput, match="client_id_reused"):
+        await talk.chat.ask(as_alice, "Once", client_id=client_id)
+    with pytest.raises(InvalidInput, match="client_id_reused"):
+        await talk.chat.regenerate(as_alice, other.answer_id, Variant.SHORTER, client_id=client_id)
 
 
 async def test_another_text_under_the_same_client_id(

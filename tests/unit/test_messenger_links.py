@@ -12,7 +12,7 @@ from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import Forbidden, NotFound
-from genai_app.models import MessengerCode, MessengerLink, Origin, User
+from genai_app.models import MessengerCode, MessengerLink, Origin, User, new_id
 from genai_app.services.accounts.rechecks import Rechecks
 from genai_app.services.messengers.links import Links
 
@@ -23,7 +23,7 @@ SECRET = b"a secret of thirty-two bytes long"
 
 async def redeem(links: Links, db: Database, code: str, account: str = "7") -> Actor | None:
     async with db.write() as session:
-        return await links.redeem(session, "telegram", account, "@a\u202e", code)
+        return await links.redeem(session, "telegram", account, "@a\u202e", code, key=new_id())
 
 
 async def set_groups(db: Database, actor: Actor, **groups: bool) -> None:

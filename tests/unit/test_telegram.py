@@ -16,6 +16,7 @@ from genai_app.adapters.telegram.bot import TelegramMessenger
 from genai_app.db.database import Database
 from genai_app.models import (
     AuditEvent,
+    Author,
     Channel,
     Feedback,
     Message,
@@ -24,13 +25,15 @@ from genai_app.models import (
     User,
 )
 from genai_app.services.messengers import bot as bots
+from genai_app.services.messengers.conversation import Conversation
 from genai_app.services.messengers.links import Links
+from genai_app.services.messengers.replies import Replies
 from genai_app.settings.settings import Settings
 from tests.fakes.app_process import eventually
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.fakes.telegram_server import TOKEN, TelegramServer
-from tests.unit.running_bots import SECRET, StartBot, StopBot, bot_starter, questions
+from tests.unit.running_bots import SECRET, StartBot, StopBot, bot_starter, messages_of, questions
 from tests.unit.talk import MakeTalk, Talk
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
@@ -323,6 +326,60 @@ async def test_another_process_goes_on(phone: Phone, as_alice: Actor, fake: Mode
     async with phone.db.read() as session:
         bodies = await session.scalars(sa.select(col(MessengerUpdate.body)))
         assert set(bodies) == {""}
+
+
+@pytest.mark.parametrize("press", [False, True])
+async def test_again_is_done_once(
+    phone: Phone, as_alice: Actor, monkeypatch: pytest.MonkeyPatch, press: bool
+) -> None:
+    """The process is gone once the other answer is committed: the next one shows that answer."""
+    await phone.link(as_alice)
+    phone.server.says("one")
+    await phone.last()
+    reached = dies_in(monkeypatch, Conversation, "_keep")
+    if press:
+        phone.server.presses(phone.server.of()[-1], "again")
+    else:
+        phone.server.says("/again")
+    await reached.wait()
+    await phone.stop()
+    monkeypatch.undo()
+    await phone.start("second")
+    assert (await phone.last(count=3)).startswith("Hello")
+    (asked,) = await questions(phone.db)
+    answers = await messages_of(phone.db, Author.ASSISTANT)
+    assert [row.parent_id for row in answers] == [asked.id] * 2
+    assert len(phone.server.of()) == 3
+
+
+async def test_a_link_is_made_once(
+    phone: Phone, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is gone before it says so: the next one says that the link is there."""
+    reached = dies_in(monkeypatch, Replies, "say")
+    code, _ = await phone.links.make_code(as_alice, "telegram")
+    phone.server.says(f"/start {code}")
+    await reached.wait()
+    await phone.stop()
+    monkeypatch.undo()
+    await phone.start("second")
+    await phone.server.wait(phone.server.texts)
+    assert "бот связан с вашей учётной записью" in phone.server.texts()[0]
+    assert len(await phone.links.list(as_alice)) == 1
+    links = await events(phone.db, "messenger_link")
+    assert [(each.outcome, each.details) for each in links] == [("done", "")]
+
+
+def dies_in(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> asyncio.Event:
+    """Lets the bot go no further than into a method. Returns what is set when it is there."""
+    reached = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(kind, name, hang)
+    return reached
 
 
 async def test_commands(phone: Phone, as_alice: Actor) -> None:

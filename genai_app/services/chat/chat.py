@@ -124,13 +124,7 @@ class Chat:
         submission = Submission(
             *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
         )
-        if (
-            client_id is not None
-            and (turn := await self._turns.find(actor, submission)) is not None
-        ):
-            return turn
-        # shielded: whoever asks may go away between the commit and the call
-        return await asyncio.shield(self._answer(actor, submission))
+        return await self._answer_once(actor, submission)
 
     async def regenerate(
         self,
@@ -138,16 +132,24 @@ class Chat:
         answer_id: object,
         variant: Variant | None = None,
         *,
+        client_id: uuid.UUID | None = None,
         sampling: Sampling = (),
     ) -> Turn:
         """Asks the model again, for a new sibling of the answer, which stays. The cache is not
         asked, but keeps the new answer unless it is a variant. `sampling`: see `Options`.
 
+        The same `client_id` again gives the same turn, as `ask` does, whichever answer is named: of
+        a chat the last one is another by then.
+
         Raises NotFound, RateLimited, and Conflict while an answer of the dialog is still running.
         """
         options = Options(sampling=sampling, read_cache=False, write_cache=variant is None)
-        submission = Submission("", None, b"", options, again=parse_id(answer_id), variant=variant)
-        return await asyncio.shield(self._answer(actor, submission))
+        submission = Submission(
+            *("", client_id, body_hash("", f"again {variant or ''}", options, None), options),
+            again=parse_id(answer_id),
+            variant=variant,
+        )
+        return await self._answer_once(actor, submission)
 
     async def continue_answer(
         self, actor: Actor, answer_id: object, *, sampling: Sampling = ()
@@ -202,6 +204,14 @@ class Chat:
             if increment.anew:  # with the part that the caller has
                 increment = replace(increment, text=increment.text.removeprefix(turn.kept))
             yield increment
+
+    async def _answer_once(self, actor: Actor, submission: Submission) -> Turn:
+        if submission.client_id is not None:
+            turn = await self._turns.find(actor, submission)
+            if turn is not None:
+                return turn
+        # shielded: whoever asks may go away between the commit and the call
+        return await asyncio.shield(self._answer(actor, submission))
 
     async def _answer(self, actor: Actor, submission: Submission) -> Turn:
         try:

@@ -177,6 +177,8 @@ def turn_rows(
         variant=submission.variant,
         created_at=clock.now(),
     )
+    if submission.again is not None:
+        answer |= {"client_id": submission.client_id, "body_hash": submission.body}
     if ready_answer is not None:
         answer |= _ready_answer_columns(ready_answer, position)
     return [*rows, answer]

@@ -163,25 +163,28 @@ class CommittedTurns:
     async def _find(
         self, session: AsyncSession, actor: Actor, submission: Submission
     ) -> Turn | None:
-        question = await session.scalar(
+        sent = await session.scalar(
             sa.select(Message).where(
                 col(Message.user_id) == actor.user_id,
                 col(Message.client_id) == submission.client_id,
             )
         )
-        if question is None:
+        if sent is None:
             return None
-        if question.body_hash != submission.body:
+        if sent.body_hash != submission.body:
             raise InvalidInput(code="client_id_reused")
-        answer = await session.scalar(
-            sa.select(Message)
-            .where(col(Message.parent_id) == question.id)
-            .order_by(col(Message.id))
-            .limit(1)
-        )
+        answer: Message | None = sent
+        if sent.author == Author.USER:
+            answer = await session.scalar(
+                sa.select(Message)
+                .where(col(Message.parent_id) == sent.id)
+                .order_by(col(Message.id))
+                .limit(1)
+            )
         assert answer is not None  # committed in one transaction with the question
+        assert answer.parent_id is not None  # it answers a question
         source = Source(answer.source or Source.MODEL)
-        return Turn(question.dialog_id, question.id, answer.id, repeated=True, source=source)
+        return Turn(sent.dialog_id, answer.parent_id, answer.id, repeated=True, source=source)
 
 
 async def _take_queued(session: AsyncSession, actor: Actor, submission: Submission) -> None:

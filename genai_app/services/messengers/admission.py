@@ -1,6 +1,8 @@
 """Admits to the bot accounts that are linked to a user who may use it. Everybody else
 gets one sentence that tells nothing, and the audit an event."""
 
+import uuid
+
 import structlog
 
 from genai_app.access import Actor
@@ -38,8 +40,9 @@ class Entrance:
         self._replies = replies
         self._audit = audit
 
-    async def admit(self, update: ChatUpdate) -> Actor | None:
-        """Returns the user that an update is of; None where there is nothing left to do."""
+    async def admit(self, key: uuid.UUID, update: ChatUpdate) -> Actor | None:
+        """Returns the user that an update is of; None where there is nothing left to do. `key`: of
+        the update."""
         if update.kind is UpdateKind.GROUP:
             await self._leave(update)
             return None
@@ -49,7 +52,7 @@ class Entrance:
         if update.kind is UpdateKind.EDITED:
             return None
         if (code := code_of(update)) is not None:
-            await self._link(update, code)
+            await self._link(key, update, code)
             return None
         holder = await self._links.find(self._messenger.name, update.sender_id)
         if holder is None:
@@ -64,18 +67,19 @@ class Entrance:
             await self._links.note_closing(holder, noted=False)
         return holder.actor
 
-    async def _link(self, update: ChatUpdate, code: str) -> None:
+    async def _link(self, key: uuid.UUID, update: ChatUpdate, code: str) -> None:
         name = self._messenger.name
         locale = locale_of(BotChat(), update.language)
         async with self._db.write() as session:
-            may_try = await self._chats.begin_try(session, update.chat_id)
-            actor = None
-            if may_try and len(code) <= MAX_CODE:
-                actor = await self._links.redeem(
-                    session, name, update.sender_id, update.sender_name, code
-                )
-            if actor is not None:
-                await self._chats.enter(session, update.chat_id, actor, locale)
+            # a process that is gone may have made the link, and not said so
+            actor, may_try = await self._links.made_by(session, name, key), True
+            if actor is None:
+                may_try = await self._chats.begin_try(session, update.chat_id)
+                if may_try and len(code) <= MAX_CODE:
+                    account = (update.sender_id, update.sender_name)
+                    actor = await self._links.redeem(session, name, *account, code, key=key)
+                if actor is not None:
+                    await self._chats.enter(session, update.chat_id, actor, locale)
         if actor is not None:
             greeting = translate(
                 locale,
@@ -87,8 +91,8 @@ class Entrance:
             return
         reason = "wrong_code" if may_try else "too_many_tries"
         await self._note_refusal(Action.MESSENGER_LINK, update.sender_id, reason)
-        key = "bot.wrong_code" if may_try else "bot.too_many_codes"
-        await self._replies.say(update.chat_id, translate(locale, key))
+        sentence = "bot.wrong_code" if may_try else "bot.too_many_codes"
+        await self._replies.say(update.chat_id, translate(locale, sentence))
 
     async def _refuse(self, update: ChatUpdate, reason: str) -> None:
         await self._note_refusal(Action.MESSENGER_ACCESS, update.sender_id, reason)

@@ -156,7 +156,7 @@ class ChatDesk:
             return
 
     async def _answer(self, key: uuid.UUID, update: ChatUpdate) -> None:
-        actor = await self._entrance.admit(update)
+        actor = await self._entrance.admit(key, update)
         if actor is None:
             return
         state = await self._chats.get(update.chat_id, actor)

@@ -63,13 +63,11 @@ class Conversation:
         raise Conflict(code="answer_running")
 
     async def _ask_again(self, request: ChatRequest) -> Turn:
-        """Asks for another answer. The update is done first: a repeat would be one more answer."""
+        """Asks for another answer, once by the update's id."""
         if request.update.button_id:
             await self._replies.acknowledge(request.update.button_id)
         answer_id = request.wanted.argument or await last_answer(self._db, request)
-        async with self._db.write() as session:
-            await mark_done(session, request.key)
-        return await self._chat.regenerate(request.actor, answer_id)
+        return await self._chat.regenerate(request.actor, answer_id, client_id=request.key)
 
     async def _keep(self, request: ChatRequest, turn: Turn) -> MessengerAnswer:
         """Commits that the answer is to be shown, and that the update is done."""

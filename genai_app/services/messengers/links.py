@@ -90,11 +90,18 @@ class Links:
         return code, row.expires_at
 
     async def redeem(
-        self, session: AsyncSession, messenger: str, external_id: str, title: str, code: str
+        self,
+        session: AsyncSession,
+        messenger: str,
+        external_id: str,
+        title: str,
+        code: str,
+        *,
+        key: uuid.UUID,
     ) -> Actor | None:
         """Links the account to the user of the code, which is used up. Returns None for a code that
         is wrong, used or too old, and for a user who may not link. An earlier link of the account
-        or of the user in this messenger ends."""
+        or of the user in this messenger ends. `key`: of the new link."""
         now = clock.now()
         user_id = await session.scalar(
             sa.delete(MessengerCode)
@@ -124,6 +131,7 @@ class Links:
         title = "".join(each for each in clean_text(title) if not is_invisible(each))
         session.add(
             MessengerLink(
+                id=key,
                 user_id=user_id,
                 messenger=messenger,
                 external_id=external_id,
@@ -133,6 +141,16 @@ class Links:
         )
         session.add(event(Action.MESSENGER_LINK, by=actor, target=messenger))
         return actor
+
+    async def made_by(self, session: AsyncSession, messenger: str, key: uuid.UUID) -> Actor | None:
+        """Returns the user of the link with this key, if there is one that holds."""
+        query = (
+            sa.select(*ACTOR_COLUMNS)
+            .join(MessengerLink, col(User.id) == col(MessengerLink.user_id))
+            .where(col(MessengerLink.id) == key, col(MessengerLink.unlinked_at).is_(None))
+        )
+        row = (await session.execute(query)).one_or_none()
+        return make_actor(row, Channel(messenger)) if row is not None else None
 
     async def find(self, messenger: str, external_id: str) -> Holder | None:
         """Returns the user of an account; None for one that nobody linked."""
