@@ -124,7 +124,7 @@ class Chat:
         submission = Submission(
             *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
         )
-        return await self._answer_once(actor, submission)
+        return await self._answer(actor, submission)
 
     async def regenerate(
         self,
@@ -149,7 +149,7 @@ class Chat:
             again=parse_id(answer_id),
             variant=variant,
         )
-        return await self._answer_once(actor, submission)
+        return await self._answer(actor, submission)
 
     async def continue_answer(
         self, actor: Actor, answer_id: object, *, sampling: Sampling = ()
@@ -162,7 +162,7 @@ class Chat:
         """
         options = Options(sampling=sampling, read_cache=False, write_cache=False)
         submission = Submission("", None, b"", options, cut=parse_id(answer_id))
-        return await asyncio.shield(self._answer(actor, submission))
+        return await self._answer(actor, submission)
 
     async def stop(self, actor: Actor, answer_id: object) -> None:
         """Ends a running answer, keeping its text; an ended one stays as it is. Raises NotFound."""
@@ -205,32 +205,29 @@ class Chat:
                 increment = replace(increment, text=increment.text.removeprefix(turn.kept))
             yield increment
 
-    async def _answer_once(self, actor: Actor, submission: Submission) -> Turn:
+    async def _answer(self, actor: Actor, submission: Submission) -> Turn:
         if submission.client_id is not None:
             turn = await self._turns.find(actor, submission)
             if turn is not None:
                 return turn
         # shielded: whoever asks may go away between the commit and the call
-        return await asyncio.shield(self._answer(actor, submission))
+        return await asyncio.shield(self._take_and_answer(actor, submission))
 
-    async def _answer(self, actor: Actor, submission: Submission) -> Turn:
+    async def _take_and_answer(self, actor: Actor, submission: Submission) -> Turn:
         try:
-            return await self._take_and_answer(actor, submission)
+            async with self._limits.at_once.slot(actor) as slot:
+                unit = await self._limits.take(actor)
+                try:
+                    turn = await self._prepare_and_commit(actor, submission, unit, slot)
+                except BaseException:
+                    await self._limits.give_back(actor, unit)
+                    raise
+                if turn.repeated:
+                    await self._limits.give_back(actor, unit)
+                return turn
         except RateLimited as refusal:
             await self._limits.audit(actor, refusal)
             raise
-
-    async def _take_and_answer(self, actor: Actor, submission: Submission) -> Turn:
-        async with self._limits.at_once.slot(actor) as slot:
-            unit = await self._limits.take(actor)
-            try:
-                turn = await self._prepare_and_commit(actor, submission, unit, slot)
-            except BaseException:
-                await self._limits.give_back(actor, unit)
-                raise
-            if turn.repeated:
-                await self._limits.give_back(actor, unit)
-            return turn
 
     async def _prepare_and_commit(
         self, actor: Actor, submission: Submission, unit: Unit, slot: Slot
