@@ -20,6 +20,8 @@ from genai_app.models import (
     Message,
     MessageSearch,
     MessageVerdict,
+    MessengerAnswer,
+    MessengerUpdate,
     Origin,
     QueuedQuestion,
     Review,
@@ -257,6 +259,52 @@ async def test_many_in_batches(
         await aged(db, alice, 40)
     told = await Retention(db, settings(retention_days=30)).remove()
     assert (told.dialogs, told.messages) == (10, 20)
+
+
+async def test_what_no_bot_answered_goes(db: Database, settings: MakeSettings) -> None:
+    """Also where the messenger was turned off, so that no bot removes it; not under a hold. What
+    is fresh stays: a bot may be on its way."""
+    alice, held = await person(db, "alice"), await person(db, "held")
+    await Holds(db, "carol").set_user("held", Origin.LOCAL, on=True)
+    answered = await put_talk(db, alice, "q", "a")
+    waiting: dict[str, tuple[Actor | None, float]] = {
+        "old": (alice, 49),
+        "strange": (None, 49),
+        "held": (held, 49),
+        "fresh": (alice, 47),
+    }
+    async with db.write() as session:
+        for name, (actor, hours) in waiting.items():
+            session.add(
+                MessengerUpdate(
+                    messenger="telegram",
+                    external_id=name,
+                    chat_id="1",
+                    user_id=actor and actor.user_id,
+                    body="{}",
+                    taken_at=clock.now() - timedelta(hours=hours),
+                )
+            )
+        messages = sa.select(col(Message.id)).where(col(Message.dialog_id) == answered)
+        for key, hours in zip(await session.scalars(messages), (47, 49), strict=True):
+            session.add(
+                MessengerAnswer(
+                    message_id=key,
+                    messenger="telegram",
+                    chat_id="1",
+                    user_id=alice.user_id,
+                    created_at=clock.now() - timedelta(hours=hours),
+                )
+            )
+    keeper = Retention(db, settings())
+    await keeper.remove(dry_run=True)
+    assert await count(db, MessengerUpdate) == 4
+    await keeper.remove()
+    async with db.read() as session:
+        left = set(await session.scalars(sa.select(col(MessengerUpdate.external_id))))
+    assert left == {"held", "fresh"}
+    assert await count(db, MessengerAnswer) == 1
+    assert answered in await there(db)
 
 
 async def test_the_audit_has_the_counts(db: Database, settings: MakeSettings) -> None:

@@ -23,6 +23,8 @@ from genai_app.models import (
     Dialog,
     Generation,
     Message,
+    MessengerAnswer,
+    MessengerUpdate,
     Origin,
     QueuedQuestion,
     User,
@@ -36,6 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 BATCH = 50  # dialogs in a transaction: few, so that locks are short
 NIGHT_HOUR = 3  # server time
+FROM_MESSENGERS = timedelta(days=2)  # Telegram itself keeps an update for a day
 LOCK = 0x67656E61_00000003  # the key of PostgreSQL's advisory lock
 BY = "the system"
 
@@ -92,6 +95,7 @@ class Retention:
             else:
                 while await self._remove_batch(overdue, removed):
                     pass
+                await self._remove_unanswered()
             row = event(
                 Action.RETENTION, by=by, target="dialogs", dry_run=dry_run, **asdict(removed)
             )
@@ -136,6 +140,23 @@ class Retention:
         removed.dialogs += len(ids)
         removed.deleted_dialogs += sum(row.deleted_at is not None for row in rows)
         return len(ids)
+
+    async def _remove_unanswered(self) -> None:
+        """Removes what waits for the bot of a messenger that nobody runs: updates with their texts,
+        and the places of answers. The answers stay."""
+        oldest = clock.now() - FROM_MESSENGERS
+        held = sa.select(col(User.id)).where(col(User.held_at).is_not(None))
+        user_id = col(MessengerUpdate.user_id)
+        async with self._db.write() as session:
+            await session.execute(
+                sa.delete(MessengerUpdate).where(
+                    col(MessengerUpdate.taken_at) < oldest,
+                    sa.or_(user_id.is_(None), user_id.not_in(held)),
+                )
+            )
+            await session.execute(
+                sa.delete(MessengerAnswer).where(col(MessengerAnswer.created_at) < oldest)
+            )
 
     def _overdue(self) -> sa.ColumnElement[bool]:
         """Returns the condition on a dialog joined with its user: the retention period is over and
