@@ -184,6 +184,31 @@ async def test_first_come_first_served(make: Make, store: str | None, begun: lis
     assert runs[0].positions == []
 
 
+async def test_a_run_joins_once(make: Make, redis_server: RedisServer) -> None:
+    """Also when the queue is looked at in that moment: joined twice it would lose its slot."""
+    process = await make(redis_server.url, most=3)
+    shared: Any = process.slots._shared
+    step, joined = shared._store.step, list[str]()
+
+    async def record(**arguments: Any) -> object:
+        joined.extend(each.id for each in arguments["requests"] if not each.rank)
+        return await step(**arguments)
+
+    shared._store.step = record
+    runs: list[Held] = []
+    for _ in range(3):
+        runs.append(process.run())
+        process.slots._wakeup.now()  # the look comes between the run and its call of Redis
+        await runs[-1].begins()
+    late = process.run()
+    await late.stands_at(1)
+    assert len(joined) == len(set(joined)) == 4
+    assert at_once([*runs, late]) == 3
+    for run in (*runs, late):
+        await run.begins()
+        await run.end()
+
+
 async def test_who_waits_too_long_is_told(make: Make, store: str | None) -> None:
     """The line is bounded in time; the next one is not held up by who left."""
     process = await make(store, timeout_s=0.3)
@@ -401,6 +426,37 @@ async def test_an_emptied_redis_gives_nothing_away(
         await next_one.begins()
         assert at_once([*runs, *waiting, late]) == 2
     for run in (waiting[1], late):
+        await run.end()
+
+
+async def test_an_emptied_redis_grants_nothing_before_the_report(
+    make: Make, redis_server: RedisServer
+) -> None:
+    """However many runs come before this process could report what it holds."""
+    process = await make(redis_server.url, most=2)
+    runs = [process.run() for _ in range(2)]
+    for run in runs:
+        await run.begins()
+    shared: Any = process.slots._shared
+    step, reporting = shared._store.step, asyncio.Event()
+
+    async def late_report(**arguments: Any) -> object:
+        if arguments["held"] is not None:
+            await reporting.wait()
+        return await step(**arguments)
+
+    shared._store.step = late_report
+    redis_server.command("FLUSHALL")
+    late: list[Held] = []
+    try:
+        for position in (1, 2, 3):
+            late.append(process.run())
+            await late[-1].stands_at(position)
+        assert at_once([*runs, *late]) == 2
+    finally:
+        reporting.set()
+    for run in (*runs, *late):
+        await run.begins()
         await run.end()
 
 

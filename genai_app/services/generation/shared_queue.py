@@ -52,6 +52,7 @@ class SharedQueue:
 
     async def join(self, run: QueuedRun) -> None:
         """Asks for a slot or a position. Sets `is_away` where Redis does not answer."""
+        run.asking = True  # from now on: the queue may be looked at before the task begins
         # in a task of its own: a cancellation in the middle of a call may be lost there
         joining = asyncio.create_task(self._step([run]))
         self._joining.add(joining)
@@ -112,7 +113,7 @@ class SharedQueue:
             self._lost(error)
             return False
         else:
-            self._learn(state)
+            self._learn(state, reported=held is not None)
             for run, reply in zip(runs, state.replies, strict=True):
                 self._apply(run, reply)
             return True
@@ -121,11 +122,13 @@ class SharedQueue:
                 run.asking = False
             queue.withdraw(offers, runs)
 
-    def _learn(self, state: SlotsState) -> None:
+    def _learn(self, state: SlotsState, *, reported: bool) -> None:
+        """Takes the state after a call that did or did not report what is held."""
         self.used, self._queue.processes = state.used, state.processes
         self._queue.top_rank = max(self._queue.top_rank, state.top)
         if state.since != self._since:
-            self._since = state.since
+            if reported:  # not before: Redis would grant again what is held
+                self._since = state.since
             self._renew_at = 0.0  # Redis was emptied: it has to hear what is held
             self._wakeup.now()
         if self.is_away:
