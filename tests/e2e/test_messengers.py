@@ -17,17 +17,25 @@ from tests.fakes.telegram_server import TOKEN, TelegramServer
 pytestmark = E2E
 
 PHONE = 1001
+NOTICE_RU = "Telegram связан с вашей учётной записью — можно спрашивать там."
+NOTICE_EN = "Telegram is linked to your account: you can ask there."
 
 
 @pytest.mark.parametrize(
-    ("locale", "theme", "linked", "unlink"),
+    ("locale", "theme", "linked", "notice", "unlink"),
     [
-        ("ru", "light", "бот связан с вашей учётной записью", "Отвязать @user1001"),
-        ("en", "dark", "the bot is linked to your account", "Unlink @user1001"),
+        ("ru", "light", "бот связан с вашей учётной записью", NOTICE_RU, "Отвязать @user1001"),
+        ("en", "dark", "the bot is linked to your account", NOTICE_EN, "Unlink @user1001"),
     ],
 )
 async def test_link_ask_continue_and_unlink(
-    start_app: StartApp, browse: Browse, locale: str, theme: Any, linked: str, unlink: str
+    start_app: StartApp,
+    browse: Browse,
+    locale: str,
+    theme: Any,
+    linked: str,
+    notice: str,
+    unlink: str,
 ) -> None:
     """The dialog of the chat is on the page at once, and goes on there and in the chat."""
     with TelegramServer() as telegram:
@@ -46,9 +54,10 @@ async def test_link_ask_continue_and_unlink(
         query = urllib.parse.urlsplit(str(await link.get_attribute("href"))).query
         telegram.says(f"/start {query.partition('=')[2]}", PHONE, language=locale)
         await telegram.wait(lambda: linked in "".join(telegram.texts()))
-        await page.get_by_test_id("messenger-check").click()
         await expect(page.get_by_test_id("messenger-row")).to_contain_text("@user1001")
+        await expect(page.get_by_test_id("messenger-notice")).to_have_text(notice)
         await expect(link).to_have_count(0)
+        await assert_accessible(page)
 
         telegram.says("Asked by phone", PHONE, language=locale)
         await telegram.wait(lambda: "scripted model" in telegram.texts()[-1])

@@ -101,7 +101,10 @@ VARS = {
         *("error_code", "id", "keys", "last", "limit", "logins", "mail", "own", "questions"),
         *("login_wait", "reason", "row", "tokens"),
     },
-    "messengers_state": {"available", "error_code", "link_qr", "link_text", "link_url", "links"},
+    "messengers_state": {
+        *("available", "error_code", "expired", "link_qr", "link_text", "link_url", "linked"),
+        "links",
+    },
     "readers_state": {"error_code", "has_more", "loaded", "readers"},
     "review_dialog_state": {
         *("dialog_id", "error_code", "has_older", "head", "loaded", "messages", "notes", "own"),

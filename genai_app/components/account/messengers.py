@@ -72,15 +72,22 @@ def _code() -> rx.Component:
             ),
         ),
         rx.el.img(src=MessengersState.link_qr, alt=t("messengers.qr"), width="200", height="200"),
-        rx.el.p(
-            rx.el.button(
-                t("messengers.check"),
-                type="button",
-                class_name="quiet-button",
-                on_click=MessengersState.check,
-                custom_attrs={"data-testid": "messenger-check"},
-            )
+    )
+
+
+def _notice() -> rx.Component:
+    """Shows what became of the code that was on the page."""
+    return rx.el.div(
+        rx.cond(
+            MessengersState.linked != "",
+            rx.el.p(t("messengers.linked", name=_name(MessengersState.linked))),
         ),
+        rx.cond(
+            MessengersState.expired != "",
+            rx.el.p(t("messengers.expired", name=_name(MessengersState.expired))),
+        ),
+        role="status",
+        custom_attrs={"data-testid": "messenger-notice"},
     )
 
 
@@ -91,6 +98,7 @@ def messengers() -> rx.Component:
         section(
             t("messengers.title"),
             section_error(MessengersState.error_code),
+            _notice(),
             rx.el.ul(rx.foreach(MessengersState.links, _link), class_name="rows"),
             rx.foreach(MessengersState.available, _offer),
             rx.cond(MessengersState.link_url != "", _code()),

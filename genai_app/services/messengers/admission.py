@@ -12,7 +12,7 @@ from genai_app.i18n import translate
 from genai_app.models import Action, Outcome
 from genai_app.services.audit.events import Audit, event
 from genai_app.services.messengers.chats import BotChat, Chats, locale_of
-from genai_app.services.messengers.links import Links
+from genai_app.services.messengers.links import Links, linked_by
 from genai_app.services.messengers.replies import Replies
 
 log = structlog.stdlib.get_logger(__name__)
@@ -72,7 +72,7 @@ class Entrance:
         locale = locale_of(BotChat(), update.language)
         async with self._db.write() as session:
             # a process that is gone may have made the link, and not said so
-            actor, may_try = await self._links.made_by(session, name, key), True
+            actor, may_try = await linked_by(session, key), True
             if actor is None:
                 may_try = await self._chats.begin_try(session, update.chat_id)
                 if may_try and len(code) <= MAX_CODE:

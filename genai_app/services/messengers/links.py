@@ -142,15 +142,15 @@ class Links:
         session.add(event(Action.MESSENGER_LINK, by=actor, target=messenger))
         return actor
 
-    async def made_by(self, session: AsyncSession, messenger: str, key: uuid.UUID) -> Actor | None:
-        """Returns the user of the link with this key, if there is one that holds."""
-        query = (
-            sa.select(*ACTOR_COLUMNS)
-            .join(MessengerLink, col(User.id) == col(MessengerLink.user_id))
-            .where(col(MessengerLink.id) == key, col(MessengerLink.unlinked_at).is_(None))
+    async def is_open(self, actor: Actor, messenger: str, code: str) -> bool:
+        """Returns whether a code of the actor still waits to be used."""
+        query = sa.select(col(MessengerCode.user_id)).where(
+            col(MessengerCode.code_hash) == self._hash(messenger, code),
+            col(MessengerCode.user_id) == actor.user_id,
+            col(MessengerCode.expires_at) > clock.now(),
         )
-        row = (await session.execute(query)).one_or_none()
-        return make_actor(row, Channel(messenger)) if row is not None else None
+        async with self._db.read() as session:
+            return await session.scalar(query) is not None
 
     async def find(self, messenger: str, external_id: str) -> Holder | None:
         """Returns the user of an account; None for one that nobody linked."""
@@ -230,6 +230,17 @@ class Links:
 
     def _hash(self, messenger: str, code: str) -> bytes:
         return hmac.new(self._secret, f"{messenger} {code}".encode(), hashlib.sha256).digest()
+
+
+async def linked_by(session: AsyncSession, key: uuid.UUID) -> Actor | None:
+    """Returns the user of the link with this key, if there is one that holds."""
+    query = (
+        sa.select(*ACTOR_COLUMNS, col(MessengerLink.messenger))
+        .join(MessengerLink, col(User.id) == col(MessengerLink.user_id))
+        .where(col(MessengerLink.id) == key, col(MessengerLink.unlinked_at).is_(None))
+    )
+    row = (await session.execute(query)).one_or_none()
+    return make_actor(row[:-1], Channel(row.messenger)) if row is not None else None
 
 
 async def _end(
