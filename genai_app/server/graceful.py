@@ -3,10 +3,11 @@
 1. `/readyz` returns 503, and each response closes its connection. While other processes serve too,
 this step lasts longer than a proxy keeps an idle connection (deploy/nginx: 4 s). 2. The listening
 sockets close, after every connection in their backlog was accepted. From then on a proxy's
-connection is refused, and it asks the next process. 3. Idle connections and the sockets of pages
-close; pages connect to another process. 4. Running answers get time to end; the rest is saved as
-interrupted. Every stream ends with its last event, also streams of answers of other processes. 5.
-uvicorn closes the other connections and stops the services.
+connection is refused, and it asks the next process. Who is connected gets time to send a request.
+3. Idle connections and the sockets of pages close; pages connect to another process. 4. Running
+answers get time to end; the rest is saved as interrupted. Every stream ends with its last event,
+also streams of answers of other processes. 5. uvicorn closes the other connections and stops the
+services.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -25,7 +26,8 @@ from genai_app.services import services
 log = structlog.stdlib.get_logger(__name__)
 
 NOTICE_S = 5.0
-FIRST_REQUEST_S = 0.5  # time for the last accepted connections to send a request
+FIRST_REQUEST_S = 3.0  # time for the last accepted connections to send a request
+FIRST_REQUEST_POLL_S = 0.05
 FORCED_POLL_S = 0.1
 
 
@@ -45,10 +47,10 @@ class GracefulServer(uvicorn.Server):
         """Shuts down in steps. Takes at most about 35 s, of which running answers get 20 s."""
         services().stopping.begin()
         log.info("server.stopping")
-        alone = services().slots.processes < 2
+        alone = await services().slots.count_processes() < 2
         await self._unless_forced(asyncio.sleep(0 if alone else NOTICE_S))
         await self._stop_listening()
-        await self._unless_forced(asyncio.sleep(FIRST_REQUEST_S))
+        await self._unless_forced(self._first_requests())
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._unless_forced(services().generations.drain())
@@ -94,6 +96,17 @@ class GracefulServer(uvicorn.Server):
                 await loop.connect_accepted_socket(self._protocol, connection)
             except OSError:
                 connection.close()
+
+    async def _first_requests(self) -> None:
+        """Returns when every connection has sent a request, or after FIRST_REQUEST_S."""
+        connections: set[Any] = self.server_state.connections
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_REQUEST_S):
+                # those of pages have no cycle, and no need of time
+                while any(  # noqa: ASYNC110 - uvicorn has no event for it
+                    getattr(each, "cycle", each) is None for each in connections
+                ):
+                    await asyncio.sleep(FIRST_REQUEST_POLL_S)
 
     def _protocol(self) -> asyncio.Protocol:
         protocol_class: Any = self.config.http_protocol_class

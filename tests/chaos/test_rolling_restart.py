@@ -3,6 +3,7 @@ people and programs go on asking."""
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from pathlib import Path
@@ -129,6 +130,30 @@ async def test_the_stream_of_an_answer_that_goes_on_elsewhere_says_so(
         whole = (await own)[-1]
         assert whole["status"] == "complete"
         assert (last["dialog_id"], last["message_id"]) == (whole["dialog_id"], whole["message_id"])
+
+
+async def test_who_is_connected_may_still_ask(start_app: StartApp) -> None:
+    """N6. A proxy that connected in the last moment is slow to send its request."""
+    app: AppProcess = start_app()
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    await asyncio.to_thread(app.wait_ready)  # by a later connection: that one is accepted too
+    app.terminate()
+
+    def refuses() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", app.port), timeout=5).close()
+        except OSError:
+            return True
+        return False
+
+    assert await asyncio.to_thread(poll, refuses)
+    await asyncio.sleep(0.7)  # how slow it is, no wait for anything
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    answer = (await reader.read()).lower()
+    writer.close()
+    assert answer.startswith(b"http/1.1 200 ")
+    assert b"connection: close\r\n" in answer
+    assert await asyncio.to_thread(app.stop) == 0
 
 
 async def test_an_answer_that_is_too_long_for_the_end_is_told_as_interrupted(

@@ -460,6 +460,21 @@ async def test_an_emptied_redis_grants_nothing_before_the_report(
         await run.end()
 
 
+async def test_who_stops_counts_the_others_anew(
+    make: Make, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has just started counts, before the next regular report."""
+    for module in (slots_module, shared_queue):
+        monkeypatch.setattr(module, "RENEW_S", 60.0)
+    first = await make(redis_server.url)
+    assert await first.slots.count_processes() == 1
+    await make(redis_server.url)
+    assert first.slots.processes == 1
+    assert await first.slots.count_processes() == 2
+    await asyncio.to_thread(redis_server.kill)
+    assert await first.slots.count_processes() == 2
+
+
 async def test_nothing_is_left_in_redis(make: Make, redis_server: RedisServer) -> None:
     """No slot, nobody in the queue, and no address with its password."""
     process = await make(redis_server.url)

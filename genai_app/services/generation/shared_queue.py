@@ -59,6 +59,10 @@ class SharedQueue:
         joining.add_done_callback(self._joining.discard)
         await asyncio.shield(joining)
 
+    async def look(self) -> None:
+        """Learns the state, and asks for nothing."""
+        await self._step([])
+
     def release(self, run_id: str) -> None:
         """Has the next report free the run's slot, or take it out of the queue."""
         self._released.append(run_id)

@@ -80,6 +80,12 @@ class ModelSlots:
         """Processes that share the slots, as last heard."""
         return self._queue.processes
 
+    async def count_processes(self) -> int:
+        """Asks Redis how many processes share the slots; as last heard where it is away."""
+        if self._shared and not self._shared.is_away:
+            await self._shared.look()
+        return self._queue.processes
+
     def used(self, number: int) -> int:
         """Returns the slots of an endpoint that were taken over all processes a moment ago."""
         if self._shared is None or self._shared.is_away:
