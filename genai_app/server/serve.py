@@ -27,6 +27,7 @@ from genai_app.settings.urls import LOOPBACK
 logger = structlog.get_logger()
 
 CONNECTIONS_CLOSE_S = 4
+KEEP_ALIVE_S = 75  # longer than a proxy: the usual ones close an idle connection after 60 s
 MAX_FRAME_BYTES = 1_000_000
 READY_POLL_S = 0.02
 
@@ -166,6 +167,7 @@ async def _serve(settings: Settings, link: ParentLink | None = None) -> int:
         server_header=False,
         proxy_headers=False,
         backlog=1024,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=CONNECTIONS_CLOSE_S,
     )
     server = GracefulServer(config)

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 REQUEST_ID = b"x-request-id"
 CLOSE = (b"connection", b"close")
+LONG_BYTES = 1_000_000
 UNLOGGED = ("/assets/", "/healthz", "/readyz", "/metrics")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -87,7 +88,7 @@ class SecurityHeaders:
                 names = {name for name, _ in headers}
                 headers.append((REQUEST_ID, request_id.encode()))
                 headers += [pair for pair in self._headers if pair[0] not in names]
-                if services().stopping.begun:
+                if services().stopping.begun or is_long(status, message["headers"]):
                     headers.append(CLOSE)
                 message = {**message, "headers": headers}
             await send(message)
@@ -112,6 +113,14 @@ class SecurityHeaders:
                     status=status,
                     ms=round(total_s * 1000, 1),
                 )
+
+
+def is_long(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Returns whether a response is a stream or a large file, which closes its connection. It may
+    end after the process was told to stop: a proxy that did not hear of the end of the connection
+    would send a question over it at that moment, and may not repeat it."""
+    size = next((int(value) for name, value in headers if name == b"content-length"), None)
+    return status not in (204, 304) and (size is None or size > LONG_BYTES)
 
 
 def route_of(scope: Scope) -> str:

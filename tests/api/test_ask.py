@@ -30,6 +30,7 @@ async def test_a_whole_answer(open_api: OpenApi, app_db: Database) -> None:
     assert (body["response"], body["source"]) == ("w0 w1 w2 ", "model")
     assert body["usage"]["completion_tokens"] == 3
     assert answer.headers["x-genai-source"] == "model"
+    assert "connection" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
     assert all(answer.headers[name] for name in LIMIT_HEADERS)
     row = await message_row(app_db, body["message_id"])
@@ -46,6 +47,7 @@ async def test_a_stream_says_the_same_piece_by_piece(open_api: OpenApi) -> None:
         "/ask", json={"prompt": question("text=unicode,delay=0.002"), "stream": True}
     )
     assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["connection"] == "close"  # it may end when its process stops
     assert answer.headers["cache-control"] == "no-store"
     assert all(answer.headers[name] for name in LIMIT_HEADERS)
     *deltas, last = events_of(answer.text)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from genai_app.web.frontend import built_directory
+from genai_app.web.headers import is_long
 from tests.cast import PASSWORDS
 from tests.fakes.app_process import AppProcess
 from tests.fakes.raw_http import Answer, ask, post_form
@@ -103,6 +104,19 @@ async def test_request_ids_are_our_own(app: AppProcess) -> None:
     ids = {answer.header("x-request-id") for answer in answers}
     assert len(ids) == 3
     assert "evil" not in ids
+
+
+@pytest.mark.parametrize(
+    ("status", "size", "closes"),
+    [
+        *((200, None, True), (200, 1_000_001, True), (200, 1_000_000, False)),
+        *((204, None, False), (304, None, False), (404, 90, False)),
+    ],
+)
+def test_what_takes_long_closes_its_connection(status: int, size: int | None, closes: bool) -> None:
+    """Streams and large files, which may end when their process stops."""
+    headers = [] if size is None else [(b"content-length", str(size).encode())]
+    assert is_long(status, headers) == closes
 
 
 async def test_nothing_personal_is_kept_by_caches(app: AppProcess) -> None:
