@@ -101,6 +101,18 @@ def test_commands(text: str, mark: str, what: str, argument: str) -> None:
     assert (found.what, found.argument) == (what, argument)
 
 
+@pytest.mark.parametrize("mark", ["/", ""])
+def test_forwarded_commands(mark: str) -> None:
+    """What begins with a slash is none of whoever forwards it, even where it is no command."""
+
+    def what(text: str) -> str:
+        update = ChatUpdate("1", UpdateKind.TEXT, "2", "2", text=text, forwarded=True)
+        return wanted(update, mark=mark).what
+
+    assert what(f"{mark}unlink") == what(f"{mark}lang en") == what("/nonsense") == "forwarded"
+    assert what("Unlink me?") == "question"
+
+
 def test_codes() -> None:
     def code(text: str, *, forwarded: bool = False) -> str | None:
         return code_of(ChatUpdate("1", UpdateKind.TEXT, "2", "2", text=text, forwarded=forwarded))

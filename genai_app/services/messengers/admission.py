@@ -12,6 +12,7 @@ from genai_app.i18n import translate
 from genai_app.models import Action, Outcome
 from genai_app.services.audit.events import Audit, event
 from genai_app.services.messengers.chats import BotChat, Chats, locale_of
+from genai_app.services.messengers.commands import FORWARDED
 from genai_app.services.messengers.links import Links, linked_by
 from genai_app.services.messengers.replies import Replies
 
@@ -66,6 +67,10 @@ class Entrance:
         if holder.closing_noted:
             await self._links.note_closing(holder, noted=False)
         return holder.actor
+
+    async def note_forwarded(self, update: ChatUpdate) -> None:
+        """Audits that a command of somebody else was passed on by a linked account."""
+        await self._note_refusal(Action.MESSENGER_ACCESS, update.sender_id, FORWARDED)
 
     async def _link(self, key: uuid.UUID, update: ChatUpdate, code: str) -> None:
         name = self._messenger.name

@@ -34,7 +34,7 @@ from genai_app.services.messengers import figures
 from genai_app.services.messengers.actions import Actions
 from genai_app.services.messengers.admission import Entrance
 from genai_app.services.messengers.chats import Chats, locale_of
-from genai_app.services.messengers.commands import Wanted, wanted
+from genai_app.services.messengers.commands import FORWARDED, Wanted, wanted
 from genai_app.services.messengers.conversation import Conversation
 from genai_app.services.messengers.inbox import Inbox, Waiting
 from genai_app.services.messengers.lease import PollerLease
@@ -163,6 +163,8 @@ class ChatDesk:
         request = ChatRequest(
             *(key, update, self._wanted(update), actor, state), self._messenger.mark
         )
+        if request.wanted.what == FORWARDED:
+            await self._entrance.note_forwarded(update)
         if not request.wanted.calls_model:
             await self._actions.do(request)
             return

@@ -41,8 +41,9 @@ def wanted(update: ChatUpdate, *, mark: str = "/") -> Wanted:
     named = word.lstrip("/").partition("@")[0].lower()
     if mark and not text.startswith("/"):
         return Wanted(QUESTION, update.text)
-    if update.forwarded and text.startswith("/"):
+    is_command = named in (*COMMANDS, "start") and (mark or not argument or named == "lang")
+    if update.forwarded and (is_command or text.startswith("/")):
         return Wanted(FORWARDED)
-    if named in (*COMMANDS, "start") and (mark or not argument or named == "lang"):
+    if is_command:
         return Wanted("help" if named == "start" else named, argument.strip())
     return Wanted(UNKNOWN) if mark else Wanted(QUESTION, update.text)
