@@ -130,7 +130,7 @@ async def make(begun: list[Held], monkeypatch: pytest.MonkeyPatch) -> AsyncGener
 
 async def know_each_other(*processes: Process) -> None:
     async def known() -> bool:
-        return all(each.slots.processes == len(processes) for each in processes)
+        return all(each.slots._queue.processes == len(processes) for each in processes)
 
     await eventually(known, WITHIN_S)
 
@@ -469,7 +469,7 @@ async def test_who_stops_counts_the_others_anew(
     first = await make(redis_server.url)
     assert await first.slots.count_processes() == 1
     await make(redis_server.url)
-    assert first.slots.processes == 1
+    assert first.slots._queue.processes == 1
     assert await first.slots.count_processes() == 2
     await asyncio.to_thread(redis_server.kill)
     assert await first.slots.count_processes() == 2

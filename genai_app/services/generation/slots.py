@@ -75,11 +75,6 @@ class ModelSlots:
         """Runs of this process that wait."""
         return len(self._queue.waiting)
 
-    @property
-    def processes(self) -> int:
-        """Processes that share the slots, as last heard."""
-        return self._queue.processes
-
     async def count_processes(self) -> int:
         """Asks Redis how many processes share the slots; as last heard where it is away."""
         if self._shared and not self._shared.is_away:
@@ -94,7 +89,7 @@ class ModelSlots:
 
     def watch(self) -> None:
         """Registers the gauges of the queue and of each endpoint."""
-        metrics.watch_queue(lambda: self.waiting, lambda: self.processes)
+        metrics.watch_queue(lambda: self.waiting, lambda: self._queue.processes)
         for number, endpoint in enumerate(self._queue.endpoints):
             metrics.watch_endpoint(
                 endpoint.name,
