@@ -94,6 +94,20 @@ async def test_redis_may_vanish(
     assert (text + rest, status) == (TEXT, Status.COMPLETE)
 
 
+@pytest.mark.parametrize("moved_to", ["reasoning", "text"])
+async def test_an_older_checkpoint_undoes_nothing(moved_to: str) -> None:
+    """Text turned into reasoning, or back; the database has it where it was before."""
+    far = relay.FarAnswer(uuid.uuid4())
+    piece = relay.AnswerPiece(far.message_id, 0, "", ended=False, swaps=1)
+    setattr(piece, moved_to, "The user greets me.")
+    assert not far.hear(piece)
+    text, reasoning = ("The user ", "") if moved_to == "reasoning" else ("", "The user ")
+    far.learn(SavedAnswer(text, "here", abandoned=False, end=None, reasoning=reasoning))
+    assert {far.text, far.reasoning} == {"The user greets me.", ""}
+    assert getattr(far, moved_to) == "The user greets me."
+    assert (far.replaced, far.swaps) == (1, 1)
+
+
 async def test_a_reader_outlives_a_database_that_is_away(
     fake: ModelServer, two: Two, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,11 +173,11 @@ class FarAnswer:
 
     def _agrees(self, saved: SavedAnswer) -> bool:
         """Returns whether what is here is a part of what was saved, or the other way round."""
-        text = self.text.strip()
-        if text and not self.reasoning and saved.reasoning.startswith(text):
-            return False  # it was reasoning
-        if self.reasoning and not saved.reasoning and saved.text.startswith(self.reasoning):
-            return False  # it was the answer
+        text, saved_text = self.text.strip(), saved.text.strip()
+        if text and not self.reasoning and _is_part(text, saved.reasoning):
+            return False  # it was reasoning, or is no more
+        if saved_text and not saved.reasoning and _is_part(saved_text, self.reasoning):
+            return False  # it was the answer, or is no more
         pairs = ((self.text, saved.text), (self.reasoning, saved.reasoning))
         return all(here.startswith(there) or there.startswith(here) for here, there in pairs)
 
@@ -189,6 +189,11 @@ class FarAnswer:
                 await self._news.wait()
         except TimeoutError:
             return
+
+
+def _is_part(one: str, other: str) -> bool:
+    """Returns whether one of two texts that are not empty begins with the other."""
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
 @dataclass(slots=True)
