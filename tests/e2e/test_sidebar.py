@@ -124,6 +124,31 @@ async def test_a_folder_is_renamed_and_deleted(browse: Browse, stored: Stored):
     await expect(tab.item(title)).to_have_count(1)
 
 
+async def test_a_menu_leaves_the_focus_to_who_is_quick(tab: Tab, stored: Stored):
+    """The browser says late that a menu is open: what is typed till then goes where it was begun."""
+    title, page = "Наперегонки", tab.page
+    stored.add_dialog("alice", title)
+    await tab.reload()
+    await tab.choose(title, "folder")  # the folder's entry stands above the field
+    await page.get_by_test_id("new-folder").fill("Раньше")
+    await page.keyboard.press("Enter")
+    await expect(in_folder(tab, "Раньше")).to_have_count(1)
+    await tab.item(title).hover()
+    await tab.item(title).get_by_test_id("dialog-menu").click()
+    entry = page.get_by_test_id("folder")
+    await expect(entry).to_be_visible()
+    focused = await entry.evaluate("""async (entry) => {
+        const field = document.querySelector('[data-testid=new-folder]');
+        const menu = document.getElementById(entry.getAttribute('popovertarget'));
+        const opened = new Promise((seen) => menu.addEventListener('toggle', seen, { once: true }));
+        entry.click();
+        field.focus();
+        await opened;
+        return document.activeElement === field;
+    }""")
+    assert focused
+
+
 @pytest.mark.parametrize("locale", ["ru", "en"])
 async def test_a_deletion_is_undone(locale: str, browse: Browse, stored: Stored):
     """The dialog on the screen, and it is on the screen again."""

@@ -64,7 +64,8 @@ useEffect(() => {
       for (const each of menu.querySelectorAll('[data-folder-id]'))
         each.setAttribute('aria-pressed', each.dataset.folderId === outer.dataset.folder);
     }
-    entries(menu)[0]?.focus();
+    // the event is late: somebody may be in the menu already, and type
+    if (!menu.contains(document.activeElement)) entries(menu)[0]?.focus();
   };
   const chosen = (event) => { if (event.target.closest?.('.row-menu [data-closes]')) close(); };
   const submitted = (event) => { if (event.target.closest?.('.row-menu')) close(); };
