@@ -61,7 +61,7 @@ _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{REDACTED}",
     ),
     # the token of a bot for Telegram, which stands in each address of its API
-    (re.compile(r"\b(?:bot)?\d{1,20}:[A-Za-z0-9_-]{20,}"), REDACTED),
+    (re.compile(r"(?:\b|bot)\d{1,20}(?::|%3[Aa])[A-Za-z0-9_-]{20,}"), REDACTED),
     (re.compile(r"(/bot)\d+:[^\s/\"']+"), rf"\1{REDACTED}"),
     (re.compile(r"\b(bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),  # a JWT anywhere in the text
