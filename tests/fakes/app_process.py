@@ -32,6 +32,7 @@ class AppProcess:
         database_url: PostgreSQL; "" means SQLite in `home`.
         workers: as `serve --workers` takes it.
         program: another installation's `genai`, in place of this source tree's.
+        command: what runs in place of `serve`; see `start` then.
         within: a command that runs the product, as its last step by exec; see small_disk.py.
         settings: more settings, without the prefix: `session_ttl_s=60`.
     """
@@ -44,6 +45,7 @@ class AppProcess:
         database_url: str = "",
         workers: int = 1,
         program: Path | None = None,
+        command: Sequence[str] = ("serve",),
         within: Sequence[str] = (),
         **settings: object,
     ) -> None:
@@ -57,7 +59,7 @@ class AppProcess:
         self.database_url = database_url or f"sqlite:///{self.data_dir / 'genai.sqlite3'}"
         self._home = home
         self._program = program
-        self._within = within
+        self._within, self._command = within, command
         self.root = ROOT  # the folder with the package, its build and its migrations
         self._process: subprocess.Popen[bytes] | None = None
         told: dict[str, object] = {
@@ -89,7 +91,7 @@ class AppProcess:
         genai = [str(self._program)] if self._program else [sys.executable, "-m", "genai_app"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_us, *self._within, *genai, "serve", *self._arguments],
+                [*dies_with_us, *self._within, *genai, *self._command, *self._arguments],
                 cwd=self._home,  # so that no .env of the developer is read
                 env=environment,
                 stdin=subprocess.DEVNULL,
