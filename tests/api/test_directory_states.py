@@ -57,7 +57,7 @@ async def metrics_have(app: AppProcess, text: str) -> None:
         async with client_of(app, METRICS) as client:
             return text in (await client.get("/metrics")).text
 
-    await eventually(have, 20)
+    await eventually(have)
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def look_ups(app: AppProcess, count: int = 3) -> None:
                     )
                 return oldest is not None and oldest > begun
 
-            await eventually(are_later, 20)
+            await eventually(are_later)
 
 
 async def events_of(app: AppProcess, action: str) -> list[tuple[str, str, str]]:

@@ -22,7 +22,7 @@ def client_of(app: AppProcess, token: str = "") -> httpx.AsyncClient:
     headers = {"x-forwarded-for": new_address()}
     if token:
         headers["authorization"] = f"Bearer {token}"
-    return httpx.AsyncClient(base_url=app.url, headers=headers, timeout=30)
+    return httpx.AsyncClient(base_url=app.url, headers=headers, timeout=60)
 
 
 async def new_token(app: AppProcess, username: str, password: str) -> str:

@@ -199,14 +199,14 @@ class AppProcess:
             raise
 
 
-async def eventually(test: Callable[[], Awaitable[bool]], within_s: float = 15.0) -> None:
+async def eventually(test: Callable[[], Awaitable[bool]], within_s: float = 60.0) -> None:
     """Returns when `test` comes true. For what nobody announces."""
     async with asyncio.timeout(within_s):
         while not await test():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-def poll(test: Callable[[], object], timeout: float = 10.0) -> bool:
+def poll(test: Callable[[], object], timeout: float = 60.0) -> bool:
     """Whether `test` comes true within `timeout` seconds. For what nobody announces."""
     deadline = time.monotonic() + timeout
     wait = threading.Event()

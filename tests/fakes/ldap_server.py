@@ -129,7 +129,7 @@ class LdapServer:
     def wait_for_binds(self, count: int) -> None:
         """Blocks until so many came; TimeoutError when they do not."""
         with self._came:
-            if not self._came.wait_for(lambda: len(self.binds) >= count, timeout=5):
+            if not self._came.wait_for(lambda: len(self.binds) >= count, timeout=60):
                 raise TimeoutError
 
     def __enter__(self) -> Self:

@@ -49,14 +49,14 @@ class RequestRecord:
         """All tokens of reasoning sent so far."""
         return "".join(sent.text for sent in self.thoughts)
 
-    def wait_aborted(self, timeout: float = 5.0) -> bool:
+    def wait_aborted(self, timeout: float = 60.0) -> bool:
         """Whether the client went away within `timeout` seconds."""
         return self._wait(lambda: self.aborted_at is not None, timeout)
 
-    def wait_ended(self, timeout: float = 5.0) -> bool:
+    def wait_ended(self, timeout: float = 60.0) -> bool:
         return self._wait(lambda: self.ended_at is not None, timeout)
 
-    def wait_sent(self, tokens: int, timeout: float = 5.0) -> bool:
+    def wait_sent(self, tokens: int, timeout: float = 60.0) -> bool:
         """Whether that many tokens were sent within `timeout` seconds."""
         return self._wait(lambda: len(self.sent) >= tokens, timeout)
 

@@ -100,7 +100,7 @@ class ModelServer:
         """The requests for an answer, without those for names, tokens and health."""
         return [each for each in self.requests if each.path.endswith(ANSWERING)]
 
-    def wait_answers(self, count: int, timeout: float = 5.0) -> bool:
+    def wait_answers(self, count: int, timeout: float = 60.0) -> bool:
         """Whether that many requests for an answer have come within `timeout` seconds. Blocks."""
         with self._arrived:
             return self._arrived.wait_for(lambda: len(self.answers) >= count, timeout)

@@ -26,7 +26,7 @@ from tests.fakes.handlers import full_name, state_name
 SPACE = "/_event"
 MARK = "_rx_state_"
 SUBPROTOCOL = "0.10.1"
-TIMEOUT_S = 30.0  # only ends what hangs
+TIMEOUT_S = 60.0  # only ends what hangs
 _SURROGATE = re.compile("[\ud800-\udfff]")
 FINAL = ("complete", "truncated", "stopped", "interrupted", "failed")
 

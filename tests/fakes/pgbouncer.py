@@ -14,7 +14,7 @@ from tests.fakes.app_process import poll
 from tests.fakes.child import find_program
 from tests.fakes.services import PostgresServer, free_port
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class PgBouncer:

@@ -54,7 +54,7 @@ async def ask(
         writer.write(method.encode() + b" " + raw + b" HTTP/1.1\r\n" + head + b"\r\n" + body)
         with suppress(ConnectionError):  # a refusal may come before the whole body is read
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.read()
     finally:
         writer.close()

@@ -14,8 +14,8 @@ import psycopg2
 
 from tests.fakes.certificates import Certificate
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 WARY = "wary"  # the one role that PostgreSQL asks for a password, if a test makes it
 
 

@@ -188,7 +188,7 @@ class TelegramServer:
     def texts(self, user: int = 1001) -> list[str]:
         return [each.text for each in self.of(user)]
 
-    async def wait(self, condition: Callable[[], Any], within_s: float = 20.0) -> Any:
+    async def wait(self, condition: Callable[[], Any], within_s: float = 60.0) -> Any:
         """Waits until the condition is true. Returns its value."""
         until = time.monotonic() + within_s
         while not (value := condition()):

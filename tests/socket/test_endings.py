@@ -23,7 +23,7 @@ LONG = "tokens=500,delay=0.02"
 
 async def call_of(model: ModelServer, text: str) -> RequestRecord:
     """The one model call for this question, once it has come."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not asked(model, text):  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # it comes in another thread
     (record,) = asked(model, text)

@@ -33,7 +33,7 @@ class Phone:
         self.server.says(f"/start {code}", user, language=language)
         await self.server.wait(lambda: self.server.texts(user))
 
-    async def last(self, user: int = ALICE, count: int = 2, within_s: float = 20.0) -> str:
+    async def last(self, user: int = ALICE, count: int = 2, within_s: float = 60.0) -> str:
         """The last message, once an answer has ended in it."""
         ended = "again:"
 

@@ -185,7 +185,7 @@ async def test_cancelled_between_commit_and_call(
         event.remove(Session, "after_commit", cancel)
 
     (answer,) = [r for r in await everything(talk.db) if r.get("author") == Author.ASSISTANT]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert await read(talk.generations.follow(answer["id"])) == (
             (await called(fake)).sent_text,
             Status.COMPLETE,

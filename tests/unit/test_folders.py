@@ -135,7 +135,7 @@ async def test_open_pages_hear_of_folders(db: Database, folders: Folders, as_ali
             if change is not None:
                 await change
             changes.look_soon()
-            assert await watcher.wait(5)
+            assert await watcher.wait(60)
     running.cancel()
 
 

@@ -21,7 +21,7 @@ from tests.unit.talk import MakeTalk, called, read, saved
 
 pytest_plugins = ("tests.unit.talk_fixtures",)
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture

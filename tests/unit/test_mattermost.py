@@ -55,7 +55,7 @@ async def listening(bot: MattermostMessenger) -> str:
 async def received(bot: MattermostMessenger, position: str, count: int) -> list[ChatUpdate]:
     """Returns `count` updates, over as many batches as they need."""
     found: list[ChatUpdate] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found) < count:
             batch = await bot.receive(position)
             found += batch.updates
@@ -171,7 +171,7 @@ async def test_nothing_is_lost(
         server.say(anna, text)
     server.react(ivan, key, "arrows_counterclockwise")
     found: dict[str, str] = {each.id: each.text for each in batch.updates}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found) < 4:
             try:
                 batch = await bot.receive(position)

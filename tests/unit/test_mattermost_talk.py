@@ -55,7 +55,7 @@ class Desk:
             texts = [post["message"] for post in self.server.shown_to(self.alice)]
             return len(texts) >= count and ends in texts[-1]
 
-        await eventually(are_there, within_s=30)
+        await eventually(are_there, within_s=60)
         return [post["message"] for post in self.server.shown_to(self.alice)]
 
     async def click(self, emoji: str) -> None:

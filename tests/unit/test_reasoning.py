@@ -265,7 +265,7 @@ async def test_checkpoints_have_it(fake: ModelServer, talk: Talk, as_alice: Acto
     turn = await talk.ask(as_alice)
 
     async def row_has(text: str, reasoning: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             row = await saved(talk.db, turn.answer_id)
             while (row.text, row.reasoning) != (text, reasoning):
                 row = await saved(talk.db, turn.answer_id)

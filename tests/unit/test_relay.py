@@ -34,7 +34,7 @@ async def test_text_comes_before_the_database_has_it(
     turn = await here.ask(as_alice)
 
     follower = elsewhere.generations.follow(turn.answer_id)
-    begun = await asyncio.wait_for(read_until(follower, TOKENS[99]), 10)
+    begun = await asyncio.wait_for(read_until(follower, TOKENS[99]), 60)
     assert (await saved(here.db, turn.answer_id)).text == ""
     fake.release("go")
     text, status = await read(follower)
@@ -85,12 +85,12 @@ async def test_redis_may_vanish(
     else:
         redis_server.command("FLUSHALL")
     fake.release("a")
-    text += await asyncio.wait_for(read_until(follower, TOKENS[199]), 20)
+    text += await asyncio.wait_for(read_until(follower, TOKENS[199]), 60)
     if fault == "kill":
         redis_server.start()
     redis_server.thaw()
     fake.release("b")
-    rest, status = await asyncio.wait_for(read(follower), 20)
+    rest, status = await asyncio.wait_for(read(follower), 60)
     assert (text + rest, status) == (TEXT, Status.COMPLETE)
 
 
@@ -133,7 +133,7 @@ async def test_a_reader_outlives_a_database_that_is_away(
     fake.release("go")
     await read(here.generations.follow(turn.answer_id))
     away = False
-    rest, status = await asyncio.wait_for(reading, 20)
+    rest, status = await asyncio.wait_for(reading, 60)
     assert (text + rest, status) == (TEXT, Status.COMPLETE)
 
 

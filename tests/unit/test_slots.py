@@ -18,7 +18,7 @@ from genai_app.services.generation.slots import ModelSlots
 from tests.fakes.app_process import eventually
 from tests.fakes.services import RedisServer
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 URLS = ("http://user:secret@gpu1:8000", "http://gpu2:8000")
 
 

@@ -86,11 +86,7 @@ async def test_blocked_is_unlinked(phone: Phone, as_alice: Actor, fake: ModelSer
     async def is_unlinked() -> bool:
         return not await phone.links.list(as_alice)
 
-    for _ in range(100):
-        if await is_unlinked():
-            break
-        await asyncio.sleep(0.1)
-    assert await is_unlinked()
+    await eventually(is_unlinked)
     (event,) = await events(phone.db, "messenger_unlink")
     assert event.details == "reason=blocked"
     (asked,) = await questions(phone.db)
@@ -142,7 +138,7 @@ async def test_another_process_goes_on(phone: Phone, as_alice: Actor, fake: Mode
     await phone.stop()
     fake.release("more")
     await phone.start("second")
-    await phone.server.wait(lambda: len(phone.server.of()) == 3, 30)
+    await phone.server.wait(lambda: len(phone.server.of()) == 3)
     await phone.last(count=3)
     first, second = phone.server.of()[1:]
     assert first.id == message.id

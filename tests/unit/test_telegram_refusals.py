@@ -52,7 +52,7 @@ async def test_a_code_is_not_guessed(phone: Phone, as_alice: Actor) -> None:
     for number in range(5):
         phone.server.says(f"/start wrong{number}", STRANGER)
     phone.server.says(f"/start {code}", STRANGER)
-    await phone.server.wait(lambda: len(phone.server.texts(STRANGER)) == 6, 30)
+    await phone.server.wait(lambda: len(phone.server.texts(STRANGER)) == 6)
     assert phone.server.texts(STRANGER)[-1].startswith("Слишком много неверных кодов")
     assert await phone.links.list(as_alice) == []
     refused = await events(phone.db, "messenger_link")
@@ -87,7 +87,7 @@ async def test_a_forwarded_command_is_not_done(phone: Phone, as_alice: Actor) ->
     forwarded: dict[str, Any] = {"forward_origin": origin}
     for text in ("/unlink", "/start@corp_test_bot code", "/nonsense"):
         phone.server.says(text, **forwarded)
-    await phone.server.wait(lambda: len(phone.server.of()) == 4, 30)
+    await phone.server.wait(lambda: len(phone.server.of()) == 4)
     assert set(phone.server.texts()[1:]) == {translate("ru", "bot.forwarded")}
     assert len(await phone.links.list(as_alice)) == 1
     refused = await events(phone.db, "messenger_access", "messenger_unlink")
