@@ -33,6 +33,19 @@ def stemmed(text: str | None) -> str:
     return " ".join(word for word, _, _ in words_of(text or ""))
 
 
+def stems_of(text: str, stems: dict[str, str] | None = None) -> list[str]:
+    """Returns the stems of all words of a long text, each word stemmed once.
+
+    Args:
+        stems: of words that were stemmed before; it grows.
+    """
+    stems = {} if stems is None else stems
+    words = _WORD.findall(_fold(text))
+    for word in set(words).difference(stems):
+        stems[word] = _stem(word)
+    return [stems[word] for word in words]
+
+
 def query_words(query: str) -> list[str]:
     """Returns the words of a search as typed. Only letters and digits count."""
     return _WORD.findall(query[:MAX_QUERY_CHARS])[:MAX_QUERY_WORDS]

@@ -1,0 +1,2 @@
+-- остатки
+select * from stock where store = 'ƒзержинск'
