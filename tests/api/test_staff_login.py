@@ -233,7 +233,7 @@ async def test_a_directory_that_is_away_logs_nobody_out(
     async def is_back() -> bool:
         return (await post_token(app, "ivanov", PASSWORD))[0] == 200
 
-    await eventually(is_back, 30)
+    await eventually(is_back)
     assert await _events(app, "directory_lost") == 1
 
 

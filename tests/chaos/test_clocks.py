@@ -70,7 +70,7 @@ async def test_replicas_ten_minutes_apart(
     running = [asyncio.create_task(_ask(alice[app], text)) for app, text in texts.items()]
     for text in texts.values():
         assert await asyncio.to_thread(poll, lambda text=text: asked(model, text))
-        assert await asyncio.to_thread(asked(model, text)[0].wait_sent, 400, 30)
+        assert await asyncio.to_thread(asked(model, text)[0].wait_sent, 400)
     db = Database(ahead.database_url)
     for text in texts.values():
         assert await _status(db, text) == "running"

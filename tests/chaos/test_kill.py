@@ -314,7 +314,7 @@ async def test_database_restarts_in_mid_answer(
     await page.wait_for(lambda: page.live_text())
     postgres.kill()
     postgres.start()
-    await page.wait_for(lambda: not page.running, 30)
+    await page.wait_for(lambda: not page.running)
     whole = "".join(TOKENS[:250])
     assert (page.messages()[-1]["status"], page.messages()[-1]["text"]) == ("complete", whole)
     db = Database(app.database_url)
@@ -339,7 +339,7 @@ async def test_database_away_at_the_end_of_an_answer(
         assert page.running
     finally:
         postgres.start()
-    await page.wait_for(lambda: not page.running, 30)
+    await page.wait_for(lambda: not page.running)
     row = page.messages()[-1]
     assert (row["status"], row["text"]) == ("complete", "".join(TOKENS[:60]))
 

@@ -66,9 +66,9 @@ async def test_two_workers(
         assert page.messages()[-1]["status"] == "complete"
         pages.append(page)
     os.kill(first, signal.SIGKILL)
-    assert poll(lambda: len(app.workers) == 2 and first not in app.workers, 30)
+    assert poll(lambda: len(app.workers) == 2 and first not in app.workers)
     assert second in app.workers
-    assert poll(lambda: served_by(app) == {"0", "1"}, 30)
+    assert poll(lambda: served_by(app) == {"0", "1"})
     for page in pages:
         await page.open(f"/c/{page.dialog_id}")
         assert [row["status"] for row in page.messages()] == ["complete", "complete"]
@@ -113,7 +113,7 @@ async def test_workers_end_when_their_parent_is_killed(
     app = start_app("postgresql", workers=2, redis_url=redis_server.url)
     pids = app.workers
     app.kill()
-    assert poll(lambda: all_gone(pids), 30)
+    assert poll(lambda: all_gone(pids))
 
 
 def test_several_without_redis_are_refused(
