@@ -135,11 +135,12 @@ async def _open(
 async def _ask(
     bench: Bench, page: Page, plan: Plan, history: int, shots: Path | None
 ) -> dict[str, Any]:
-    session = await page.context.new_cdp_session(page)
+    session, worked = [await page.context.new_cdp_session(page) for _ in range(2)]
     await session.send("Performance.enable")
+    await worked.send("Performance.enable", {"timeDomain": "threadTicks"})
     composer = page.get_by_test_id("composer")
     await composer.fill(f"How do I restore the backup? {plan.directive()}")
-    before = await _counters(session)
+    before, worked_before = await _counters(session), await _counters(worked)
     meter = bench.meter()
     await composer.press("Enter")
     await _until(page, "first")
@@ -149,7 +150,7 @@ async def _ask(
     while (model := await asyncio.to_thread(_model_counters, bench.model_port))["running"]:
         await page.wait_for_timeout(200)
     await page.wait_for_timeout(3000)
-    after = await _counters(session)
+    after, worked_after = await _counters(session), await _counters(worked)
     cost = meter.read()
     ended = model["ended_at"] * 1000 - await page.evaluate("performance.timeOrigin")
     seen = await page.evaluate("window.seen")
@@ -161,6 +162,7 @@ async def _ask(
         "first_token_ms": round(seen["first"] - seen["enter"]),
         "last_change_ms": round(seen["last"] - ended),
         "main_thread_s": round(after["TaskDuration"] - before["TaskDuration"], 2),
+        "main_thread_cpu_s": round(worked_after["TaskDuration"] - worked_before["TaskDuration"], 2),
         "script_s": round(after["ScriptDuration"] - before["ScriptDuration"], 2),
         "layout_s": round(after["LayoutDuration"] - before["LayoutDuration"], 2),
         "style_s": round(after["RecalcStyleDuration"] - before["RecalcStyleDuration"], 2),

@@ -45,7 +45,7 @@ TARGETS = (
 )
 _BROWSER = (
     *("sent_kb", "files", "usable_ms", "answering_ms", "first_token_ms"),
-    *("main_thread_s", "script_s", "last_change_ms", "status", "other_cores"),
+    *("main_thread_s", "main_thread_cpu_s", "script_s", "last_change_ms", "status", "other_cores"),
 )
 COLUMNS = {
     "floor": ("added_ms.p50", "added_ms.p95", "added_ms.p99", "first_token_ms.p50", "other_cores"),

@@ -406,9 +406,9 @@ async def test_a_reader_who_scrolled_up_stays_there(tab: Tab, model: ModelServer
     await tab.page.evaluate("window.settled")
     box = await tab.page.locator(".scroll").bounding_box()
     assert box is not None
-    line: str = await tab.page.evaluate(
-        "([x, y]) => document.elementFromPoint(x, y).closest('p').textContent",
-        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+    line: str = await tab.answer.locator("p").evaluate_all(
+        "(lines, y) => lines.find(each => each.getBoundingClientRect().bottom > y).textContent",
+        box["y"] + box["height"] / 2,
     )
     read = tab.answer.get_by_text(line, exact=True)
     before = await read.bounding_box()

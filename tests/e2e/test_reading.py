@@ -16,6 +16,11 @@ from tests.fakes.model_steps import End, Hold, Say
 pytestmark = E2E
 
 MARKED = "[...(CSS.highlights.get('searched') ?? [])].map(range => range.toString())"
+DRAWN = "each => each.checkVisibility({ contentVisibilityAuto: true })"
+IS = """async (each, drawn) => {
+    while (each.checkVisibility({ contentVisibilityAuto: true }) !== drawn)
+        await new Promise(requestAnimationFrame);
+}"""
 STILL_PX = 3  # less is nothing that an eye sees
 SIZES = [{"width": 1280, "height": 800}, {"width": 390, "height": 740}]
 
@@ -111,8 +116,13 @@ async def test_nothing_jumps_while_an_answer_grows(
     await expect(jump).to_contain_text("Новый текст")
     read = tab.page.get_by_text("вопрос 17", exact=True)
     before = await height_of(read)
+    far = tab.page.get_by_text("вопрос 0", exact=True)
+    await far.evaluate(IS, False)  # what is far away costs nothing then
+    assert await read.evaluate(DRAWN)
     model.release(hold)
     await tab.ends()
+    assert abs(await height_of(read) - before) < STILL_PX
+    await far.evaluate(IS, True)
     assert abs(await height_of(read) - before) < STILL_PX
     await expect(jump).to_contain_text("Новый текст")
     await jump.click()

@@ -1,5 +1,6 @@
 """An answer as it is read: formulas, diagrams, tables, code and footnotes, and what is copied."""
 
+import uuid
 from collections.abc import Sequence
 
 from playwright.async_api import Locator, Page, expect
@@ -11,7 +12,7 @@ from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.fakes.app_process import AppProcess
 from tests.fakes.model_server import ModelServer
-from tests.fakes.model_steps import End, Say
+from tests.fakes.model_steps import End, Hold, Say
 
 pytestmark = E2E
 
@@ -307,6 +308,21 @@ async def test_formulas_while_they_are_written(tab: Tab, model: ModelServer, wat
         await expect(tab.answer.locator(".katex")).to_have_count(2)
         await expect(tab.answer.get_by_test_id("math").last).to_have_text(r"\(\wrong\)")
         await tab.reload()
+
+
+async def test_what_is_selected_in_a_growing_answer_stays_selected(tab: Tab, model: ModelServer):
+    """What is there already is not drawn again with each word that comes."""
+    holds = [uuid.uuid4().hex for _ in range(2)]
+    say = [Say(["Первое **слово**, "]), Hold(holds[0]), Say(["потом *ещё*"]), Hold(holds[1]), End()]
+    model.script_once(*say)
+    await tab.ask("Слова")
+    word = tab.answer.get_by_text("слово", exact=True)
+    await word.evaluate("word => getSelection().selectAllChildren(word)")
+    model.release(holds[0])
+    await expect(tab.answer.get_by_text("ещё", exact=True)).to_be_visible()
+    assert await tab.page.evaluate("getSelection().toString()") == "слово"
+    model.release(holds[1])
+    await tab.ends()
 
 
 async def test_what_is_too_much_of_a_formula_stays_text(browse: Browse, stored: Stored):

@@ -7,7 +7,10 @@ alone is shown as it was written.
 Each is an `@rx.memo` with one string: a page that draws again does not parse again.
 """
 
+from typing import Any
+
 import reflex as rx
+from reflex_base.components.tags import Tag
 from reflex_base.utils.imports import ImportDict
 from reflex_components_core.base.error_boundary import ErrorBoundary
 from reflex_components_core.base.fragment import Fragment
@@ -135,19 +138,36 @@ _MAP = {
 }
 
 
+# The map of components is made anew for each drawing. React takes another function for another
+# component, and would throw the growing block away with each word that comes.
+_SAME = """
+const useSameComponents = (map) => {
+  const newest = useRef(map);
+  newest.current = map;
+  const [same] = useState(() => Object.fromEntries(
+    Object.keys(map).map((tag) => [tag, (props) => newest.current[tag](props)])));
+  return same;
+};
+"""
+
+
 class _Markdown(Markdown):
     """With footnotes in the language of the page, whose ids are those of no other text."""
 
     remark_rehype_options: rx.Var[dict]
 
     def add_imports(self) -> list[ImportDict]:
-        return [*super().add_imports(), {"react": "useId"}]
+        return [*super().add_imports(), {"react": ["useId", "useRef", "useState"]}]
 
     def add_hooks(self) -> list[str | rx.Var]:
         return ["const notesId = useId();"]
 
     def add_custom_code(self) -> list[str]:
-        return [SCRIPT]  # of what stands in the map of components only hooks are taken
+        return [SCRIPT, _SAME]  # of what stands in the map of components only hooks are taken
+
+    def _render(self, props: dict[str, Any] | None = None) -> Tag:
+        tag = super()._render()
+        return tag.add_props(components=rx.Var(f"useSameComponents({tag.props['components']!s})"))
 
 
 _NOTES = rx.Var.create(
