@@ -6,6 +6,8 @@ PATH="$PATH:/usr/sbin" # where servers are, which a user's PATH often lacks
 missing=()
 compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql)
 command -v redis-server > /dev/null || missing+=(redis-server)
+# the shell alone costs the tests a good third less CPU than the whole browser; not every distribution has it
+command -v chromium-headless-shell > /dev/null || ! command -v apt-get > /dev/null || missing+=(chromium-headless-shell)
 command -v chromium > /dev/null || command -v chromium-browser > /dev/null || missing+=(chromium fonts-noto-core fonts-noto-color-emoji)
 command -v pgbouncer > /dev/null || missing+=(pgbouncer)
 command -v nginx > /dev/null || missing+=(nginx-light)

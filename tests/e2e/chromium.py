@@ -10,7 +10,7 @@ from playwright.async_api import Browser, async_playwright
 # each module of browser tests: `pytestmark = E2E`
 E2E = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
