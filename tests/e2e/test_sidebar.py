@@ -125,7 +125,7 @@ async def test_a_folder_is_renamed_and_deleted(browse: Browse, stored: Stored):
 
 
 async def test_a_menu_leaves_the_focus_to_who_is_quick(tab: Tab, stored: Stored):
-    """The browser says late that a menu is open: what is typed till then goes where it was begun."""
+    """The browser says late that a menu is open: what is typed till then goes where it began."""
     title, page = "Наперегонки", tab.page
     stored.add_dialog("alice", title)
     await tab.reload()
