@@ -30,6 +30,7 @@ _LEFT_OUT = frozenset(
 )
 _LATER = ("header", "footer")
 _PAGE = "\x0c"
+_MAX_COLUMNS = 63  # as in Word
 
 
 class _Styles:
@@ -38,6 +39,7 @@ class _Styles:
     def __init__(self, root: Element | None) -> None:
         self.levels: dict[str, int] = {}
         self.hidden: set[str] = set()
+        self.lists: set[str] = set()
         for style in root.iter("style") if root is not None else ():
             name = style.get("styleId", "")
             level = style.find("pPr/outlineLvl")
@@ -49,6 +51,8 @@ class _Styles:
                 self.levels[name] = int(match.group(1))
             elif words in ("title", "название"):
                 self.levels[name] = 1
+            if style.find("pPr/numPr") is not None:
+                self.lists.add(name)
             if _is_hidden(style.find("rPr"), shaded=False):
                 self.hidden.add(name)
 
@@ -133,6 +137,12 @@ def _is_hidden(style: Element | None, *, shaded: bool) -> bool:
     return size is not None and is_tiny(size.get("val", ""), per_point=2)
 
 
+def _number(element: Element | None, otherwise: int) -> int:
+    """Returns a count of columns."""
+    text = element.get("val", "") if element is not None else ""
+    return min(int(text), _MAX_COLUMNS) if text.isdigit() else otherwise
+
+
 class _WordStory:
     """Turns elements into text."""
 
@@ -172,14 +182,13 @@ class _WordStory:
         rows: list[list[str]] = []
         for row in self._within(table, "tr"):
             if row.find("trPr/del") is None:
-                cells = [self.text_of(cell).replace(_PAGE, " ") for cell in self._within(row, "tc")]
-                rows.append([*[""] * self._skipped(row), *cells])
+                cells = [""] * _number(row.find("trPr/gridBefore"), 0)
+                for cell in self._within(row, "tc"):
+                    cells.append(self.text_of(cell).replace(_PAGE, " "))
+                    cells += [""] * (_number(cell.find("tcPr/gridSpan"), 1) - 1)
+                rows.append(cells)
         self._shaded -= 1
         return markdown_table(rows)
-
-    def _skipped(self, row: Element) -> int:
-        before = row.find("trPr/gridBefore")
-        return min(int(before.get("val", "0")), 20) if before is not None else 0
 
     def _within(self, parent: Element, tag: str) -> Iterator[Element]:
         for each in parent:
@@ -200,7 +209,8 @@ class _WordStory:
         level = self._styles.levels.get(name)
         if level and _PAGE not in text:
             return f"{'#' * level} {' '.join(text.split())}"
-        if properties is not None and properties.find("numPr") is not None:
+        numbered = properties is not None and properties.find("numPr") is not None
+        if numbered or name in self._styles.lists:
             return f"- {text}"
         return text
 

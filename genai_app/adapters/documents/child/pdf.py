@@ -38,7 +38,10 @@ def read(draft: Draft) -> None:
         raise Refusal("damaged", "no pages")
     if len(document) > draft.job.pages:
         raise Refusal("too_large", "pages")
-    reader = _PageReader(draft, document)
+    # what was filled into a form is text only once it is drawn into its page
+    if has_form := document.get_formtype() != _raw.FORMTYPE_NONE:
+        document.init_forms()
+    reader = _PageReader(draft, document, has_form=has_form)
     for number in range(1, len(document) + 1):
         reader.read_page(number)
     if not draft.pages:
@@ -48,7 +51,8 @@ def read(draft: Draft) -> None:
 class _PageReader:
     """Reads page after page of one document."""
 
-    def __init__(self, draft: Draft, document: Any) -> None:
+    def __init__(self, draft: Draft, document: Any, *, has_form: bool) -> None:
+        self._has_form = has_form
         self._draft = draft
         self._document = document
         self._recogniser = Recogniser(draft.job.ocr_s)
@@ -63,6 +67,8 @@ class _PageReader:
             self._draft.add(DraftPage())
             self._draft.warn("left_out", number)
             return
+        if self._has_form and page.flatten() == _raw.FLATTEN_SUCCESS:
+            page = self._document[number - 1]
         letters = page.get_textpage()
         text = tidy(table_lines(letters, page.get_width()) or letters.get_text_range())
         objects = _objects(page)

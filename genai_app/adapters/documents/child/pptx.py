@@ -20,6 +20,7 @@ from genai_app.adapters.documents.child.hidden import is_pale, is_tiny
 
 _MAIN = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
+_MAX_POINTS = 200  # of a chart
 _NO_NOTES = frozenset({"sldNum", "dt", "hdr", "ftr", "sldImg"})
 
 
@@ -58,6 +59,8 @@ def _slide(archive: zipfile.ZipFile, name: str, number: int, draft: Draft, width
             draft.warn("hidden_text", number, text)
         _warn_of_hidden(shape, number, draft)
     for kind, part in relations_of(archive, name).values():
+        if kind == "chart" and (chart := tree_of(archive, part)) is not None:
+            blocks.append(_chart(chart))
         if kind == "notesSlide" and (notes := _notes(tree_of(archive, part))):
             blocks.append(f"[notes] {notes}")
     heading = [f"# {title}"] if title else []
@@ -109,6 +112,29 @@ def _notes(root: Element | None) -> str:
         if mark is None or mark.get("type") not in _NO_NOTES:
             blocks.append(_paragraphs(shape))
     return "\n".join(block for block in blocks if block)
+
+
+def _chart(root: Element) -> str:
+    """Returns the figures behind a chart as a table: a row for each category."""
+    series = list(root.iter("ser"))
+    names = [_points(each.find("tx")).get(0, "") for each in series]
+    columns = [_points(each.find("val")) for each in series]
+    categories = _points(series[0].find("cat")) if series else {}
+    rows = [
+        [categories.get(n, ""), *(column.get(n, "") for column in columns)]
+        for n in sorted({n for column in columns for n in column} | set(categories))
+    ]
+    return markdown_table([["", *names], *rows[:_MAX_POINTS]])
+
+
+def _points(element: Element | None) -> dict[int, str]:
+    """Returns the values that a chart keeps, by their index."""
+    points: dict[int, str] = {}
+    for point in element.iter("pt") if element is not None else ():
+        value = point.find("v")
+        if value is not None and (index := point.get("idx", "")).isdigit():
+            points[int(index)] = value.text or ""
+    return points
 
 
 def _warn_of_hidden(shape: Element, number: int, draft: Draft) -> None:

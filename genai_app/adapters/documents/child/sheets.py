@@ -11,10 +11,17 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from genai_app.adapters.documents.child.archives import MAX_XML, open_archive, part_of
+from genai_app.adapters.documents.child.archives import (
+    MAX_XML,
+    open_archive,
+    part_of,
+    relations_of,
+    tree_of,
+)
 from genai_app.adapters.documents.child.draft import Draft, DraftPage, Refusal, Row
 from genai_app.adapters.documents.child.tables import cell_text, trimmed
 
+_BOOK = "xl/workbook.xml"
 _MAX_CELLS = 5_000_000
 _HIDDEN = re.compile(rb'<(?:\w+:)?(?:col|row)\s[^>]*\bhidden="(?:1|true)"')
 _NO_VALUE = re.compile(
@@ -27,9 +34,11 @@ _HIDDEN_ODS = re.compile(rb'table:visibility="(?:collapse|filter)"|table:display
 def read(draft: Draft) -> None:
     """Reads each sheet as a table."""
     draft.unit = "sheet"
+    comments: dict[str, list[str]] = {}
     if zipfile.is_zipfile(draft.job.source):
         with open_archive(draft.job.source) as archive:
             _look_into(archive, draft)
+            comments = _comments(archive)
     try:
         path = str(draft.job.source)
         book = CalamineWorkbook.from_path(path)  # pyright: ignore[reportUnknownMemberType]
@@ -39,7 +48,8 @@ def read(draft: Draft) -> None:
             if sheet.visible is not SheetVisibleEnum.Visible:
                 draft.warn("hidden_cells", number, sheet.name)
             rows = _rows(book, number - 1)
-            draft.add(DraftPage(label=sheet.name, rows=trimmed(rows)))
+            text = "\n".join(comments.get(sheet.name, ()))
+            draft.add(DraftPage(label=sheet.name, rows=trimmed(rows), text=text))
     except PasswordError as error:
         raise Refusal("encrypted") from error
     except CalamineError as error:
@@ -56,6 +66,22 @@ def _rows(book: CalamineWorkbook, index: int) -> list[Row]:
     for row in sheet.iter_rows():
         rows.append([cell_text(cell) for cell in row])
     return rows
+
+
+def _comments(archive: zipfile.ZipFile) -> dict[str, list[str]]:
+    """Returns the comments of each sheet of an XLSX, each with its cell."""
+    book = tree_of(archive, _BOOK)
+    parts = relations_of(archive, _BOOK) if book is not None else {}
+    comments: dict[str, list[str]] = {}
+    for sheet in book.iter("sheet") if book is not None else ():
+        _, part = parts.get(sheet.get("rid", ""), ("", ""))
+        for kind, name in relations_of(archive, part).values() if part else ():
+            root = tree_of(archive, name) if kind == "comments" else None
+            for each in root.iter("comment") if root is not None else ():
+                text = " ".join("".join(t.text or "" for t in each.iter("t")).split())
+                line = f"[comment] {each.get('ref', '')}: {text}"
+                comments.setdefault(sheet.get("name", ""), []).append(line)
+    return comments
 
 
 def _look_into(archive: zipfile.ZipFile, draft: Draft) -> None:

@@ -63,6 +63,8 @@ def number_of(text: str) -> float | None:
     """Returns the number that a cell shows, with a decimal point or comma; None if it is none."""
     if not text or len(text) > 40 or text[-1:].isalpha() or not _NUMBER.fullmatch(text.strip()):
         return None
+    if text[0] == "0" and text.isdigit() and len(text) > 1:  # a code
+        return None
     digits = re.sub(r"[\s\u202f']", "", text).rstrip("%").replace("−", "-").replace(",", ".")
     try:
         return float(digits)
