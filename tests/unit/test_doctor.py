@@ -77,7 +77,7 @@ def examine(
         assert (whole["ok"], code) == ((False, 1) if failed else (True, 0))
         assert set(found) == {
             *("settings", "front_end", "data_dir", "disk", "database", "migrations", "redis"),
-            *("directory", "model", "certificate", "clock", "messengers"),
+            *("directory", "model", "certificate", "clock", "messengers", "files"),
             "backup",
         }
         return found

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from genai_app.adapters.documents.examination import examine_reading
+from genai_app.adapters.documents.examination import ReadingAbilities, examine_reading
 from genai_app.adapters.documents.reading import ROOT, run_child
+from genai_app.services.doctor.files import check_files
 
 ATTEMPTS = """
 import ctypes, json, os, signal, socket, subprocess, sys
@@ -94,3 +95,25 @@ async def test_what_the_machine_can_do_is_told() -> None:
     abilities = await examine_reading()
     assert abilities.network_closed
     assert abilities.system.startswith("linux")
+
+
+@pytest.mark.parametrize(
+    ("network", "files", "ocr", "expected"),
+    [
+        (True, True, True, [("ok", None), ("ok", None)]),
+        (True, False, True, [("warning", "reader_open"), ("ok", None)]),
+        (False, False, False, [("warning", "reader_online"), ("skipped", None)]),
+    ],
+)
+async def test_the_doctor_says_what_a_child_keeps(
+    network: bool,
+    files: bool,
+    ocr: bool,
+    expected: list[tuple[str, str | None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def examine() -> ReadingAbilities:
+        return ReadingAbilities(network, files, ocr, "linux 4.18")
+
+    monkeypatch.setattr("genai_app.services.doctor.files.examine_reading", examine)
+    assert [(each.outcome, each.cause) for each in await check_files()] == expected

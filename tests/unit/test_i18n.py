@@ -88,7 +88,7 @@ NAMES = frozenset(
         r"\w+",
         """
         GenAI PostgreSQL Redis OpenAI API LDAP TLS StartTLS DNS IP IPv UTF CSV PDF JSON JSONL
-        Telegram Mattermost BotFather
+        Telegram Mattermost BotFather Tesseract seccomp Landlock
         XLSX PEM GPU DN DSE Active Directory FreeIPA OpenLDAP Logon Hours Log On To EN Enter
         Shift ACL SETUSER INFO Switch English MB HTTP https ALTER ROLE CREATEDB CREATE DATABASE
         OWNER TO ENCODING REASSIGN OWNED GET POST UUID ISO DEBUG root json ldap ldaps genai

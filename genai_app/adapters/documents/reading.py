@@ -6,11 +6,13 @@ time and output. Nothing that it writes is trusted.
 """
 
 import asyncio
+import compileall
 import os
 import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,7 @@ from genai_app.adapters.documents.summary import DocumentSummary, ReadingOutcome
 from genai_app.errors import Unavailable
 
 ROOT = Path(__file__).parents[3]
+READERS = Path(__file__).parent / "child"
 MAX_RESULT = 1 << 20  # bytes
 MAX_NAME = 1000  # characters
 # no site: nothing of the environment, no .pth file; the paths come by standard input
@@ -77,7 +80,14 @@ async def run_child(program: str, stdin: bytes, folder: Path, wall_s: float) -> 
     """
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", program),
+            *(
+                sys.executable,
+                "-I",
+                "-S",
+                *(["-B"] if sys.dont_write_bytecode else []),
+                "-c",
+                program,
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -100,7 +110,16 @@ async def run_child(program: str, stdin: bytes, folder: Path, wall_s: float) -> 
     return process.returncode or 0
 
 
+@cache
+def _compile_readers() -> None:
+    """Compiles the readers once: a confined child may not write what it compiled, and would do it
+    again for each file. A tree that cannot be written has been compiled by who installed it."""
+    if not sys.dont_write_bytecode:
+        compileall.compile_dir(READERS, quiet=2)
+
+
 def _job(source: Path, name: str, target: Path, bounds: ReadingLimits) -> bytes:
+    _compile_readers()
     if source.stat().st_size == 0:
         raise UnreadableFile(code="file_empty")
     paths = [path for path in sys.path if path and Path(path).is_dir() and path != str(ROOT)]

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from genai_app.adapters.findings import FactValue
 from genai_app.services.doctor import local, servers
 from genai_app.services.doctor.bots import check_messengers
+from genai_app.services.doctor.files import check_files
 from genai_app.services.doctor.findings import (
     CheckName,
     DoctorCause,
@@ -75,6 +76,7 @@ async def examine(settings: Settings, installation: Installation) -> AsyncGenera
         CheckName.CERTIFICATE: (in_thread(lambda: servers.check_certificate(settings)), NETWORK_S),
         CheckName.CLOCK: (lambda: servers.check_clock(settings), NETWORK_S),
         CheckName.MESSENGERS: (lambda: check_messengers(settings), NETWORK_S),
+        CheckName.FILES: (check_files, LOCAL_S),
         CheckName.BACKUP: (in_thread(lambda: local.check_backup(settings)), LOCAL_S),
     }
     secrets = _secrets(settings)

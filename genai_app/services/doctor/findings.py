@@ -36,6 +36,7 @@ class CheckName(StrEnum):
     CERTIFICATE = "certificate"
     CLOCK = "clock"
     MESSENGERS = "messengers"
+    FILES = "files"
     BACKUP = "backup"
 
 
@@ -126,6 +127,9 @@ class DoctorCause(StrEnum):
     BOT_TOKEN = "bot_token"  # noqa: S105  # a word
     MESSENGER_GONE = "messenger_gone"
 
+    READER_ONLINE = "reader_online"
+    READER_OPEN = "reader_open"
+
     BACKUP_NONE = "backup_none"
     BACKUP_LATE = "backup_late"
     BACKUP_BAD = "backup_bad"
@@ -144,6 +148,7 @@ class Skip(StrEnum):
     NO_ANSWER = "no_answer"
     NO_OTHER_CLOCK = "no_other_clock"
     NOT_WATCHED = "not_watched"
+    NO_TESSERACT = "no_tesseract"
 
 
 Facts = Mapping[FactName, FactValue]

@@ -73,7 +73,8 @@ def set_bounds(memory_mb: int, cpu_s: int, output_mb: int) -> None:
         with suppress(ValueError):  # elsewhere than on Linux
             resource.setrlimit(limit, (bound, bound))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    os.nice(10)
+    with suppress(OSError):  # a service may be kept from setting priorities
+        os.nice(10)
 
 
 def die_with_parent(parent: int) -> None:
