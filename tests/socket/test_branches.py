@@ -53,6 +53,34 @@ async def test_a_question_is_edited(
     assert page.messages()[0]["sibling"] == 1
 
 
+async def test_a_hit_in_another_branch_opens_there(open_page: OpenPage) -> None:
+    """A dialog that was found by a message opens at the branch of that message. Who then looks at
+    another branch stays there, also when the connection comes back."""
+    page = await open_page("alice")
+    first = await page.ask(question("tokens=3"))
+    old, path = page.messages()[0], page.path
+    await edit(page, old["id"], question("tokens=3"))
+    await page.wait_for(lambda: page.messages()[-1]["id"] != first["id"] and not page.running)
+    new = page.messages()[0]
+    other = await open_page("alice", f"{path}?at={first['id']}")
+    assert [row["id"] for row in other.messages()] == [old["id"], first["id"]]
+    assert other.error_code == ""
+    await other.send_event("conversation_state.choose_answer", answer_id=new["id"])
+    await other.wait_for(lambda: other.messages()[0]["id"] == new["id"])
+    await other.open(other.path)
+    assert other.messages()[0]["id"] == new["id"]
+
+
+async def test_a_hit_that_is_of_another_dialog_changes_nothing(open_page: OpenPage) -> None:
+    page = await open_page("alice")
+    await page.ask(question("tokens=3"))
+    path = page.path
+    await page.open("/")
+    elsewhere = await page.ask(question("tokens=3"))
+    await page.open(f"{path}?at={elsewhere['id']}")
+    assert page.error_code == "hit_gone"
+
+
 async def test_another_text_under_the_same_id_is_asked_once(
     open_page: OpenPage, app_db: Database, model: ModelServer
 ) -> None:

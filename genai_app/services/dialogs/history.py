@@ -267,13 +267,20 @@ class History:
         async with self._db.read() as session:
             return (await get_message(session, actor, answer_id, Author.ASSISTANT)).reasoning
 
-    async def choose_branch(self, actor: Actor, message_id: object) -> uuid.UUID:
+    async def choose_branch(
+        self, actor: Actor, message_id: object, *, within: str | None = None
+    ) -> uuid.UUID:
         """Shows the branch that runs through this message, up to the leaf that was looked at last.
+
+        Args:
+            within: the id of the dialog that the message has to be of.
 
         Returns the dialog's id. Raises NotFound.
         """
         async with self._db.write() as session:
             message = await get_message(session, actor, message_id)
+            if within is not None and str(message.dialog_id) != within:
+                raise NotFound
             dialog = await get_dialog(session, actor, message.dialog_id, lock=True)
             await show_leaf(session, dialog, await leaf_below(session, dialog, message.id))
         return dialog.id

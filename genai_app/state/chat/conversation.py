@@ -64,14 +64,25 @@ class ConversationState(ChatState):
                 self.error_code = "not_found_page"
             return _events(emptied, watch, TabState.watch)
         query = self.router.url.query_parameters
-        at = query.get("at", "")
+        at, before = query.get("at", ""), (self.dialog_id, self.at)
         self.at = at if is_uuid(at) else ""
         self._words = str(query.get("words", ""))[:MAX_QUERY_CHARS]
         await self._show(dialog_id)
-        shown = [row.id for row in await self._rows_on_screen()]
-        if self.at and self.messages and self.at not in shown:
-            self.error_code = "hit_elsewhere"
+        if self.at and self.messages and (self.dialog_id, self.at) != before:
+            await self._reach_hit()
         return _events(self._follow(), emptied, watch, TabState.watch)
+
+    async def _reach_hit(self) -> None:
+        """Shows the branch of the message of the address, where another one was looked at last."""
+        if self.at in [row.id for row in await self._rows_on_screen()]:
+            return
+        try:
+            await services().history.choose_branch(acting(), self.at, within=self.dialog_id)
+        except AppError as error:
+            self.error_code = "hit_gone" if isinstance(error, NotFound) else error.code
+            return
+        services().dialog_changes.look_soon()
+        await self._show(self.dialog_id)
 
     def _follow(self):
         """Returns the event that follows the answer that is being written; None if none is."""
