@@ -1,7 +1,9 @@
 """The bot for Telegram while Telegram, its users or the bot's own process fail."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ from sqlmodel import col
 from structlog.testing import capture_logs
 
 from genai_app.access import Actor
+from genai_app.errors import StorageUnavailable
 from genai_app.models import (
     Author,
     Message,
@@ -17,6 +20,7 @@ from genai_app.models import (
     MessengerUpdate,
     User,
 )
+from genai_app.services.chat.chat import Chat
 from genai_app.services.messengers import bot as bots
 from genai_app.services.messengers.conversation import Conversation
 from genai_app.services.messengers.replies import Replies
@@ -256,3 +260,40 @@ async def test_a_proxy_that_is_away(
             assert (await phone.last()).startswith("Hello")
             await phone.stop()
     assert "canary-of-the-proxy" not in str(lines)
+
+
+@pytest.mark.parametrize("where", ["user", "answer"])
+async def test_the_database_is_away_while_an_answer_is_shown(
+    phone: Phone,
+    as_alice: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """The answer comes whole when it is back, without a word about it and without a new start."""
+    monkeypatch.setattr(bots, "STORAGE_S", 0.1)
+    await phone.link(as_alice)
+    left = [2]
+    find_user, follow = bots.find_user_actor, Chat.follow
+
+    def fail() -> None:
+        if left[0]:
+            left[0] -= 1
+            raise StorageUnavailable
+
+    async def find_or_fail(*arguments: Any) -> Any:
+        fail()
+        return await find_user(*arguments)
+
+    async def follow_or_fail(*arguments: Any, **options: Any) -> AsyncGenerator[Any]:
+        fail()
+        async for increment in follow(*arguments, **options):
+            yield increment
+
+    if where == "user":
+        monkeypatch.setattr(bots, "find_user_actor", find_or_fail)
+    else:
+        monkeypatch.setattr(Chat, "follow", follow_or_fail)
+    phone.server.says("Вопрос")
+    assert (await phone.last()).startswith("Hello")
+    assert left == [0]
+    assert len(phone.server.of()) == 2

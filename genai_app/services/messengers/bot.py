@@ -194,26 +194,30 @@ class ChatDesk:
     async def _view(
         self, row: MessengerAnswer, language: str, before: asyncio.Task[None] | None
     ) -> None:
-        """Shows an answer, after the one before it in the same chat."""
+        """Shows an answer, after the one before it in the same chat. The database is waited for."""
         if before is not None:
             await asyncio.wait([before])
-        try:
-            actor = await find_user_actor(self._db, row.user_id, Channel(self._messenger.name))
-            if actor is not None:
-                state = await self._chats.get(row.chat_id, actor)
-                locale = locale_of(state, language)
-                view = AnswerView(
-                    *(self._db, self._chat, self._messenger, self._pace, row, actor, locale)
-                )
-                await view.show()
-        except ChatClosed:
-            await self._links.unlink_user(self._messenger.name, row.user_id, "blocked")
-        except StorageUnavailable:
-            return  # the row stays for the next start
-        except Exception:
-            log.exception("messenger.bug", messenger=self._messenger.name)
-        with suppress(StorageUnavailable):
-            await forget_answer(self._db, row.message_id)
+        while True:
+            try:
+                actor = await find_user_actor(self._db, row.user_id, Channel(self._messenger.name))
+                if actor is not None:
+                    state = await self._chats.get(row.chat_id, actor)
+                    locale = locale_of(state, language)
+                    view = AnswerView(
+                        *(self._db, self._chat, self._messenger, self._pace, row, actor, locale)
+                    )
+                    await view.show()
+            except StorageUnavailable:
+                await asyncio.sleep(STORAGE_S)
+                continue
+            except ChatClosed:
+                with suppress(StorageUnavailable):  # the next message finds the chat closed again
+                    await self._links.unlink_user(self._messenger.name, row.user_id, "blocked")
+            except Exception:
+                log.exception("messenger.bug", messenger=self._messenger.name)
+            with suppress(StorageUnavailable):
+                await forget_answer(self._db, row.message_id)
+            return
 
     def _wanted(self, update: ChatUpdate) -> Wanted:
         return wanted(update, mark=self._messenger.mark)

@@ -102,6 +102,8 @@ class AnswerView:
                     await self._follow()
                 except NotFound:
                     self._end = End(Status.INTERRUPTED, "dialog_not_found", *_NOWHERE)
+                except StorageUnavailable:
+                    raise  # the answer goes on, and is read again
                 except AppError as error:
                     self._end = End(Status.INTERRUPTED, error.code, *_NOWHERE)
             self._changed.set()
