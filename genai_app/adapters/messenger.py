@@ -69,13 +69,17 @@ class MessengerLimits:
 
     Args:
         max_chars: the longest message, as `Messenger.length` counts it.
-        edit_interval_s: the shortest time between two messages or edits in one chat.
+        edit_interval_s: the shortest time between the beginnings of two calls in one chat, messages
+            or edits.
+        pause_s: the shortest time from the end of a call in a chat to the next one there: however
+            long calls are on their way, they arrive no closer.
         per_second: the most calls in a second over all chats.
     """
 
     max_chars: int
     edit_interval_s: float
     per_second: float
+    pause_s: float = 0.0
 
 
 class MessengerError(Exception):

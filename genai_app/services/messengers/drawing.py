@@ -77,12 +77,10 @@ class AnswerMessages:
         if self._drawn.get(index) == (markdown, buttons):
             return
         markdown = markdown.strip() or "…"
-        await self._pace.turn(self._chat_id)
         try:
             await self._send_or_edit(index, markdown, buttons, formatted=True)
         except FormattingRefused:
             log.warning("messenger.formatting_refused", messenger=self._messenger.name)
-            await self._pace.turn(self._chat_id)
             await self._send_or_edit(index, markdown, buttons, formatted=False)
         self._drawn[index] = (markdown, buttons)
 
@@ -92,20 +90,21 @@ class AnswerMessages:
         options: dict[str, Any] = {"formatted": formatted}
         if index < len(self._parts):
             key = self._parts[index].id
-            try:
-                await self._messenger.edit(self._chat_id, key, markdown, buttons, **options)
+            # its user deleted it, or it is too old: the answer comes anew
+            with suppress(MessageGone):
+                async with self._pace.turn(self._chat_id):
+                    await self._messenger.edit(self._chat_id, key, markdown, buttons, **options)
                 return
-            except MessageGone:  # its user deleted it, or it is too old: the answer comes anew
-                await self._pace.turn(self._chat_id)
-        sending = asyncio.create_task(self._send(index, markdown, buttons, options))
-        try:
-            await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            # the next process is to find the message, not to send another one
-            done, _ = await asyncio.wait([sending], timeout=SENDING_S)
-            for task in done:
-                task.exception()  # nobody else looks at it
-            raise
+        async with self._pace.turn(self._chat_id):
+            sending = asyncio.create_task(self._send(index, markdown, buttons, options))
+            try:
+                await asyncio.shield(sending)
+            except asyncio.CancelledError:
+                # the next process is to find the message, not to send another one
+                done, _ = await asyncio.wait([sending], timeout=SENDING_S)
+                for task in done:
+                    task.exception()  # nobody else looks at it
+                raise
 
     async def _send(
         self, index: int, markdown: str, buttons: list[Button], options: dict[str, Any]

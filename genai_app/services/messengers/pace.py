@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from genai_app.adapters.messenger import MessengerLimits
 
@@ -16,6 +18,7 @@ class Pace:
         self._limits = limits
         self._next = 0.0
         self._chats: defaultdict[str, float] = defaultdict(float)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def is_crowded(self) -> bool:
@@ -26,15 +29,21 @@ class Pace:
         """Returns the seconds until the next call in a chat is allowed."""
         return max(self._chats[chat_id] - asyncio.get_running_loop().time(), 0.0)
 
-    async def turn(self, chat_id: str) -> None:
-        """Waits until a call in the chat is allowed, and takes it."""
+    @asynccontextmanager
+    async def turn(self, chat_id: str) -> AsyncGenerator[None]:
+        """Waits until a call in the chat is allowed, and takes it. The call is made inside."""
         loop = asyncio.get_running_loop()
-        while wait_s := self.wait_s(chat_id):  # another call may be first  # noqa: ASYNC110
-            await asyncio.sleep(wait_s)
-        self._chats[chat_id] = loop.time() + self._limits.edit_interval_s
-        self._next = max(self._next, loop.time()) + 1 / self._limits.per_second
-        await asyncio.sleep(self._next - 1 / self._limits.per_second - loop.time())
-        self._forget(loop.time())
+        async with self._turns[chat_id]:
+            while wait_s := self.wait_s(chat_id):  # it may be held meanwhile  # noqa: ASYNC110
+                await asyncio.sleep(wait_s)
+            self._chats[chat_id] = loop.time() + self._limits.edit_interval_s
+            self._next = max(self._next, loop.time()) + 1 / self._limits.per_second
+            await asyncio.sleep(self._next - 1 / self._limits.per_second - loop.time())
+            self._forget(loop.time())
+            try:
+                yield
+            finally:
+                self.hold(chat_id, self._limits.pause_s)
 
     def hold(self, chat_id: str, seconds: float) -> None:
         """Allows no call in a chat for so long, as the messenger asked."""
@@ -45,4 +54,5 @@ class Pace:
         """Removes the chats that may be called at once, when there are many."""
         if len(self._chats) > MAX_CHATS:
             for chat_id in [each for each, until in self._chats.items() if until < now]:
-                del self._chats[chat_id]
+                if not self._turns[chat_id].locked():
+                    del self._chats[chat_id], self._turns[chat_id]

@@ -34,9 +34,9 @@ class Replies:
         """Sends a reply. Raises ChatClosed."""
         formatted = True
         for number in range(TRIES):
-            await self._pace.turn(chat_id)
             try:
-                await self._messenger.send(chat_id, text, buttons, formatted=formatted)
+                async with self._pace.turn(chat_id):
+                    await self._messenger.send(chat_id, text, buttons, formatted=formatted)
             except TooManyCalls as error:
                 if error.retry_after_s > LONGEST_WAIT_S:
                     break
