@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genai_app.adapters.documents.child.ocr import find_tesseract
 from genai_app.adapters.documents.errors import CODES
 from genai_app.adapters.documents.index import INDEX
 from genai_app.adapters.documents.reading import ReadingLimits, read_document
@@ -96,6 +97,20 @@ async def test_a_scan_is_kept_as_pictures_of_its_pages(read: Read) -> None:
     assert max(summary.pictures[0].width, summary.pictures[0].height) <= 2048
     (warning,) = summary.warnings
     assert (warning.code, warning.pages) == ("picture_pages", (1,))
+
+
+async def test_a_scan_is_read_where_tesseract_is_installed(tmp_path: Path) -> None:
+    """Elsewhere its pages are pictures; the model gets them in both cases."""
+    summary = await read_document(CORPUS / "scan.pdf", "scan.pdf", tmp_path)
+    (warning,) = summary.warnings
+    assert len(summary.pictures) == 1
+    with DocumentText(tmp_path) as text:
+        page = text.page(1)
+    if find_tesseract() is None:
+        assert (warning.code, page) == ("picture_pages", "")
+    else:
+        assert warning.code == "read_by_ocr"
+        assert "Кузнецов" in page
 
 
 async def test_a_table_is_summed_up(read: Read, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from PIL import Image
 
 from genai_app.adapters.documents.errors import UnreadableFile
 from genai_app.adapters.documents.index import INDEX, SCHEMA, check_index
-from genai_app.adapters.documents.reading import ReadingLimits, read_document, run_child
+from genai_app.adapters.documents.reading import ROOT, ReadingLimits, read_document, run_child
 from genai_app.adapters.documents.text import DocumentText
 from tests.corpora.documents.compound import compound_file
 from tests.fakes.app_process import eventually
@@ -249,6 +250,41 @@ async def test_a_cancel_ends_the_child_and_its_children(tmp_path: Path) -> None:
     async def is_dead() -> bool:
         return not is_alive(inner)
 
+    await eventually(is_dead)
+
+
+SERVING = """
+import asyncio, os, sys
+from pathlib import Path
+from genai_app.adapters.documents.reading import run_child
+boot = (
+    "import os, sys, time; sys.path.insert(0, {root!r}); "
+    "from genai_app.adapters.documents.child.confinement import die_with_parent; "
+    "die_with_parent(int(sys.stdin.read())); "
+    "open('inner', 'w').write(str(os.getpid())); os.rename('inner', 'ready'); time.sleep(600)"
+)
+asyncio.run(run_child(boot, str(os.getpid()).encode(), Path({folder!r}), 60))
+"""
+
+
+@pytest.mark.fault
+async def test_a_child_dies_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    program = SERVING.format(root=str(ROOT), folder=str(tmp_path))
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
+    ready = tmp_path / "ready"
+
+    async def is_ready() -> bool:
+        return ready.exists()
+
+    async def is_dead() -> bool:
+        return not is_alive(inner)
+
+    try:
+        await eventually(is_ready)
+        inner = int(ready.read_text())
+    finally:
+        server.kill()
+        await server.wait()
     await eventually(is_dead)
 
 

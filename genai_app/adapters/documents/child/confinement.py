@@ -73,6 +73,9 @@ def set_bounds(memory_mb: int, cpu_s: int, output_mb: int) -> None:
         with suppress(ValueError):  # elsewhere than on Linux
             resource.setrlimit(limit, (bound, bound))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    # where memory ends, the kernel takes this process, not the server
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
     with suppress(OSError):  # a service may be kept from setting priorities
         os.nice(10)
 

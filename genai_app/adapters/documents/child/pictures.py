@@ -30,9 +30,11 @@ def read(draft: Draft) -> None:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Refusal("bomb", f"{picture.width}x{picture.height}")
             picture.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG is decoded smaller at once
-            upright = ImageOps.exif_transpose(picture)
-            kept = keep_picture(draft, upright, 0)
-            keep_thumbnail(draft, upright)
+            small = _simple(picture)
+            small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+            ImageOps.exif_transpose(small, in_place=True)
+            kept = keep_picture(draft, small, 0)
+            keep_thumbnail(draft, small)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise Refusal("damaged", type(error).__name__) from error
     text = Recogniser(draft.job.ocr_s).text_of(kept)
@@ -81,17 +83,28 @@ def keep_thumbnail(draft: Draft, picture: Any) -> None:
     draft.thumbnail = "thumbnail.webp"
 
 
+def _simple(picture: Any) -> Any:
+    """Returns a picture in a mode that can be made smaller: without palette, with 8 bits a colour.
+    One that has such a mode is not copied: it may be large."""
+    # 16 bits a pixel are brightness of scans and X-rays
+    if picture.mode.startswith("I"):
+        return picture.convert("I").point(_HIGH_BYTE, "L")
+    if picture.mode in ("L", "RGB", "RGBA", "LA", "CMYK") and "transparency" not in picture.info:
+        return picture
+    if picture.mode == "1":
+        return picture.convert("L")
+    return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+
+
 def _flat(picture: Any) -> Any:
     """Returns a copy on white, without any data but its pixels."""
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+    picture = _simple(picture)
+    if picture.mode in ("RGBA", "LA"):
         picture = picture.convert("RGBA")
         ground = Image.new("RGB", picture.size, "white")
         ground.paste(picture, mask=picture.getchannel("A"))
         return ground
-    # 16 bits a pixel are brightness of scans and X-rays
-    if picture.mode.startswith("I;16"):
-        picture = picture.convert("I").point(_HIGH_BYTE, "L")
-    copy = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    copy = picture.convert("L" if picture.mode == "L" else "RGB")
     bare = Image.new(copy.mode, copy.size)
     bare.paste(copy)
     return bare
