@@ -325,7 +325,7 @@ OLD_DIRECTIVES = {
     *("Description", "After", "Wants", "PartOf", "WantedBy", "OnCalendar", "RandomizedDelaySec"),
     *("Persistent", "Type", "User", "Group", "WorkingDirectory", "EnvironmentFile", "Environment"),
     *("ExecStart", "Restart", "RestartSec", "TimeoutStopSec", "TimeoutStartSec", "KillMode"),
-    *("MemoryMax", "TasksMax", "LimitNOFILE", "UMask", "Nice", "IOSchedulingClass"),
+    *("MemoryMax", "TasksMax", "OOMPolicy", "LimitNOFILE", "UMask", "Nice", "IOSchedulingClass"),
     *("ProtectHome", "PrivateTmp", "PrivateDevices", "NoNewPrivileges", "CapabilityBoundingSet"),
     *("AmbientCapabilities", "RestrictAddressFamilies", "RestrictRealtime"),
     *("MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter"),
