@@ -10,11 +10,13 @@ from sqlmodel import col
 
 from genai_app.errors import Forbidden, NotFound
 from genai_app.models import (
+    Attachment,
     Author,
     Channel,
     Dialog,
     Folder,
     Message,
+    MessageAttachment,
     QueuedQuestion,
     Review,
     Role,
@@ -109,6 +111,28 @@ async def get_folder(session: AsyncSession, actor: Actor, folder_id: object) -> 
     return folder
 
 
+async def get_attachment(
+    session: AsyncSession, actor: Actor, file_id: object, *, lock: bool = False
+) -> Attachment:
+    """Returns the actor's own file, unless it is deleted. `lock`: locks the row until the commit.
+
+    Raises NotFound.
+    """
+    query = sa.select(Attachment)
+    if lock:
+        query = query.with_for_update()
+    file = await session.scalar(
+        query.where(
+            col(Attachment.id) == parse_id(file_id),
+            col(Attachment.user_id) == actor.user_id,
+            col(Attachment.deleted_at).is_(None),
+        )
+    )
+    if file is None:
+        raise NotFound
+    return file
+
+
 async def get_message(
     session: AsyncSession,
     actor: Actor,
@@ -183,6 +207,26 @@ async def get_reviewed_dialog(
     if row is None:
         raise NotFound
     return row[0], row[1]
+
+
+async def get_reviewed_attachment(
+    session: AsyncSession, actor: Actor, dialog_id: object, file_id: object
+) -> Attachment:
+    """Returns a file that was sent with a question of a dialog of any user, also a deleted one.
+
+    Raises Forbidden, NotFound.
+    """
+    dialog, _ = await get_reviewed_dialog(session, actor, dialog_id)
+    file = await session.scalar(
+        sa.select(Attachment)
+        .join(MessageAttachment, col(MessageAttachment.attachment_id) == col(Attachment.id))
+        .join(Message, col(Message.id) == col(MessageAttachment.message_id))
+        .where(col(Message.dialog_id) == dialog.id, col(Attachment.id) == parse_id(file_id))
+        .limit(1)
+    )
+    if file is None:
+        raise NotFound
+    return file
 
 
 async def get_reviewed_answer(

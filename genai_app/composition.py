@@ -56,6 +56,7 @@ from genai_app.services.dialogs.history import History
 from genai_app.services.dialogs.search import Search
 from genai_app.services.dialogs.sidebar import Sidebar
 from genai_app.services.exports.exports import Exports
+from genai_app.services.files.files import Files
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.services.imports.imports import Imports
@@ -66,6 +67,7 @@ from genai_app.services.reuse.barred import Verdicts
 from genai_app.services.reuse.cache import AnswerCache
 from genai_app.services.reuse.verified import Verified
 from genai_app.services.review.admission import Admission
+from genai_app.services.review.files import ReviewedFiles
 from genai_app.services.review.readers import Readers
 from genai_app.services.review.reviews import Reviews
 from genai_app.services.review.workflow import ReviewWork
@@ -210,6 +212,7 @@ class _Answering(TypedDict):
     verdicts: Verdicts
     ready_answers: ReadyAnswers
     messengers: Messengers
+    files: Files
 
 
 def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _Answering:
@@ -252,6 +255,7 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
         "verified": verified,
         "verdicts": verdicts,
         "ready_answers": ready_answers,
+        "files": Files(db, settings, cursors, stores.counters),
         "messengers": Messengers(db, settings, chat, History(db, cursors), owner=owner),
     }
 
@@ -267,6 +271,7 @@ class _Oversight(TypedDict):
     review_admission: Admission
     reviews: Reviews
     review_work: ReviewWork
+    reviewed_files: ReviewedFiles
 
 
 def _build_oversight(
@@ -286,6 +291,7 @@ def _build_oversight(
         "overviews": Overviews(db, UsageCounter(db), names_hidden=names_hidden),
         "review_admission": admission,
         "reviews": Reviews(db, admission, settings.secret, settings.review_mode),
+        "reviewed_files": ReviewedFiles(db, admission, settings.secret, settings.review_mode),
         "review_work": ReviewWork(db, admission, verdicts.on_verdict),
     }
 
@@ -329,6 +335,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
             services.slots,
             services.generations,
             services.ready_answers,
+            services.files.jobs,
             services.exports.jobs,
             services.imports.jobs,
         ):

@@ -134,6 +134,16 @@ class TooLarge(AppError):
     default_code = "too_large"
 
 
+class FileTooLarge(TooLarge):
+    """An uploaded file is too long. `limit_mb`: the allowed megabytes."""
+
+    default_code = "file_too_large"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.code}_mb" if self.params.get("limit_mb") else self.code
+
+
 class NotAuthenticated(AppError):
     status = 401
     default_code = "not_authenticated"

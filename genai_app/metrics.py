@@ -6,7 +6,7 @@ lookup costs more than the count itself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
@@ -87,6 +87,28 @@ _limit_hits = Counter(
     "genai_limit_hits",
     "Refusals by kind of limit",
     ("kind",),
+    registry=REGISTRY,
+)
+_files = Counter("genai_files_uploaded", "Files that users uploaded", registry=REGISTRY)
+_file_bytes = Counter(
+    "genai_file_bytes_uploaded", "Bytes of the files that users uploaded", registry=REGISTRY
+)
+_file_s = Histogram(
+    "genai_file_reading_seconds",
+    "Time in which an uploaded file was read, by how it ended",
+    ("result",),
+    buckets=_SLOW_S[:-3],
+    registry=REGISTRY,
+)
+_files_kept = Gauge(
+    "genai_files",
+    "Files of all users by state, as of the last look a minute ago at most",
+    ("state",),
+    registry=REGISTRY,
+)
+_file_bytes_kept = Gauge(
+    "genai_file_bytes",
+    "Bytes of the files of all users, equal contents of one user once; as of that look",
     registry=REGISTRY,
 )
 _wait_s = Histogram(
@@ -175,7 +197,7 @@ GCCollector(registry=REGISTRY)
 
 # created at once with the value 0, so that `rate` includes the first hit
 _cache_of = {result: _cache.labels(result) for result in ("hit", "miss", "joined")}
-_limit_of = {kind: _limit_hits.labels(kind) for kind in ("rate", "parallel", "login")}
+_limit_of = {kind: _limit_hits.labels(kind) for kind in ("rate", "parallel", "login", "files")}
 _prompt_tokens, _completion_tokens = _tokens.labels("prompt"), _tokens.labels("completion")
 _title_of = {result: _titles.labels(result) for result in ("made", "busy", "unfit", "failed")}
 _title_prompt_tokens = _tokens.labels("title_prompt")
@@ -282,9 +304,27 @@ def failover() -> None:
     _failovers.inc()
 
 
-def limit_hit(kind: Literal["rate", "parallel", "login"]) -> None:
+def limit_hit(kind: Literal["rate", "parallel", "login", "files"]) -> None:
     """Counts a refusal by a limit."""
     _limit_of[kind].inc()
+
+
+def file_uploaded(size: int) -> None:
+    """Counts a file that was uploaded, with its bytes."""
+    _files.inc()
+    _file_bytes.inc(size)
+
+
+def file_read(result: Literal["read", "failed"], seconds: float) -> None:
+    """Counts a file that was read, or that could not be."""
+    _file_s.labels(result).observe(seconds)
+
+
+def files_kept(states: Mapping[str, int], size: int) -> None:
+    """Sets how many files there are by state, and their bytes."""
+    for state, count in states.items():
+        _files_kept.labels(state).set(count)
+    _file_bytes_kept.set(size)
 
 
 @contextmanager

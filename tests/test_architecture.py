@@ -41,9 +41,10 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Packages of services from the highest to the lowest: a package imports only what comes later.
 SERVICES = (
-    *("messengers", "retention", "doctor", "exports", "imports", "jobs", "statistics", "backup"),
+    *("messengers", "retention", "doctor", "exports", "imports", "statistics", "backup"),
     "review",
-    *("chat", "generation", "accounts", "reuse", "limits", "audit", "dialogs", "cursors"),
+    *("chat", "generation", "files", "jobs", "accounts", "reuse", "limits", "audit", "dialogs"),
+    "cursors",
     *("derived_keys", "database_clock", "stopping", "background"),
 )
 FRAMEWORKS = {

@@ -25,6 +25,7 @@ SHOWN_EVERY_S = 0.2
 STAGES = {
     "copy": "backup.stage_copy",
     "count": "backup.stage_count",
+    "files": "backup.stage_files",
     "load": "backup.stage_load",
     "compare": "backup.stage_compare",
 }
@@ -119,9 +120,12 @@ def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
         "sessions": result.sessions,
         "keys": result.keys,
         "revoked": result.revoked,
+        "files": result.files_lost,
     }
     names = ["restore.done", "restore.sessions", "restore.accounts"]
     names.append("restore.keys_revoked" if arguments.revoke_keys else "restore.keys")
+    if result.files_lost:
+        names.append("restore.files_lost")
     if not result.same_secret:
         names.append("restore.other_secret")
     for name in names:

@@ -155,6 +155,9 @@ class Action(StrEnum):
     EXPORT = "export"
     EXPORT_DOWNLOAD = "export_download"
     IMPORT = "import"
+    FILE_UPLOAD = "file_upload"
+    FILE_DELETE = "file_delete"
+    FILE_READ = "file_read"  # a reviewer opened a user's file
     HOLD = "hold"
     RETENTION = "retention"
     ERASE = "erase"

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from genai_app.services.dialogs.search import Search
     from genai_app.services.dialogs.sidebar import Sidebar
     from genai_app.services.exports.exports import Exports
+    from genai_app.services.files.files import Files
     from genai_app.services.generation.generations import Generations
     from genai_app.services.generation.slots import ModelSlots
     from genai_app.services.imports.imports import Imports
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from genai_app.services.reuse.cache import AnswerCache
     from genai_app.services.reuse.verified import Verified
     from genai_app.services.review.admission import Admission
+    from genai_app.services.review.files import ReviewedFiles
     from genai_app.services.review.readers import Readers
     from genai_app.services.review.reviews import Reviews
     from genai_app.services.review.workflow import ReviewWork
@@ -99,7 +101,9 @@ class Services:
     review_admission: "Admission"
     reviews: "Reviews"
     review_work: "ReviewWork"
+    reviewed_files: "ReviewedFiles"
     readers: "Readers"
+    files: "Files"
     exports: "Exports"
     imports: "Imports"
     retention: "Retention"

@@ -113,6 +113,11 @@ class Settings(BaseModel):
     mattermost_ca_file: Path | None = None
     mattermost_groups: Groups = ()
 
+    file_max_mb: Annotated[int, Field(ge=1, le=2000)] = 30
+    files_per_user_mb: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
+    files_free_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
+    file_days: Annotated[int, Field(ge=0, le=36500)] = 0
+
     review_mode: Literal["named", "pseudonymous", "off"] = "named"
     retention_days: Annotated[int, Field(ge=0, le=36500)] = 0
     retention_rules: RetentionRules = Field(default_factory=dict)

@@ -3,12 +3,26 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genai_app.services import services
 from genai_app.services.imports.reader.frames import MAX_FILE_BYTES
 
 MAX_BODY_BYTES = 1_000_000
 FORM_BYTES = 100_000  # of a form around its file
 # routes that take files
 LARGER = {("POST", "/imports"): MAX_FILE_BYTES + FORM_BYTES}
+FILES = ("POST", "/files")
+
+
+def longest_body(method: str, path: str) -> int:
+    """Returns how many bytes the body of a request may have."""
+    if (method, path) == FILES:
+        return form_bytes(services().settings.file_max_mb)
+    return LARGER.get((method, path), MAX_BODY_BYTES)
+
+
+def form_bytes(file_mb: int) -> int:
+    """Returns the bytes of a form with files of so many MB together."""
+    return file_mb * 1024**2 + FORM_BYTES
 
 
 class BodyLimit:
@@ -24,7 +38,7 @@ class BodyLimit:
         size = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         announced = int(size) if size.isdigit() else 0
         received = 0
-        longest = LARGER.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        longest = longest_body(scope["method"], scope["path"])
 
         async def limited() -> Message:
             nonlocal received

@@ -29,7 +29,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 # paths without any page: their clients are programs, which get a JSON error
 PROGRAMS = re.compile(
     r"/(v1|ask|dialogs|folders|messages|history|me|token|admin/api|docs|openapi\.json|healthz|readyz"
-    r"|metrics|exports|imports)(/|$)"
+    r"|metrics|exports|files|imports)(/|$)"
 )
 # the list of hosts in Reflex's script whose port it removes from an https address
 _PORTLESS = re.compile(rb"""\[(["'`])localhost\1(?:,\1[0:.]+\1)+\]""")

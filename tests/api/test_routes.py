@@ -26,7 +26,8 @@ ROUTES = [
 OF_SOMEBODY = [
     each
     for each in ROUTES
-    if re.search(r"{(dialog|message|export)_id}", each[1]) and not each[1].startswith("/admin/")
+    if re.search(r"{(dialog|message|export|file)_id}", each[1])
+    and not each[1].startswith("/admin/")
 ]
 # another role's, whoever the rows belong to
 OF_REVIEWERS = [each for each in ROUTES if each[1].startswith("/admin/api/")]
@@ -41,7 +42,7 @@ def test_the_table_is_whole() -> None:
     """What these tests speak of is there."""
     assert ("POST", "/ask") in ROUTES
     assert ("POST", "/v1/chat/completions") in ROUTES
-    assert len(OF_SOMEBODY) >= 7
+    assert len(OF_SOMEBODY) >= 11
     assert ("POST", "/admin/api/messages/{message_id}/verdict") in OF_REVIEWERS
 
 
@@ -72,15 +73,17 @@ async def test_malformed_bodies(method: str, path: str, open_api: OpenApi) -> No
 
 @pytest.fixture
 async def of_alice(open_api: OpenApi) -> dict[str, str]:
-    """The ids of a dialog of hers and of the answer in it."""
+    """The ids of a dialog of hers, of the answer in it, of an export and of a file."""
     api = await open_api()
     answer = (await api.post("/ask", json={"prompt": question("tokens=2")})).json()
     order = {"kind": "dialog", "format": "md", "dialog_id": answer["dialog_id"]}
     export = (await api.post("/exports", json=order)).json()
+    file = (await api.post("/files", files={"file": ("a.txt", b"hers")})).json()
     return {
         "dialog_id": answer["dialog_id"],
         "message_id": answer["message_id"],
         "export_id": export["id"],
+        "file_id": file["id"],
     }
 
 

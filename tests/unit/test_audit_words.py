@@ -33,7 +33,7 @@ DETAILS = (
     "filters=action,outcome,actor,target,since,until,search,role,disabled,live,due,retired",
     f"kind=dialogs format=csv export={uuid.uuid4()} department=Закупки since=2026-01-01 state=new",
     f"kind=user hold=on user={uuid.uuid4()}",
-    "dry_run=True dialogs=1 messages=2 deleted_dialogs=0 held=0",
+    "dry_run=True dialogs=1 messages=2 deleted_dialogs=0 held=0 files=3",
     "rows=10 bytes=20 ok=True",
     "made_at=2026-01-01T00:00:00 schema=0005 sessions_ended=1 keys_revoked=0",
     "review_by=2027-01-01",

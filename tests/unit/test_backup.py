@@ -1,8 +1,10 @@
 """`genai backup`, `drill`, `restore`: what comes back is what was there, row by row."""
 
 import asyncio
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +28,16 @@ from genai_app.access import Actor
 from genai_app.adapters import postgres_tools
 from genai_app.db.database import Database
 from genai_app.errors import Conflict
-from genai_app.models import ApiKey, AuditEvent, Channel, Role, Session, User
+from genai_app.models import (
+    ApiKey,
+    Attachment,
+    AuditEvent,
+    Channel,
+    JobState,
+    Role,
+    Session,
+    User,
+)
 from genai_app.server import serve
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.sessions import Sessions
@@ -35,6 +46,7 @@ from genai_app.services.backup import store as backup_files
 from genai_app.services.backup.archive import DATABASE, MANIFEST, new_archive, read_manifest
 from genai_app.services.backup.postgres import prepare
 from genai_app.services.backup.store import Drill, backup_state, last_drill, list_backups
+from genai_app.services.files.store import FileStore
 from genai_app.settings.settings import Settings, load_settings
 from genai_app.state.admin.overview import backup_row
 from tests.fakes.app_process import poll
@@ -169,6 +181,59 @@ def test_the_whole_way(genai: Genai, database_url: str, backups: Path, engine: s
     assert {"users", "messages", "message_search", "dialogs", "api_keys"} <= same
     with pytest.raises(Exception, match="sealed audit events"):
         at(database_url, _change_a_sealed_row)
+
+
+def test_files_come_back_with_their_bytes(genai: Genai, database_url: str, backups: Path) -> None:
+    """Each content once; one that is damaged in the backup is found; a restored file is read
+    again, and one whose bytes the backup does not have says so."""
+    store = FileStore(Settings(data_dir=backups.parent))
+    fill(database_url)
+    (user,) = rows_of(database_url, User)
+    contents = (b"one", b"two", b"one", b"lost")
+    rows = [
+        Attachment(
+            user_id=user.id,
+            name="a.txt",
+            size=len(content),
+            sha256=hashlib.sha256(content).digest(),
+            state=JobState.DONE,
+        )
+        for content in contents
+    ]
+    paths = [store.content((user.id, each.id)) for each in rows]
+
+    async def work(db: Database) -> None:
+        async with db.write() as session:
+            session.add_all(rows)
+
+    at(database_url, work)
+    for path, content in zip(paths[:3], contents, strict=False):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    assert genai("backup", "--drill").returncode == 0
+    (backup,) = list_backups(backups)
+    assert read_manifest(backup).files.rows == 3
+    with zipfile.ZipFile(backup) as archive:
+        assert sum(name.startswith("files/") for name in archive.namelist()) == 2
+
+    digest = f"files/{hashlib.sha256(b'two').hexdigest()}"
+    damaged = copy_with(backup, **{digest: b"2wo"})
+    assert "files" in genai("drill", str(damaged)).stderr
+    refused = genai("restore", str(damaged), "--replace")
+    assert (refused.returncode, "files" in refused.stderr) == (1, True)
+    damaged.unlink()
+
+    shutil.rmtree(store.directory)
+    done = genai("restore", str(backup), "--replace")
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
+    assert "does not have: 1" in done.stdout
+    assert [path.read_bytes() for path in paths[:3]] == [b"one", b"two", b"one"]
+    assert {path.stat().st_mode & 0o777 for path in paths[:3]} == {0o600}
+    states = {row.id: (row.state, row.error_code) for row in rows_of(database_url, Attachment)}
+    assert [states[each.id] for each in rows] == [
+        *[("queued", "")] * 3,
+        ("failed", "file_lost"),
+    ]
 
 
 async def _change_a_sealed_row(db: Database) -> None:

@@ -88,7 +88,7 @@ async def test_retention_and_hold(run: Run, db: Database, monkeypatch: pytest.Mo
     monkeypatch.setenv("GENAI_RETENTION_DAYS", "1")
     dialog = await put_talk(db, await person(db, "alice"), "q", "a")  # of some weeks ago
     await put_talk(db, await person(db, "bob"), "q", "a")
-    told = "dialogs\t{}\nmessages\t{}\ndeleted_dialogs\t0\nheld\t{}\n"
+    told = "dialogs\t{}\nmessages\t{}\ndeleted_dialogs\t0\nheld\t{}\nfiles\t0\n"
     assert (await run("retention", "--dry-run")).stdout == told.format(2, 4, 0)
     assert (await run("hold", "user", "Bob")).returncode == 0
     assert (await run("hold", "dialog", str(dialog))).returncode == 0

@@ -15,7 +15,7 @@ import yaml
 from genai_app import metrics
 from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
 from genai_app.settings.settings import Settings, load_settings
-from genai_app.web.body_limit import LARGER, MAX_BODY_BYTES
+from genai_app.web.body_limit import LARGER, MAX_BODY_BYTES, form_bytes
 from tests.fakes.app_process import ROOT, AppProcess
 from tests.fakes.edge import make_secrets
 from tests.fakes.model_server import ModelServer
@@ -284,6 +284,8 @@ def test_the_edge_and_the_product_agree() -> None:
     assert f"client_max_body_size {MAX_BODY_BYTES};" in edge
     for (_, path), size in LARGER.items():
         assert f"location = {path} {{\n        client_max_body_size {size};" in edge
+    size = form_bytes(Settings().file_max_mb)
+    assert f"location = /files {{\n        client_max_body_size {size};" in edge
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in edge  # replaced, not appended
     ingress = next(each for each in OBJECTS if each["kind"] == "Ingress")
     size = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]

@@ -77,6 +77,7 @@ def examine(
         assert (whole["ok"], code) == ((False, 1) if failed else (True, 0))
         assert set(found) == {
             *("settings", "front_end", "data_dir", "disk", "database", "migrations", "redis"),
+            "stored_files",
             *("directory", "model", "certificate", "clock", "messengers", "files"),
             "backup",
         }

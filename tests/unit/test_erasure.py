@@ -1,5 +1,6 @@
 """Erasing a user: every store that holds something of theirs, read from the schema itself."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, Callable
@@ -18,6 +19,7 @@ from genai_app.db.database import Database
 from genai_app.errors import Conflict, NotFound
 from genai_app.models import (
     ApiKey,
+    Attachment,
     Author,
     Channel,
     Dialog,
@@ -25,6 +27,7 @@ from genai_app.models import (
     Folder,
     Generation,
     Message,
+    MessageAttachment,
     MessageVerdict,
     MessengerAnswer,
     MessengerChat,
@@ -41,6 +44,7 @@ from genai_app.models import (
     User,
     VerifiedAnswer,
 )
+from genai_app.services.files.store import FileStore
 from genai_app.services.retention import erasure
 from genai_app.services.retention.erasure import Erasure, nameless
 from genai_app.services.retention.retention import Holds
@@ -149,6 +153,10 @@ async def alice(at: Desk) -> Actor:
         session.add(MessengerChat(chat_id="7", dialog_id=hers, **there))
         session.add(MessengerUpdate(external_id="1", chat_id="7", body=CANARY, **there))
         session.add(MessengerAnswer(message_id=ids[hers], chat_id="7", **there))
+        attached = Attachment(user_id=made.user_id, name=CANARY, size=6, sha256=b"s" * 32)
+        session.add(attached)
+        await session.flush()
+        session.add(MessageAttachment(message_id=ids[hers], attachment_id=attached.id))
         session.add(
             QueuedQuestion(id=uuid.uuid4(), user_id=made.user_id, dialog_id=hers, text=CANARY)
         )
@@ -169,6 +177,9 @@ async def alice(at: Desk) -> Actor:
                 instructions=CANARY,
             )
         )
+    content = FileStore(at.settings).content((made.user_id, attached.id))
+    await asyncio.to_thread(content.parent.mkdir, parents=True)
+    await asyncio.to_thread(content.write_text, CANARY)
     return made
 
 
@@ -226,6 +237,7 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
     assert told["tables"] == {
         "exports": 1,
         "jobs": 1,
+        "attachments": 1,
         "dialogs": 2,
         "messages": 4,
         "generations": 1,
@@ -250,7 +262,11 @@ async def test_nothing_of_the_person_is_left(at: Desk, alice: Actor) -> None:
         "reviews.assignee_name": 1,
         "users": 1,
     }
-    assert (told["redis"], told["files"]) == ({"answers": 1}, {"exports": 1, "imports": 1})
+    assert (told["redis"], told["files"]) == (
+        {"answers": 1},
+        {"exports": 1, "imports": 1, "attachments": 1, "attachment_bytes": len(CANARY)},
+    )
+    assert list(FileStore(at.settings).list_files()) == []
     assert told["kept"]
     (done,) = await events(at.db, "erase")
     assert (done.actor_name, done.target) == ("command line", nameless(alice.user_id))

@@ -314,7 +314,7 @@ async def test_the_audit_has_the_counts(db: Database, settings: MakeSettings) ->
     await keeper.remove(dry_run=True, by="command line")
     await keeper.remove()
     tried, done = await events(db, "retention")
-    counts = "dialogs=1 messages=2 deleted_dialogs=0 held=0"
+    counts = "dialogs=1 messages=2 deleted_dialogs=0 held=0 files=0"
     assert (tried.actor_name, tried.details) == ("command line", f"dry_run=True {counts}")
     assert (done.actor_name, done.details) == ("the system", f"dry_run=False {counts}")
 

@@ -225,8 +225,8 @@ class ReviewReading(BaseModel):
 
 
 class ReaderItem(RowBody):
-    """An event that somebody saw a dialog of the caller. `action`: dialog_read, dialog_reveal or
-    export."""
+    """An event that somebody saw a dialog of the caller. `action`: dialog_read, dialog_reveal,
+    file_read or export."""
 
     at: datetime
     action: str

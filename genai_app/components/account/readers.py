@@ -12,6 +12,7 @@ def _reader(row: rx.Var[ReaderRow]) -> rx.Component:
         row.action,
         ("dialog_reveal", t("readers.revealed")),
         ("export", t("readers.exported")),
+        ("file_read", t("readers.opened_file")),
         t("readers.read"),
     )
     return rx.el.li(

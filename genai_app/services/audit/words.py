@@ -28,13 +28,14 @@ _OF_DIALOG = frozenset(
     {
         *(Action.DIALOG_READ, Action.DIALOG_REVEAL, Action.REVIEW_STATE, Action.REVIEW_NOTE),
         *(Action.VERDICT, Action.HOLD, Action.EXPORT, Action.EXPORT_DOWNLOAD),
+        Action.FILE_READ,
     }
 )
 _NO_NAMES = frozenset({"everybody", "others", "verified", "mine", "default"})
 # facts whose value is a number, a name or a date, shown unchanged
 _PLAIN = frozenset(
     {
-        *("count", "rows", "dialogs", "messages", "deleted_dialogs", "sessions_ended"),
+        *("count", "rows", "dialogs", "messages", "deleted_dialogs", "files", "sessions_ended"),
         *("keys_revoked", "department", "since", "until", "model", "format", "review_by", "key"),
     }
 )

@@ -4,6 +4,7 @@ the audit, and a manifest. The comment of the ZIP is a SHA-256 over every byte b
     database        pg_dump's custom format, or the SQLite file
     settings.json   for rebuilding the server; no secrets
     audit.anchor    the signed end of the audit; missing before the first seal
+    files/..., files.json   users' files, see files.py
     manifest.json   Manifest
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from genai_app.errors import Conflict, Unavailable
-from genai_app.services.backup.row_sums import Sums
+from genai_app.services.backup.row_sums import EMPTY, Sums, TableSum
 
 FORMAT = 1
 DATABASE, SETTINGS, ANCHOR, MANIFEST = (
@@ -46,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     schema: str
     key: str
     tables: Sums
+    files: TableSum = EMPTY  # of users; before there were any: none
 
     @property
     def rows(self) -> int:

@@ -30,6 +30,7 @@ from genai_app.services.backup.archive import (
     open_archive,
     product_version,
 )
+from genai_app.services.backup.files import check_files, write_files
 from genai_app.services.backup.row_sums import Sums, differences
 from genai_app.services.backup.store import (
     Drill,
@@ -47,8 +48,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 BY = "command line"
 Report = Callable[[str, int], object]
-"""Called with the current step (`copy`, `count`, `load`, `compare`) and its bytes or rows so
-far."""
+"""Called with the current step (`copy`, `count`, `files`, `load`, `compare`) and its bytes, rows or
+files so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def make_backup(settings: Settings, report: Report) -> BackupResult:
         anchor = settings.anchor_path.read_bytes() if settings.anchor_path.exists() else None
         with new_archive(path) as archive:
             database = _write_database(settings, path, archive, report)
+            files = write_files(settings, archive, lambda count: report("files", count))
             manifest = Manifest(
                 format=FORMAT,
                 version=product_version(),
@@ -88,6 +90,7 @@ def make_backup(settings: Settings, report: Report) -> BackupResult:
                 schema=database.revision,
                 key=key_mark(settings),
                 tables=database.sums,
+                files=files,
             )
             archive.writestr(SETTINGS, json.dumps(plain_settings(settings), indent=2))
             if anchor is not None:
@@ -176,7 +179,8 @@ def _try_out(settings: Settings, path: Path, directory: Path, report: Report) ->
                     sums = backup_sqlite.sums_at(copy, lambda count: report("compare", count))
                 finally:
                     copy.unlink(missing_ok=True)
-    compare(manifest, sums)
+        compare(manifest, sums)
+        check_files(archive, manifest.files, lambda count: report("files", count))
     return manifest.rows
 
 

@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # the product's files in GENAI_DATA_DIR; others are left alone
 FILES = ("secret.key", "genai.lock", "genai.sqlite3*", "audit.anchor", ".anchor-*", "*.log*")
-FOLDERS = ("exports", "imports", "states", "backups")
+FOLDERS = ("exports", "files", "imports", "states", "backups")
 DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 
 

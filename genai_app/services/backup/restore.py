@@ -20,6 +20,7 @@ from genai_app.services.backup import postgres as backup_postgres
 from genai_app.services.backup import sqlite as backup_sqlite
 from genai_app.services.backup.archive import ANCHOR, Manifest, open_archive
 from genai_app.services.backup.backup import BY, Report, check_engine, compare, key_mark
+from genai_app.services.backup.files import check_files, read_files, settle_files
 from genai_app.settings.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,12 +29,13 @@ log = structlog.stdlib.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
     """The result of a restore, apart from the rows. `sessions`: ended ones; `revoked`: API keys;
-    `keys`: API keys that are valid now; `same_secret`: the backup was made with this
-    GENAI_SECRET_KEY."""
+    `keys`: API keys that are valid now; `files_lost`: users' files whose bytes the backup does not
+    have; `same_secret`: the backup was made with this GENAI_SECRET_KEY."""
 
     sessions: int
     revoked: int
     keys: int
+    files_lost: int
     same_secret: bool
     audit: ChainCheck
 
@@ -72,12 +74,14 @@ def load_backup(
         if not can_migrate(manifest.schema):
             raise Conflict(manifest.schema, code="database_newer")
         anchor = archive.read(ANCHOR) if ANCHOR in archive.namelist() else None
+        check_files(archive, manifest.files, lambda count: report("files", count))
         if not settings.embedded:
             before = backup_postgres.prepare(url, replace=replace)
             backup_postgres.read_dump(
                 url, archive, manifest, lambda count: report("load", count), before=before
             )
             compare(manifest, backup_postgres.sums_at(url, lambda count: report("compare", count)))
+            read_files(settings, archive, manifest.files, lambda count: report("files", count))
             return LoadedBackup(manifest, anchor)
         target = backup_sqlite.path_of(url)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +95,7 @@ def load_backup(
             compare(manifest, backup_sqlite.sums_at(new, lambda count: report("compare", count)))
             old = _old_name(target) if has_rows else None
             backup_sqlite.replace_file(new, target, old)
+            read_files(settings, archive, manifest.files, lambda count: report("files", count))
         finally:
             new.unlink(missing_ok=True)
     return LoadedBackup(manifest, anchor)
@@ -136,6 +141,7 @@ async def finish_restore(
                 keys_revoked=revoked,
             )
         )
+    files_lost = await settle_files(db, settings)
     chain = AuditChain(db, settings.anchor_path, settings.secret)
     await chain.seal()
     log.info("restore.done", file=path.name, sessions_ended=sessions, keys_revoked=revoked)
@@ -143,6 +149,7 @@ async def finish_restore(
         sessions=sessions,
         revoked=revoked,
         keys=keys or 0,
+        files_lost=files_lost,
         same_secret=manifest.key == key_mark(settings),
         audit=await chain.verify(),
     )

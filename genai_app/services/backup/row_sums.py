@@ -46,6 +46,7 @@ class TableSum(msgspec.Struct, frozen=True):
     sha256: str
 
 
+EMPTY = TableSum(0, hashlib.sha256().hexdigest())
 Sums = dict[str, TableSum]
 
 

@@ -29,6 +29,7 @@ from genai_app.services.doctor.findings import (
     title_of,
 )
 from genai_app.services.doctor.local import Installation
+from genai_app.services.doctor.stored_files import check_stored_files
 from genai_app.settings.settings import Settings
 
 __all__ = [
@@ -45,6 +46,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 MASK = "***"
 LOCAL_S = 10.0
+FILES_S = 30.0
 DATABASE_S = 15.0
 DIRECTORY_S = 40.0  # the check of one controller takes 30 at most
 NETWORK_S = 20.0
@@ -65,6 +67,7 @@ async def examine(settings: Settings, installation: Installation) -> AsyncGenera
         CheckName.FRONT_END: (in_thread(lambda: local.check_front_end(installation)), LOCAL_S),
         CheckName.DATA_DIR: (in_thread(lambda: local.check_data_dir(settings)), LOCAL_S),
         CheckName.DISK: (in_thread(lambda: local.check_disk(settings)), LOCAL_S),
+        CheckName.STORED_FILES: (lambda: check_stored_files(settings), FILES_S),
         CheckName.DATABASE: (lambda: servers.check_database(settings), DATABASE_S),
         CheckName.MIGRATIONS: (
             in_thread(lambda: servers.check_migrations(settings, installation)),

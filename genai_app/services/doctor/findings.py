@@ -28,6 +28,7 @@ class CheckName(StrEnum):
     FRONT_END = "front_end"
     DATA_DIR = "data_dir"
     DISK = "disk"
+    STORED_FILES = "stored_files"
     DATABASE = "database"
     MIGRATIONS = "migrations"
     REDIS = "redis"
@@ -74,6 +75,10 @@ class DoctorCause(StrEnum):
     SECRET_OPEN = "secret_open"  # noqa: S105  # a word
     DISK_LOW = "disk_low"
     DISK_FULL = "disk_full"
+    FILES_UNWRITABLE = "files_unwritable"
+    FILES_NO_SPACE = "files_no_space"
+    FILES_MISSING = "files_missing"
+    FILES_ORPHANED = "files_orphaned"
 
     DATABASE_REFUSED = "database_refused"
     DATABASE_AUTH = "database_auth"

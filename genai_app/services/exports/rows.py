@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app.db.database import Database
@@ -25,6 +26,7 @@ from genai_app.models import (
 )
 from genai_app.services.dialogs.branches import branch
 from genai_app.services.exports.choice import ExportChoice, ExportKind, Format, day_begins
+from genai_app.services.files.rows import attachments_of
 from genai_app.services.review.crowds import list_crowded
 from genai_app.zones import DEFAULT_ZONE, utc_day
 
@@ -75,6 +77,7 @@ class ExportedMessage:
     verdict: str
     error_reason: str = ""  # as the model server wrote it
     reasoning: str | None = None  # None: it was not asked for
+    files: tuple[str, ...] = ()  # the names of those that were sent with a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,8 @@ class Rows:
                     query = query.where(key > sa.tuple_(*last))
                 query = query.order_by(col(Message.dialog_id), col(Message.id)).limit(MESSAGES)
                 async with self._db.read() as session:
-                    page = [_message(by_id, row) for row in await session.execute(query)]
+                    rows = await session.execute(query)
+                    page = await with_files(session, [_message(by_id, row) for row in rows])
                 if not page:
                     break
                 last = (page[-1].head.id, page[-1].id)
@@ -298,7 +302,21 @@ class Rows:
     async def _messages_of(self, head: Head, ids: list[uuid.UUID]) -> list[ExportedMessage]:
         query = self._select_messages().where(col(Message.id).in_(ids)).order_by(col(Message.id))
         async with self._db.read() as session:
-            return [_message({head.id: head}, row) for row in await session.execute(query)]
+            rows = await session.execute(query)
+            return await with_files(session, [_message({head.id: head}, row) for row in rows])
+
+
+async def with_files(
+    session: AsyncSession, messages: list[ExportedMessage]
+) -> list[ExportedMessage]:
+    """Returns messages with the names of their files."""
+    attached = await attachments_of(session, [each.id for each in messages])
+    return [
+        replace(each, files=tuple(file.name for file in attached[each.id]))
+        if each.id in attached
+        else each
+        for each in messages
+    ]
 
 
 _LIVE = col(VerifiedAnswer.retired_at).is_(None)

@@ -80,6 +80,11 @@ def message_of(row: ExportedMessage) -> Record:
     }
 
 
+def _files_of(row: ExportedMessage) -> Record:
+    """Returns the names of the files of a question, for formats that keep lists."""
+    return {"files": list(row.files)} if row.files else {}
+
+
 def _reasoning_of(row: ExportedMessage) -> Record:
     """Returns what the model thought before the answer, where the export has it."""
     return {} if row.reasoning is None else {"reasoning": row.reasoning}
@@ -204,7 +209,7 @@ class JsonFile(TextFile):
                 self._head = head
             else:
                 self._file.write(",\n")
-            self._file.write(to_json(message_of(row) | _reasoning_of(row)))
+            self._file.write(to_json(message_of(row) | _reasoning_of(row) | _files_of(row)))
 
     def close(self) -> None:
         if self._head is not None:
@@ -230,6 +235,9 @@ class MarkdownFile(TextFile):
             if row.reasoning:
                 self._file.write(_quoted(row.reasoning, self._locale))
             self._file.write(f"{row.text.strip()}\n")
+            if row.files:
+                names = translate(self._locale, "export.files", names=", ".join(row.files))
+                self._file.write(f"\n*{names}*\n")
             if note := end_note(row, self._locale):
                 self._file.write(f"\n> {note}\n")
 

@@ -14,7 +14,7 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.db.database import Database
 from genai_app.errors import StorageUnavailable
-from genai_app.models import BackgroundJob, Export, JobState
+from genai_app.models import Attachment, BackgroundJob, Export, JobState
 from genai_app.models.database_time import database_now
 
 RENEW_S = 0.5
@@ -24,7 +24,7 @@ UNDER_WAY = (JobState.QUEUED, JobState.RUNNING)
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 # a row of a table of jobs
-JobRow = TypeVar("JobRow", Export, BackgroundJob)
+JobRow = TypeVar("JobRow", Export, BackgroundJob, Attachment)
 
 
 class LeaseLost(Exception):
@@ -37,16 +37,17 @@ async def claim(
     begin: Callable[[JobRow], None],
     *,
     which: Sequence[sa.ColumnElement[bool]] = (),
-    kept: timedelta,
+    order: Sequence[sa.ColumnElement[Any]] = (),
+    kept: timedelta | None,
     lost_code: str,
 ) -> JobRow | None:
-    """Claims the oldest job of `rows` that is queued or whose lease expired. Returns None when
-    there is none. A job that already used up its tries fails.
+    """Claims the oldest job of `rows` that is queued or whose lease expired, or the first in
+    another order. Returns None when there is none. A job that already used up its tries fails.
 
     Args:
         begin: changes the row for the next try, in the transaction of the claim.
         which: further conditions on the rows.
-        kept: how long the row of an ended job stays.
+        kept: how long the row of an ended job stays; None keeps it.
         lost_code: the error of a job that ended each process which tried it.
     """
     expired = col(rows.lease_until) < database_now()
@@ -54,13 +55,14 @@ async def claim(
         col(rows.state) == JobState.QUEUED,
         sa.and_(col(rows.state) == JobState.RUNNING, expired),
     )
-    oldest = sa.select(rows).where(free, *which).order_by(col(rows.id)).limit(1)
+    first = order or (col(rows.id),)
+    oldest = sa.select(rows).where(free, *which).order_by(*first).limit(1)
     while True:
         async with db.read() as session:  # mostly there is none: no writer is disturbed
             if await session.scalar(oldest) is None:
                 return None
         async with db.write() as session:
-            row = await session.scalar(oldest.with_for_update(skip_locked=True))
+            row = await session.scalar(oldest.with_for_update(skip_locked=True, of=rows))
             if row is None:
                 return None
             row.tries += 1
@@ -113,7 +115,7 @@ class Lease(Generic[JobRow]):
                 return
 
     async def finish(
-        self, state: JobState, code: str = "", *, kept: timedelta, **values: Any
+        self, state: JobState, code: str = "", *, kept: timedelta | None, **values: Any
     ) -> bool:
         """Writes the end of the job, with more `values` of its row. Returns False when the lease
         was lost."""
@@ -170,7 +172,7 @@ class Lease(Generic[JobRow]):
 
 
 async def cancel_job(
-    db: Database, rows: type[JobRow], job_id: uuid.UUID, *, kept: timedelta
+    db: Database, rows: type[JobRow], job_id: uuid.UUID, *, kept: timedelta | None
 ) -> bool:
     """Cancels a job that is queued or running. Returns False when it already ended."""
     async with db.write() as session:
@@ -180,7 +182,7 @@ async def cancel_job(
             .values(
                 state=JobState.CANCELLED,
                 finished_at=clock.now(),
-                expires_at=clock.now() + kept,
+                expires_at=None if kept is None else clock.now() + kept,
                 lease_until=None,
             )
             .returning(col(rows.id))
@@ -188,6 +190,7 @@ async def cancel_job(
     return cancelled is not None
 
 
-def _end(row: JobRow, state: JobState, code: str, kept: timedelta) -> None:
+def _end(row: JobRow, state: JobState, code: str, kept: timedelta | None) -> None:
     row.state, row.error_code = state, code
-    row.finished_at, row.expires_at = clock.now(), clock.now() + kept
+    row.finished_at = clock.now()
+    row.expires_at = None if kept is None else clock.now() + kept

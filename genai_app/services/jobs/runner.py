@@ -36,16 +36,20 @@ class JobWork(ABC, Generic[JobRow]):
         noun: names the kind in the log and in codes: `<noun>_lost`, `<noun>_failed`.
         rows: the table of the jobs.
         most: jobs that a process does at the same time.
-        kept: how long the row of an ended job stays.
+        kept: how long the row of an ended job stays; None: until its owner or a rule removes it.
     """
 
     noun: str
     rows: type[JobRow]
     most: int
-    kept: timedelta
+    kept: timedelta | None
 
     async def claimable(self) -> Sequence[sa.ColumnElement[bool]]:
         """Returns further conditions on the rows that this process may claim."""
+        return ()
+
+    def order(self) -> Sequence[sa.ColumnElement[Any]]:
+        """Returns the order in which jobs are claimed; by default the oldest is the first."""
         return ()
 
     @abstractmethod
@@ -76,7 +80,7 @@ class JobRunner(Generic[JobRow]):
     def __init__(self, db: Database, work: JobWork[JobRow], *, sole_process: bool) -> None:
         self._db = db
         self._work = work
-        self.kept = work.kept
+        self.kept: timedelta | None = work.kept
         self._sole_process = sole_process
         self._jobs: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -136,6 +140,7 @@ class JobRunner(Generic[JobRow]):
             self._work.rows,
             self._work.begin,
             which=await self._work.claimable(),
+            order=self._work.order(),
             kept=self.kept,
             lost_code=f"{self._work.noun}_lost",
         )

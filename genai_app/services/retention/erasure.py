@@ -48,6 +48,8 @@ from genai_app.services.accounts.sessions import shut_out
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
 from genai_app.services.exports.files import ExportFiles
+from genai_app.services.files.removal import FileRemoval
+from genai_app.services.files.store import FileStore
 from genai_app.services.imports.files import ImportFiles
 from genai_app.services.retention.retention import BATCH, HELD, OF_USER
 from genai_app.services.reuse.cache import AnswerCache
@@ -120,6 +122,7 @@ class Erasure:
             self._erase_exports,
             self._erase_imports,
             self._erase_dialogs,
+            self._erase_files,
             self._erase_logins_and_usage,
             self._erase_names,
         ):
@@ -222,6 +225,13 @@ class Erasure:
                 break
         receipt.tables |= counts
 
+    async def _erase_files(self, user_id: uuid.UUID, receipt: Receipt) -> None:
+        """Removes the uploaded files, with their bytes and what was read in them."""
+        removal = FileRemoval(self._db, self._settings, FileStore(self._settings))
+        removed, receipt.tables["attachments"] = await removal.remove_of_user(user_id)
+        receipt.files["attachments"] = removed.files
+        receipt.files["attachment_bytes"] = removed.bytes
+
     async def _erase_logins_and_usage(self, user_id: uuid.UUID, receipt: Receipt) -> None:
         """Removes sessions, API keys, feedback, folders, what messengers know and cached answers,
         and makes the usage figures anonymous."""
@@ -268,7 +278,7 @@ class Erasure:
 
     async def _erase_account(self, user: User, receipt: Receipt) -> None:
         """Removes the personal data of the account and adds the receipt to the audit. Runs last."""
-        counts: dict[str, Any] = receipt.tables | {"files": sum(receipt.files.values())}
+        counts: dict[str, Any] = receipt.tables | {"files": _count_files(receipt)}
         async with self._db.write() as session:
             await session.execute(
                 sa.update(User)
@@ -293,6 +303,10 @@ class Erasure:
             session.add(
                 event(Action.ERASE, by=self._by, target=nameless(user.id), user=user.id, **counts)
             )
+
+
+def _count_files(receipt: Receipt) -> int:
+    return sum(count for name, count in receipt.files.items() if not name.endswith("_bytes"))
 
 
 def nameless(user_id: uuid.UUID) -> str:

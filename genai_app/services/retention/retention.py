@@ -31,6 +31,8 @@ from genai_app.models import (
 )
 from genai_app.services.accounts.users import fold_username
 from genai_app.services.audit.events import Action, event
+from genai_app.services.files.removal import FileRemoval
+from genai_app.services.files.store import FileStore
 from genai_app.settings.notations import DEPARTMENT
 from genai_app.settings.settings import Settings
 
@@ -52,6 +54,7 @@ class Removed:
     messages: int = 0
     deleted_dialogs: int = 0  # those of `dialogs` that their user had deleted
     held: int = 0
+    files: int = 0
 
 
 class Retention:
@@ -60,6 +63,7 @@ class Retention:
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
+        self._files = FileRemoval(db, settings, FileStore(settings))
 
     async def run(self) -> None:
         """Removes overdue dialogs every night at NIGHT_HOUR, until cancelled. Every process runs
@@ -92,10 +96,12 @@ class Retention:
                 removed.held = await session.scalar(held.where(overdue, HELD)) or 0
             if dry_run:
                 await self._count(overdue, removed)
+                removed.files = await self._files.count_expired()
             else:
                 while await self._remove_batch(overdue, removed):
                     pass
                 await self._remove_unanswered()
+                removed.files = (await self._files.remove_expired()).files
             row = event(
                 Action.RETENTION, by=by, target="dialogs", dry_run=dry_run, **asdict(removed)
             )

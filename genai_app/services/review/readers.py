@@ -16,7 +16,7 @@ from genai_app.services.audit.events import Action, Outcome
 from genai_app.services.cursors import Cursors
 
 PAGE = 20
-READING = (Action.DIALOG_READ, Action.DIALOG_REVEAL, Action.EXPORT)
+READING = (Action.DIALOG_READ, Action.DIALOG_REVEAL, Action.FILE_READ, Action.EXPORT)
 
 
 @dataclass(frozen=True, slots=True)
