@@ -8,18 +8,21 @@ PALE = 0xF4  # of each colour, at least
 TINY_POINTS = 1.5
 _MAX_LOOKS = 2000
 _ANCHORS = (
-    *("ignore", "disregard", "forget", "override", "system prompt", "you are now", "do not follow"),
-    *("игнорир", "проигнор", "забудь", "не обращай", "системный промпт", "системного промпт"),
+    *("ignore", "disregard", "forget", "override", "system prompt", "you are now"),
+    *("игнориру", "игнорировать", "проигнорируй", "забудь", "не обращай", "системный промпт"),
     *("не следуй", "отмени", "теперь ты ", "ты теперь", "новые инструкции", "new instructions"),
 )
-_OF_RULES = r"\s+(?:\w+[\s,]+){0,5}?(?:инструкци|указани|правил|промпт|команд|сообщени|что тебе)\w*"
+# orders, not reports: "ignoring the rules of safety" is in many documents
 _ORDERS = re.compile(
-    r"(?:ignore|disregard|forget|override|do not follow)\s+(?:\w+\s+){0,4}?(?:instructions?|"
-    r"prompts?|rules|directions|guidelines|commands|everything (?:above|before))"
+    r"(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}?"
+    r"(?:all|any|previous|prior|above|earlier|preceding|your|system|everything)\s+(?:\w+\s+){0,3}?"
+    r"(?:instructions?|prompts?|rules|directions|guidelines|commands|above|before)\b"
     r"|(?:system prompt|new instructions)\s*[:=]"
-    r"|you are now (?:a |an |in |the |dan\b)"
-    r"|(?:(?:про)?игнорир\w+|забудь(?:те)?|не следуй(?:те)?|отмени(?:те)?"
-    r"|не обращай(?:те)?\s+внимани\w+\s+на)" + _OF_RULES + r"|системн\w+ промпт\w*\s*[:=]"
+    r"|you are now (?:\w+ ){0,3}?(?:bot|assistant|model|ai|agent|dan)\b"
+    r"|(?:(?:про)?игнорируй(?:те)?|(?:про)?игнорировать|забудь(?:те)?|не следуй(?:те)?"
+    r"|отмени(?:те)?|не обращай(?:те)?\s+внимани\w+\s+на)"
+    r"[\s,]+(?:\w+[\s,]+){0,5}?(?:инструкци|указани|правил|промпт|команд|сообщени|что тебе)\w*"
+    r"|системный промпт\s*[:=]"
     r"|(?:теперь ты|ты теперь)\s+(?:\w+\s+){0,2}?(?:ассистент|помощник|модел|бот|dan)"
     r"|новые инструкции\s*:",
     re.I,

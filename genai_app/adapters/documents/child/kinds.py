@@ -50,9 +50,10 @@ _PICTURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
 _FOREIGN = re.compile(
     rb"MZ|\x7fELF|\xca\xfe\xba\xbe|[\xfe\xcf\xce]\xed\xfa[\xce\xcf]|\xcf\xfa\xed\xfe|\xce\xfa\xed\xfe"
     rb"|7z\xbc\xaf'\x1c|Rar!|\x1f\x8b|BZh|\xfd7zXZ\0|\x28\xb5\x2f\xfd|ID3|OggS|\x1aE\xdf\xa3"
-    rb"|SQLite format 3\0|\0asm|LZIP|MSCF|.{257}ustar|.{4}ftyp|%!PS|\xc5\xd0\xd3\xc6",
+    rb"|SQLite format 3\0|\0asm|LZIP|MSCF|.{257}ustar|.{4}ftyp|\xc5\xd0\xd3\xc6",
     re.S,
 )
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a]")
 _MAIL_HEADER = re.compile(
     rb"(?:From|To|Subject|Date|Received|Return-Path|MIME-Version|Message-ID|Delivered-To|X-[\w-]+):"
     rb"[ \t]?[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n",
@@ -99,7 +100,8 @@ def file_type(job: ReadingJob) -> FileType:
     for pattern, media_type in _PICTURES:
         if pattern.match(head):
             return FileType("picture", media_type, "picture")
-    if _FOREIGN.match(head):
+    # a text may begin with the same letters
+    if _FOREIGN.match(head) and _CONTROLS.search(head):
         raise Refusal("unsupported", "its first bytes")
     return _of_text(job, head)
 

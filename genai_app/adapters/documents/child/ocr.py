@@ -41,6 +41,11 @@ class Recogniser:
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
 
+    @property
+    def has_time(self) -> bool:
+        """Returns whether another picture can be read."""
+        return find_tesseract() is not None and self._until - time.monotonic() > 1
+
     def text_of(self, picture: Path) -> str | None:
         """Returns the text in a picture; None if there was no time for it or Tesseract failed."""
         program = find_tesseract()

@@ -86,7 +86,7 @@ class _PageReader:
     def _read_picture(self, page: Any, number: int) -> str:
         """Keeps a page as a picture and reads its text where Tesseract is installed."""
         kept: Path | None = None
-        if len(self._draft.pictures) < self._draft.job.pictures or self._draft.job.ocr_s:
+        if len(self._draft.pictures) < self._draft.job.pictures or self._recogniser.has_time:
             kept = keep_picture(self._draft, _draw(page, _SIDE), number)
         text = self._recogniser.text_of(kept) if kept is not None else None
         if text:

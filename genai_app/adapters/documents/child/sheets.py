@@ -22,7 +22,7 @@ from genai_app.adapters.documents.child.draft import Draft, DraftPage, Refusal, 
 from genai_app.adapters.documents.child.tables import cell_text, trimmed
 
 _BOOK = "xl/workbook.xml"
-_MAX_CELLS = 5_000_000
+_MAX_CELLS = 12_000_000  # with empty ones between
 _HIDDEN = re.compile(rb'<(?:\w+:)?(?:col|row)\s[^>]*\bhidden="(?:1|true)"')
 _NO_VALUE = re.compile(
     rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
@@ -64,7 +64,9 @@ def _rows(book: CalamineWorkbook, index: int) -> list[Row]:
         raise Refusal("too_large", "cells")
     rows: list[Row] = []
     for row in sheet.iter_rows():
-        rows.append([cell_text(cell) for cell in row])
+        texts = [cell_text(cell) for cell in row]
+        if any(texts):
+            rows.append(texts)
     return rows
 
 
