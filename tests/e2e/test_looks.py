@@ -162,6 +162,13 @@ async def test_the_menu_of_a_phone(browse: Browse, stored: Stored):
     await tab.page.locator(".shade").tap(position={"x": 370, "y": 400})
     await expect(tab.item("Телефонный")).not_to_be_visible()
 
+    # nothing of the page stands above the shade
+    above = await tab.page.locator(".dialog-export").bounding_box()
+    assert above is not None
+    await tab.page.get_by_role("button", name="Меню", exact=True).tap()
+    await tab.page.locator(".shade").tap(position={"x": above["x"] + 20, "y": above["y"] + 20})
+    await expect(tab.item("Телефонный")).not_to_be_visible()
+
 
 # everything that is seen or read aloud, but for what users and models wrote
 CHROME = """() => {
