@@ -2,17 +2,21 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from genai_app.db.database import Database
+from genai_app.models import Message, MessageAttachment
 from genai_app.web.body_limit import form_bytes
 from tests.conftest import OpenApi, StartApp
 from tests.fakes.api_client import checked_error, client_of
 from tests.fakes.app_process import AppProcess, eventually
 from tests.fakes.log_lines import LogMark
+from tests.fakes.questions import question
 from tests.fakes.raw_http import ask
 
 CANARY = "canary-file"
@@ -282,3 +286,33 @@ async def test_a_client_that_goes_away_leaves_nothing(open_api: OpenApi, app: Ap
 
     await eventually(is_gone)
     assert (await api.get("/files")).json()["items"] == []
+
+
+async def test_a_reviewer_opens_a_file_and_its_user_sees_it(
+    open_api: OpenApi, app_db: Database
+) -> None:
+    """Only one that was sent in that dialog, and never without a trace."""
+    alice, bob, rita = await open_api(), await open_api(), await open_api("rita")
+    file_id = (await alice.post("/files", files=form(TEXT))).json()["id"]
+    await read(alice, file_id)
+    asked = (await alice.post("/ask", json={"prompt": question("tokens=2")})).json()
+    other = (await alice.post("/ask", json={"prompt": question("tokens=2")})).json()
+    at = f"/admin/api/dialogs/{asked['dialog_id']}/files/{file_id}"
+    checked_error(await rita.get(f"{at}/content"), 404)  # it was not sent yet
+    async with app_db.write() as session:
+        answer = await session.get_one(Message, uuid.UUID(asked["message_id"]))
+        assert answer.parent_id is not None
+        session.add(
+            MessageAttachment(message_id=answer.parent_id, attachment_id=uuid.UUID(file_id))
+        )
+    checked_error(await bob.get(f"{at}/content"), 403)
+    elsewhere = f"/admin/api/dialogs/{other['dialog_id']}/files/{file_id}/content"
+    checked_error(await rita.get(elsewhere), 404)
+    checked_error(await rita.get(f"/files/{file_id}/content"), 404)
+    assert (await alice.get("/me/readers")).json()["items"] == []
+    content = await rita.get(f"{at}/content")
+    assert (content.content, content.headers["content-type"]) == (TEXT, "application/octet-stream")
+    assert CANARY in (await rita.get(f"{at}/text")).json()["text"]
+    seen = (await alice.get("/me/readers")).json()["items"]
+    assert [each["action"] for each in seen] == ["file_read"] * 2
+    assert {each["dialog_id"] for each in seen} == {asked["dialog_id"]}

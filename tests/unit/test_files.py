@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
+from starlette.requests import Request
+from starlette.types import Message as HttpMessage
 
 from genai_app import clock
 from genai_app.access import Actor
@@ -25,6 +27,7 @@ from genai_app.errors import (
 )
 from genai_app.models import Attachment, Dialog, JobState, Message, User, new_id
 from genai_app.models.database_time import database_now
+from genai_app.services.doctor.stored_files import check_stored_files
 from genai_app.services.files import uploads as file_uploads
 from genai_app.services.files.files import FileUsage
 from genai_app.services.files.names import MAX_NAME, shown_name
@@ -33,6 +36,7 @@ from genai_app.services.files.store import CONTENT
 from genai_app.services.jobs import lease as job_lease
 from genai_app.services.jobs import runner as job_runner
 from genai_app.settings.settings import Settings
+from genai_app.web import uploads as web_uploads
 from tests.fakes.app_process import eventually
 from tests.unit.exporting import events, person
 from tests.unit.filing import SECRET, FileDesk, digest, file_desk
@@ -446,3 +450,37 @@ async def hold(db: Database, message: Message, *, on: bool) -> None:
 def test_names_are_for_showing(name: str, shown: str) -> None:
     assert shown_name(name) == shown
     assert len(shown_name(name)) <= MAX_NAME
+
+
+async def test_the_doctor_misses_bytes_and_finds_those_of_nobody(
+    at: FileDesk, her: Actor, settings: Callable[..., Settings], database_url: str
+) -> None:
+    made = settings(secret_key=SECRET, database_url=database_url, files_free_mb=0)
+    row = await at.bring(her, b"x")
+    assert [each.outcome for each in await check_stored_files(made)] == ["ok"]
+    lost = at.files.contents.path(row)
+    orphan = lost.parent.with_name(new_id().hex)
+    orphan.mkdir()
+    lost.rename(orphan / CONTENT)
+    causes = [each.cause for each in await check_stored_files(made)]
+    assert causes == ["files_missing", "files_orphaned"]
+    full = made.model_copy(update={"files_free_mb": 10_000_000})
+    assert "files_no_space" in [each.cause for each in await check_stored_files(full)]
+
+
+async def test_a_client_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_uploads, "IDLE_S", 0.05)
+    chunks = iter([b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf'])
+
+    async def receive() -> HttpMessage:
+        for body in chunks:
+            return {"type": "http.request", "body": body, "more_body": True}
+        await asyncio.Event().wait()
+        raise AssertionError("not reached")
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": "/files", "headers": headers}
+    pieces: list[web_uploads.Piece] = []
+    with pytest.raises(InvalidInput) as caught:
+        pieces += [each async for each in web_uploads.form_files(Request(scope, receive))]
+    assert caught.value.code == "no_file"
