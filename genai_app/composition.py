@@ -19,12 +19,11 @@ from genai_app.adapters.llm.endpoints import refusal_of
 from genai_app.adapters.redis.bus import Bus
 from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
-from genai_app.i18n import translate
 from genai_app.services import Services, use
 from genai_app.services.accounts.account_changes import AccountChanges
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.directory_status import DirectoryStatus
-from genai_app.services.accounts.first_admin import ensure_first_admin
+from genai_app.services.accounts.first_admin import first_admin_notice
 from genai_app.services.accounts.instructions import OwnInstructions
 from genai_app.services.accounts.local_accounts import end_local_access
 from genai_app.services.accounts.login import Auth
@@ -42,6 +41,7 @@ from genai_app.services.audit.log import AuditLog
 from genai_app.services.audit.settings_changes import record_settings
 from genai_app.services.backup.store import watch_backups
 from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.question_files import QuestionFiles
 from genai_app.services.chat.queue_sender import QueueSender
 from genai_app.services.chat.queued_questions import QueuedQuestions
 from genai_app.services.chat.ready_answers import ReadyAnswers
@@ -57,6 +57,8 @@ from genai_app.services.dialogs.search import Search
 from genai_app.services.dialogs.sidebar import Sidebar
 from genai_app.services.exports.exports import Exports
 from genai_app.services.files.files import Files
+from genai_app.services.files.incoming import IncomingFiles
+from genai_app.services.generation.file_context import FileContext
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.services.imports.imports import Imports
@@ -211,8 +213,9 @@ class _Answering(TypedDict):
     verified: Verified
     verdicts: Verdicts
     ready_answers: ReadyAnswers
-    messengers: Messengers
     files: Files
+    incoming_files: IncomingFiles
+    messengers: Messengers
 
 
 def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _Answering:
@@ -236,11 +239,15 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
     verified = Verified(db, cursors, days=settings.verified_days)
     verdicts = Verdicts(db, cache, verified)
     ready_answers = ReadyAnswers(cache, verified, verdicts, generations)
+    files = Files(db, settings, cursors, stores.counters)
+    incoming, history = IncomingFiles(db, files), History(db, cursors)
+    context = FileContext(files.contents, generations.models, settings.secret, settings.locale)
     chat = Chat(
         db,
         generations,
         limits,
         ready_answers,
+        QuestionFiles(db, files, context),
         context_tokens=settings.llm_context_tokens,
         max_tokens=settings.llm_max_tokens,
         system_prompt=settings.system_prompt,
@@ -255,8 +262,9 @@ def _build_answering(settings: Settings, stores: _Stores, llm: LlmClient) -> _An
         "verified": verified,
         "verdicts": verdicts,
         "ready_answers": ready_answers,
-        "files": Files(db, settings, cursors, stores.counters),
-        "messengers": Messengers(db, settings, chat, History(db, cursors), owner=owner),
+        "files": files,
+        "incoming_files": incoming,
+        "messengers": Messengers(db, settings, chat, history, incoming, owner=owner),
     }
 
 
@@ -296,20 +304,6 @@ def _build_oversight(
     }
 
 
-async def announce_first_admin(services: Services) -> None:
-    """Creates the first administrator if there is none. A generated password is printed only
-    here."""
-    settings = services.settings
-    chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
-    username = settings.admin_username
-    generated = await ensure_first_admin(services.users, username, chosen)
-    if generated is not None:
-        text = translate(
-            settings.locale, "start.first_admin", username=username, password=generated
-        )
-        print(f"\n{text}", flush=True)
-
-
 @asynccontextmanager
 async def running_services(settings: Settings) -> AsyncGenerator[Services]:
     """Opens all services in order. At the end, or when one fails to open, closes the opened ones in
@@ -327,7 +321,8 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services]:
         _close_at_the_end(opened, services)
         await services.database_clock.measure()  # before any time is stored
         if settings.local_accounts:
-            await announce_first_admin(services)
+            if notice := await first_admin_notice(services.users, settings):
+                print(f"\n{notice}", flush=True)
         else:
             await end_local_access(services.db)
         await record_settings(services.db, settings)

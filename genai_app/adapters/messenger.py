@@ -15,10 +15,19 @@ class UpdateKind(StrEnum):
 
     TEXT = "text"
     BUTTON = "button"
-    FILE = "file"  # a file, a picture, a voice message: anything without text
+    FILE = "file"  # files or pictures, with or without words; or a voice message, a place, ...
     EDITED = "edited"  # a message that its user changed later
     BLOCKED = "blocked"  # the user blocked the bot
     GROUP = "group"  # anything from a chat that is not private
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFile:
+    """A file in a message. `id`: the messenger's; `size`: in bytes as announced, 0: not known."""
+
+    id: str
+    name: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +38,13 @@ class ChatUpdate:
         id: of the update, the same whenever the messenger sends it again.
         sender_id: the account that did it.
         sender_name: its name in the messenger, for its owner's list of links.
-        text: of a message, without formatting; of a button the `action` of its `Button`.
+        text: of a message, or beside its files, without formatting; of a button the `action` of its
+            `Button`.
         language: the language of the sender's messenger, as `ru`; "" where it is not known.
         forwarded: the message was written by somebody else or elsewhere.
         button_id: acknowledges the press of a button; "" for other kinds.
+        files: those of a message that the bot can read; none of a voice message.
+        album: the same for messages that were sent as one; "" for others.
     """
 
     id: str
@@ -44,6 +56,8 @@ class ChatUpdate:
     language: str = ""
     forwarded: bool = False
     button_id: str = ""
+    files: tuple[ChatFile, ...] = ()
+    album: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,14 @@ class MessageGone(MessengerError):
 
 class FormattingRefused(MessengerError):
     """The messenger cannot parse the formatting; the same text without any may arrive."""
+
+
+class FileTooLong(MessengerError):
+    """A file is larger than the messenger hands out, or than was asked for."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"more than {most_bytes} bytes")
+        self.most_bytes = most_bytes
 
 
 class OtherPoller(MessengerError):
@@ -184,6 +206,10 @@ class Messenger(Protocol):
     async def acknowledge(self, button_id: str, text: str = "") -> None:
         """Ends the waiting state of a pressed button; `text` is shown for a moment. A press that is
         too old is ignored."""
+        ...
+
+    async def download(self, file: ChatFile, most_bytes: int) -> bytes:
+        """Returns the bytes of a file. Raises FileTooLong."""
         ...
 
     async def leave(self, chat_id: str) -> None:

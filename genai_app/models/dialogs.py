@@ -151,6 +151,8 @@ class Message(SQLModel, table=True):
     paused_ms: int | None = None
     # when another branch was opened from this leaf
     left_at: datetime | None = moment_column(default=None, nullable=True)
+    # of an answer, JSON: what of which files the model was given (services/files/usage.py)
+    files_used: str | None = text_column(default=None, nullable=True)
 
 
 class QueuedQuestion(SQLModel, table=True):
@@ -168,6 +170,7 @@ class QueuedQuestion(SQLModel, table=True):
     created_at: datetime = moment_column(default_factory=now)
     # JSON: further parameters for the model server, as [name, value] each
     sampling: str | None = text_column(default=None, nullable=True)
+    attachments: str | None = text_column(default=None, nullable=True)  # JSON: ids of files
 
 
 class Generation(SQLModel, table=True):

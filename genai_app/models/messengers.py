@@ -60,8 +60,8 @@ class MessengerCode(SQLModel, table=True):
 
 class MessengerChat(SQLModel, table=True):
     """The state of a private chat with the bot. `user_id`: of the link; None for a stranger.
-    `dialog_id`: the dialog that the next question continues. `wrong_codes`: since
-    `wrong_codes_at`."""
+    `dialog_id`: the dialog that the next question continues. `attachments`: JSON, ids of files that
+    wait for it. `wrong_codes`: since `wrong_codes_at`."""
 
     __tablename__ = "messenger_chats"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (sa.Index("ix_messenger_chats_user", "user_id"),)
@@ -73,6 +73,7 @@ class MessengerChat(SQLModel, table=True):
     locale: str = text_column(default="")
     wrong_codes: int = 0
     wrong_codes_at: datetime | None = moment_column(default=None, nullable=True)
+    attachments: str | None = text_column(default=None, nullable=True)
 
 
 class MessengerPoller(SQLModel, table=True):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from genai_app.services.dialogs.sidebar import Sidebar
     from genai_app.services.exports.exports import Exports
     from genai_app.services.files.files import Files
+    from genai_app.services.files.incoming import IncomingFiles
     from genai_app.services.generation.generations import Generations
     from genai_app.services.generation.slots import ModelSlots
     from genai_app.services.imports.imports import Imports
@@ -104,6 +105,7 @@ class Services:
     reviewed_files: "ReviewedFiles"
     readers: "Readers"
     files: "Files"
+    incoming_files: "IncomingFiles"
     exports: "Exports"
     imports: "Imports"
     retention: "Retention"

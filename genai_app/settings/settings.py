@@ -67,6 +67,7 @@ class Settings(BaseModel):
     llm_queue_timeout_s: Seconds = 60
     llm_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
     llm_reasoning: Literal["auto", "on", "off"] = "auto"
+    llm_vision: Literal["auto", "on", "off"] = "auto"
     llm_context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] | None = None
 
     system_prompt: str = ""

@@ -9,7 +9,10 @@ from genai_app.services.imports.reader.frames import MAX_FILE_BYTES
 MAX_BODY_BYTES = 1_000_000
 FORM_BYTES = 100_000  # of a form around its file
 # routes that take files
-LARGER = {("POST", "/imports"): MAX_FILE_BYTES + FORM_BYTES}
+LARGER = {
+    ("POST", "/imports"): MAX_FILE_BYTES + FORM_BYTES,
+    ("POST", "/v1/chat/completions"): 16 * 1024**2,  # pictures in messages
+}
 FILES = ("POST", "/files")
 
 

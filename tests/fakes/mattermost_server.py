@@ -61,6 +61,7 @@ class FakeMattermost:
         self.url = ""
         self.max_post_chars = max_post_chars
         self.calls: list[Call] = []
+        self.files: dict[str, bytes] = {}
         self.deaf = False  # refuses websockets
         self.bot = _person("genai", is_bot=True)
         self._kept = _Stored(people={self.bot["id"]: self.bot})
@@ -110,6 +111,17 @@ class FakeMattermost:
         post = self._post(person_id, channel or self.chat_of(person_id), text) | fields
         self._in_loop(self._publish_post("posted", post))
         return post["id"]
+
+    def send(self, person_id: str, text: str, *files: tuple[str, bytes]) -> str:
+        """Writes a post with files as a person. Returns its id."""
+        described: list[dict[str, Any]] = []
+        for name, data in files:
+            key = uuid.uuid4().hex
+            self.files[key] = data
+            described.append({"id": key, "name": name, "size": len(data)})
+        metadata = {"reactions": [], "files": described}
+        keys = [each["id"] for each in described]
+        return self.say(person_id, text, file_ids=keys, metadata=metadata)
 
     def change(self, post_id: str, text: str) -> None:
         """Edits a person's post."""
@@ -179,6 +191,8 @@ class FakeMattermost:
         body: dict[str, Any] = json.loads(await request.read() or "{}")
         call = Call(request.method, path, body, time.monotonic())
         self.calls.append(call)
+        if path.startswith("/files/") and not self._failures:
+            return web.Response(body=self.files[path.rpartition("/")[2]])
         status, answer, headers = self._planned(path)
         if not status:
             status, answer = await self._handled(request, call)

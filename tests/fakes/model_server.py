@@ -7,12 +7,15 @@ In a test, in a thread of its own:
         server.script_once(Status(503))             # for one request, before the others
         ... server.url, server.requests, server.release("name")
 
-As a process: `python -m tests.fakes.model_server --port N --log FILE [--default DIRECTIVE]`.
+As a process: `python -m tests.fakes.model_server --port N --log FILE [--default DIRECTIVE]
+[--sees]`.
 
 What a request gets: the next `script_once`, else the directive in its last user message (see
 model_steps.py), else `script`. It answers /v1/chat/completions (stream or not), /generate_stream,
 /v1/models, /info, /tokenize and /health. A script that ends without `End` ends the body without a
 finish.
+
+With `server.sees = True` it takes pictures, and `fake:text=pictures` has it say what it sees.
 
 With `server.context = Context(2048)` it names its context and refuses what is longer, as vLLM does.
 """
@@ -33,7 +36,8 @@ from tests.fakes.certificates import Certificate
 from tests.fakes.model_context import Context
 from tests.fakes.model_records import Journal, RequestRecord
 from tests.fakes.model_reply import Reply, json_response
-from tests.fakes.model_steps import DEFAULT_SCRIPT, Step, find_directive, steps_of
+from tests.fakes.model_sight import described, refusal_of, text_of
+from tests.fakes.model_steps import DEFAULT_SCRIPT, End, Say, Step, find_directive, steps_of
 from tests.fakes.model_wire import MODEL, encode, error_body
 
 ANSWERING = ("/chat/completions", "/generate_stream")
@@ -66,6 +70,7 @@ class ModelServer:
         self.connections = 0
         self.context: Context | None = None
         self.model = MODEL  # the name that it lists
+        self.sees = False  # it takes pictures
         self.journal = Journal(log)
         self._default: Sequence[Step] = steps_of(default) if default else DEFAULT_SCRIPT
         self._once: deque[Sequence[Step]] = deque()
@@ -154,17 +159,22 @@ class ModelServer:
         """Note a request; it and its script."""
         messages = body.pop("messages", None) or [{"role": "user", "content": body.get("inputs")}]
         record = RequestRecord(len(self.requests), method, path, headers, body, messages)
-        text = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "") or ""
+        asked = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+        text = text_of(asked)
         script: Sequence[Step] = ()
         if record.path.endswith(ANSWERING):
             directive = find_directive(text)
             if self._once:
                 script = self._once.popleft()
+            elif directive == "text=pictures":
+                script = (Say((described(messages),)), End())
             elif directive:
                 script = steps_of(directive, user_text=text)
             else:
                 script = self._default
             if self.context is not None and (refusal := self.context.refusal(record)):
+                script = (refusal,)
+            if not self.sees and (refusal := refusal_of(messages)):
                 script = (refusal,)
         with self._arrived:
             self.requests.append(record)
@@ -274,8 +284,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path)
     parser.add_argument("--default", default="", help="directive for requests without one")
+    parser.add_argument("--sees", action="store_true", help="take pictures")
     told = parser.parse_args()
-    ModelServer(port=told.port, log=told.log, default=told.default).run()
+    server = ModelServer(port=told.port, log=told.log, default=told.default)
+    server.sees = told.sees
+    server.run()
 
 
 if __name__ == "__main__":

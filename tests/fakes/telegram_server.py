@@ -24,6 +24,7 @@ TOKEN = "424242:TEST-canary-of-the-bot-token-0123456789"
 BOT = {"id": 424242, "is_bot": True, "first_name": "Bot", "username": "corp_test_bot"}
 TAGS = {"b", "i", "s", "u", "code", "pre", "a", "blockquote", "em", "strong", "tg-spoiler"}
 MAX_POLL_S = 30.0
+MOST_FILE = 20 * 1024 * 1024
 Params = dict[str, Any]
 
 
@@ -101,6 +102,7 @@ class TelegramServer:
         self.updates: list[dict[str, Any]] = []
         self.messages: list[BotMessage] = []
         self.calls: list[tuple[str, Params]] = []
+        self.files: dict[str, bytes] = {}
         self.acknowledged: list[str] = []
         self.left: list[int] = []
         self.blocked: set[int] = set()
@@ -151,6 +153,17 @@ class TelegramServer:
                 **more,
             }
             return self._add({"message": message})
+
+    def sends(self, data: bytes, name: str = "", caption: str = "", **more: Any) -> int:
+        """A file of a user, or without a name a picture in two sizes."""
+        key = f"f{len(self.files)}"
+        self.files[key] = data
+        about = {"file_id": key, "file_unique_id": key, "file_size": len(data)}
+        small = {"file_id": "small", "file_unique_id": "s", "width": 90, "height": 60}
+        sent: dict[str, Any] = {"photo": [small, about | {"width": 900, "height": 600}]}
+        if name:
+            sent = {"document": about | {"file_name": name}}
+        return self.says("", **sent, **({"caption": caption} if caption else {}), **more)
 
     def presses(self, message: BotMessage, label: str) -> int:
         """A press of the button whose label or action begins so."""
@@ -229,8 +242,10 @@ class TelegramServer:
                     name, _, value = raw.decode().partition(":")
                     headers[name.lower()] = value.strip()
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                status, answer = await self._answer(path, body.decode())
-                payload = json.dumps(answer).encode()
+                status, payload = 200, self._file(path)
+                if payload is None:
+                    status, answer = await self._answer(path, body.decode())
+                    payload = json.dumps(answer).encode()
                 head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n"
                 writer.write(f"{head}content-length: {len(payload)}\r\n\r\n".encode() + payload)
                 await writer.drain()
@@ -238,6 +253,22 @@ class TelegramServer:
             pass  # the other side is gone, or the server ends
         finally:
             writer.close()
+
+    def _file(self, path: str) -> bytes | None:
+        match = re.fullmatch(r"/file/bot([^/]+)/files/(\w+)", urllib.parse.unquote(path))
+        return self.files.get(match[2]) if match and match[1] == TOKEN else None
+
+    async def _do_getfile(self, params: Params) -> Any:
+        key = params["file_id"]
+        if len(self.files[key]) > MOST_FILE:
+            raise Refusal(400, "Bad Request: file is too big")
+        size = len(self.files[key])
+        return {
+            "file_id": key,
+            "file_unique_id": key,
+            "file_path": f"files/{key}",
+            "file_size": size,
+        }
 
     async def _answer(self, path: str, body: str) -> tuple[int, dict[str, Any]]:
         parts = urllib.parse.urlsplit(path)

@@ -10,7 +10,9 @@ from sqlmodel import col
 from genai_app.adapters.messenger import Messenger
 from genai_app.db.database import Database
 from genai_app.models import Author, Message
+from genai_app.services.files.incoming import IncomingFiles
 from genai_app.services.messengers.bot import Bot
+from genai_app.services.messengers.files import BotFiles
 from genai_app.services.messengers.links import Links
 from tests.unit.talk import Talk
 
@@ -26,8 +28,10 @@ def bot_starter(
     """Returns what starts a bot under the name of a process, and returns what stops it."""
 
     async def start(owner: str) -> StopBot:
+        messenger = connect()
         bot = Bot(
-            *(talk.db, talk.chat, talk.history, links, connect()),
+            *(talk.db, talk.chat, talk.history, links, messenger),
+            BotFiles(IncomingFiles(talk.db, talk.files), messenger, most_mb=1),
             owner=owner,
             url="http://genai.corp",
         )

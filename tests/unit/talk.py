@@ -32,6 +32,7 @@ from genai_app.models import (
 from genai_app.services.chat.chat import Chat
 from genai_app.services.chat.turns import Turn
 from genai_app.services.dialogs.history import History
+from genai_app.services.files.files import Files
 from genai_app.services.generation.checkpoints import Increment
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
@@ -54,6 +55,7 @@ class Talk:
     verified: Verified
     verdicts: Verdicts
     slots: ModelSlots
+    files: Files
 
     async def ask(self, actor: Actor, text: str = "Hello?", dialog_id: object = None) -> Turn:
         """A question that was not sent before."""

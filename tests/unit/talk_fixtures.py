@@ -4,6 +4,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,15 @@ from genai_app.adapters.redis.bus import Bus
 from genai_app.adapters.redis.client import Entries, LimitStorage, limit_storage
 from genai_app.db.database import Database
 from genai_app.services.chat.chat import Chat
+from genai_app.services.chat.question_files import QuestionFiles
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.chat.reasoning import Default
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.history import History
+from genai_app.services.files.files import Files
 from genai_app.services.generation import generations as generation
 from genai_app.services.generation import remote_answers
+from genai_app.services.generation.file_context import FileContext
 from genai_app.services.generation.generations import Generations
 from genai_app.services.generation.slots import ModelSlots
 from genai_app.services.limits.rate import Limits
@@ -28,6 +32,7 @@ from genai_app.services.reuse.barred import Verdicts
 from genai_app.services.reuse.cache import AnswerCache, Scope
 from genai_app.services.reuse.verified import Verified
 from genai_app.settings.notations import parse_limit
+from genai_app.settings.settings import load_settings
 from tests.fakes.model_reading import MakeLlm
 from tests.fakes.services import RedisServer
 from tests.unit.review_rows import SECRET
@@ -62,7 +67,9 @@ async def as_bob(db: Database) -> Actor:
 
 
 @pytest_asyncio.fixture
-async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenerator[MakeTalk]:
+async def make_talk(
+    brisk: None, db: Database, make_llm: MakeLlm, tmp_path: Path
+) -> AsyncGenerator[MakeTalk]:
     """Makes processes over one database; `opened=False` has no background loops, so it saves no
     checkpoints and renews no lease."""
     made: list[Generations] = []
@@ -88,8 +95,13 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
         redis_url: str = "",
         slots: int = 1000,
         queue_timeout_s: float = 60,
+        locale: str = "ru",
     ) -> Talk:
         database = at or db
+        made_settings = load_settings(
+            data_dir=tmp_path, secret_key=SECRET.decode(), files_free_mb=0
+        )
+        files = Files(database, made_settings, Cursors(SECRET), limit_storage(None))
         redis = Entries(redis_url) if redis_url else None
         if redis is not None:
             entries.append(redis)
@@ -129,13 +141,18 @@ async def make_talk(brisk: None, db: Database, make_llm: MakeLlm) -> AsyncGenera
             generations,
             limits,
             ready_answers,
+            QuestionFiles(
+                database,
+                files,
+                FileContext(files.contents, generations.models, SECRET, locale),
+            ),
             context_tokens=context_tokens,
             max_tokens=max_tokens,
             system_prompt=system_prompt,
             reasoning=reasoning,
         )
         history = History(database, Cursors(SECRET))
-        return Talk(database, generations, chat, history, limits, verified, verdicts, line)
+        return Talk(database, generations, chat, history, limits, verified, verdicts, line, files)
 
     yield make
     for ready_answers in opened_ready_answers:

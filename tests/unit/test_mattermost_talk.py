@@ -227,3 +227,15 @@ async def test_waits_out_what_the_server_asks(
     assert texts[-1].startswith("".join(words).strip())
     (answer,) = [row for row in await messages_of(desk.db, Author.ASSISTANT) if row.text]
     assert answer.status == Status.COMPLETE
+
+
+async def test_files_of_a_post(desk: Desk, as_alice: Actor, fake: ModelServer) -> None:
+    """The words of a post are the question about its files."""
+    await desk.talk.files.jobs.open()
+    await desk.link(as_alice)
+    desk.server.send(desk.alice, "Сколько дней?", ("a.txt", b"28 days"), ("b.txt", b"Kazan"))
+    await desk.texts(2, "fake-model")
+    system = fake.answers[-1].messages[0]["content"]
+    assert "28 days" in system
+    assert "Kazan" in system
+    await desk.talk.files.jobs.close()

@@ -85,7 +85,7 @@ async def test_commands(phone: Phone, as_alice: Actor) -> None:
 
     assert "/history" in await reply("/help")
     assert await reply("/history") == "No dialogs yet. Write a question."
-    assert "only text" in await reply(
+    assert "reads text, files and pictures" in await reply(
         "", voice={"file_id": "1", "file_unique_id": "1", "duration": 1}
     )
     assert (await reply("/stop")).endswith("Begin a new dialog: /new")

@@ -19,6 +19,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -44,6 +45,7 @@ from genai_app.adapters.llm.endpoints import Endpoint, Turns, refusal_of
 from genai_app.adapters.llm.reasoning import ThinkingModels
 from genai_app.adapters.llm.request import Clock, LlmRequest, Unreachable
 from genai_app.adapters.llm.token_counter import TokenCounter
+from genai_app.adapters.llm.vision import SeeingModels
 from genai_app.errors import AppError, ModelUnavailable
 from genai_app.settings.settings import Settings
 
@@ -73,6 +75,7 @@ class LlmClient:
         self.catalogue = ServerCatalogue(self._http, self.endpoints, tgi=self.is_tgi)
         self._counter = TokenCounter(self._http, self.endpoints, tgi=self.is_tgi)
         self.thinking = ThinkingModels()
+        self.seeing = SeeingModels(self._http, self.endpoints, settings.llm_vision)
 
     async def stream(
         self,
@@ -102,9 +105,10 @@ class LlmClient:
         """
         name = model or await self.model_name()
         make_body = tgi_body if self.is_tgi else openai_body
-        body = make_body(
-            turns, model=name, max_tokens=max_tokens, temperature=temperature, sampling=sampling
-        )
+        make = partial(make_body, turns, model=name, max_tokens=max_tokens)
+        make = partial(make, temperature=temperature, sampling=sampling)
+        has_pictures = any(turn.pictures for turn in turns)  # files to read, megabytes to encode
+        body = await asyncio.to_thread(make) if has_pictures else make()
         may_think = _may_think(turns, sampling)
         clock, failed = Clock(self._settings), None
         try:

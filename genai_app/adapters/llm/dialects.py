@@ -8,13 +8,14 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
 from genai_app.adapters.llm.errors import ServerError, event_error
+from genai_app.adapters.llm.pictures import Picture
 from genai_app.adapters.llm.reasoning import Parts, ReasoningSplitter
 from genai_app.errors import AppError, ModelFailed
 
@@ -40,10 +41,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """A turn of the conversation; `role` is system, user or assistant."""
+    """A turn of the conversation; `role` is system, user or assistant.
+
+    `pictures`: those that stand before its text. `files`: hashes of the files that its client sent
+    with it. `made_of`: ids of the messages in it.
+    """
 
     role: str
     content: str
+    pictures: tuple[Picture, ...] = ()
+    files: tuple[str, ...] = ()
+    made_of: tuple[object, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +329,7 @@ def openai_body(
     """Returns the body of POST /v1/chat/completions."""
     body: dict[str, object] = {
         "model": model,
-        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+        "messages": [{"role": turn.role, "content": _content(turn)} for turn in turns],
         "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -334,6 +342,17 @@ def openai_body(
         # else vLLM's parsers take the rest for thoughts
         body[TEMPLATE] = {**dict(sampling).get(TEMPLATE, {}), "enable_thinking": False}
     return msgspec.json.encode(body)
+
+
+def _content(turn: ChatTurn) -> str | list[dict[str, object]]:
+    """Returns the text of a turn; with pictures, the parts of it. Reads the pictures."""
+    parts: list[dict[str, object]] = []
+    for picture in turn.pictures:
+        url = picture.data_url()
+        if url is not None:
+            parts.append({"type": "text", "text": picture.label})
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+    return [*parts, {"type": "text", "text": turn.content}] if parts else turn.content
 
 
 def tgi_body(

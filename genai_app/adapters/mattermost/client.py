@@ -17,6 +17,8 @@ from genai_app.adapters.mattermost.updates import MattermostUpdates
 from genai_app.adapters.messenger import (
     Button,
     ChatClosed,
+    ChatFile,
+    FileTooLong,
     MessageGone,
     MessengerError,
     MessengerLimits,
@@ -104,6 +106,11 @@ class MattermostMessenger:
 
     async def acknowledge(self, button_id: str, text: str = "") -> None:
         """Does nothing: an emoji has no waiting state."""
+
+    async def download(self, file: ChatFile, most_bytes: int) -> bytes:
+        if file.size > most_bytes:
+            raise FileTooLong(most_bytes)
+        return await self._api.download(f"/files/{file.id}", most_bytes)
 
     async def leave(self, chat_id: str) -> None:
         path = f"/channels/{chat_id}/members/{self._bot.id}"

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from genai_app.adapters.mattermost.buttons import action_of
-from genai_app.adapters.messenger import ChatUpdate, UpdateKind
+from genai_app.adapters.messenger import ChatFile, ChatUpdate, UpdateKind
 
 DIRECT = "D"  # the type of a chat of two
 FOREIGN = ("from_webhook", "from_bot", "from_plugin", "override_username")  # props of such posts
@@ -29,10 +29,19 @@ class Reaction(msgspec.Struct):
     create_at: int = 0
 
 
+class PostFile(msgspec.Struct):
+    """A file of a post."""
+
+    id: str = ""
+    name: str = ""
+    size: int = 0
+
+
 class PostMetadata(msgspec.Struct):
-    """The reactions below a post."""
+    """The reactions below a post, and its files."""
 
     reactions: list[Reaction] | None = None
+    files: list[PostFile] | None = None
 
 
 class Post(msgspec.Struct):
@@ -90,7 +99,14 @@ def of_post(post: Post, sender: MattermostPerson, channel_type: str, *, edited: 
         text=post.message,
         language=sender.locale[:2],
         forwarded=sender.is_bot or any(props.get(name) for name in FOREIGN),
+        files=_files(post),
     )
+
+
+def _files(post: Post) -> tuple[ChatFile, ...]:
+    described = {each.id: each for each in post.metadata.files or []}
+    files = [described.get(key, PostFile(key)) for key in post.file_ids or []]
+    return tuple(ChatFile(each.id, each.name or "file", each.size) for each in files)
 
 
 def of_reaction(reaction: Reaction, post: Post, sender: MattermostPerson) -> ChatUpdate | None:

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from genai_app.adapters.messenger import (
+    FileTooLong,
     MessengerAway,
     MessengerError,
     TokenRefused,
@@ -82,6 +83,21 @@ class MattermostApi:
         if response.is_success:
             return _decoded(response, shape)
         raise _refusal_of(response, refusal)
+
+    async def download(self, path: str, most_bytes: int) -> bytes:
+        """Returns the bytes of a file. Raises FileTooLong, MessengerError."""
+        data = bytearray()
+        try:
+            async with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    raise _refusal_of(response, MessengerError)
+                async for part in response.aiter_bytes():
+                    data += part
+                    if len(data) > most_bytes:
+                        raise FileTooLong(most_bytes)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise MessengerAway(type(error).__name__) from None
+        return bytes(data)
 
     def _learn_clock(self, response: httpx.Response) -> None:
         try:

@@ -24,7 +24,9 @@ from telegram.warnings import PTBDeprecationWarning
 from genai_app.adapters.messenger import (
     Button,
     ChatClosed,
+    ChatFile,
     ChatUpdate,
+    FileTooLong,
     FormattingRefused,
     MessageGone,
     MessengerAway,
@@ -51,6 +53,7 @@ CHAT_GONE = ("chat not found", "user is deactivated", "peer_id_invalid", "bot ca
 MESSAGE_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 UNCHANGED = "message is not modified"
 FORMATTING = ("can't parse entities", "can't find end of", "unsupported start tag")
+MOST_DOWNLOAD = 20 * 1024 * 1024  # bytes that Telegram hands out of a file
 PRESS_TOO_OLD = ("query is too old", "query id is invalid")
 
 Answer = TypeVar("Answer")
@@ -155,9 +158,29 @@ class TelegramMessenger:
         with suppress(_PressTooOld):
             await _call(self._bot.answer_callback_query(button_id, text=text or None))
 
+    async def download(self, file: ChatFile, most_bytes: int) -> bytes:
+        most_bytes = min(most_bytes, MOST_DOWNLOAD)
+        if file.size > most_bytes:
+            raise FileTooLong(most_bytes)
+        info = await _call(self._bot.get_file(file.id))
+        if (info.file_size or 0) > most_bytes:
+            raise FileTooLong(most_bytes)
+        data = bytes(await _call(info.download_as_bytearray()))
+        if len(data) > most_bytes:
+            raise FileTooLong(most_bytes)
+        return data
+
     async def leave(self, chat_id: str) -> None:
         with suppress(ChatClosed):
             await _call(self._bot.leave_chat(int(chat_id)))
+
+
+class _FileRefused(FileTooLong):
+    """Telegram hands a file out no more: it is too large."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(MOST_DOWNLOAD)
+        self.detail = detail
 
 
 class _Unchanged(MessengerError):
@@ -209,6 +232,7 @@ def _translated(error: TelegramError) -> MessengerError:
             (CHAT_GONE, ChatClosed),
             (FORMATTING, FormattingRefused),
             (PRESS_TOO_OLD, _PressTooOld),
+            (("file is too big",), _FileRefused),
         ):
             if any(each in text for each in words):
                 return kind(type(error).__name__)
@@ -235,7 +259,9 @@ def chat_update(update: Update) -> ChatUpdate | None:
     if chat is None:
         return None
     query, message = update.callback_query, update.message
-    text = query.data if query is not None else message.text if message is not None else None
+    text = query.data if query is not None else None
+    if query is None and message is not None:
+        text = message.text or message.caption
     return ChatUpdate(
         id=str(update.update_id),
         kind=_kind(update, private=chat.type == ChatType.PRIVATE),
@@ -246,7 +272,23 @@ def chat_update(update: Update) -> ChatUpdate | None:
         language=((sender.language_code if sender is not None else "") or "")[:2],
         forwarded=message is not None and (message.forward_origin or message.via_bot) is not None,
         button_id=query.id if query is not None else "",
+        files=_files(message),
+        album=(message.media_group_id or "") if message is not None else "",
     )
+
+
+def _files(message: telegram.Message | None) -> tuple[ChatFile, ...]:
+    """Returns the file of a message, or the largest size of its picture."""
+    if message is None:
+        return ()
+    if message.document is not None:
+        document = message.document
+        name = document.file_name or "file"
+        return (ChatFile(document.file_id, name, document.file_size or 0),)
+    if message.photo:
+        largest = max(message.photo, key=lambda each: each.width * each.height)
+        return (ChatFile(largest.file_id, "photo.jpg", largest.file_size or 0),)
+    return ()
 
 
 def _kind(update: Update, *, private: bool) -> UpdateKind:

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from genai_app.api.ask.used_files import CitedFile, UsedFile
 from genai_app.api.bodies import Count, Id, ModelName, RequestBody, Switch, Temperature, Text
 from genai_app.models import MAX_PROMPT_CHARS, Rating, Reason, Variant
 from genai_app.services.chat.placement import Fork
 from genai_app.services.chat.reasoning import Effort
 from genai_app.services.dialogs.feedback import MAX_COMMENT_CHARS, Opinion
+from genai_app.services.files.files import MAX_ATTACHED
 
 
 class AskBody(RequestBody):
@@ -35,6 +37,14 @@ class AskBody(RequestBody):
             " Without the field the question follows the end of the dialog's current branch."
         ),
     ] = None
+    attachments: Annotated[
+        list[Id],
+        Field(
+            max_length=MAX_ATTACHED,
+            description="Ids of your files (`POST /files`) that are `ready`. Later questions of the"
+            " dialog keep them.",
+        ),
+    ] = []
     max_tokens: Count | None = None
     temperature: Temperature | None = None
     model: ModelName | None = None
@@ -131,6 +141,12 @@ class AnswerBody(BaseModel):
         datetime | None, Field(description="When a cached or verified answer was first written.")
     ] = None
     error_code: str | None = None
+    files_used: Annotated[
+        list[UsedFile], Field(description="What the model was given of the dialog's files.")
+    ] = []
+    citations: Annotated[
+        list[CitedFile], Field(description="Where the answer names files and pages.")
+    ] = []
 
 
 class FeedbackItem(BaseModel):

@@ -24,6 +24,7 @@ from genai_app.api.ask.bodies import (
     RestBody,
 )
 from genai_app.api.ask.stream import Collected, EventStream, Following, data, whole
+from genai_app.api.ask.used_files import cited_files, used_files
 from genai_app.api.bodies import failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.services import services
@@ -76,6 +77,7 @@ async def ask(
         dialog_id=body.dialog_id,
         options=options,
         fork=body.fork,
+        attachments=body.attachments,
     )
     return await _response(request, turn, stream=bool(body.stream))
 
@@ -177,4 +179,6 @@ def _answer(turn: Turn, collected: Collected, end: End) -> AnswerBody:
         status=end.status,
         made_at=end.made_at,
         error_code=end.error_code,
+        files_used=used_files(turn.files),
+        citations=cited_files(turn.kept + collected.text, turn.files),
     )

@@ -1,15 +1,18 @@
 """Bodies of dialogs, their messages and the history."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from genai_app.api.ask.used_files import AttachedFile, CitedFile, UsedFile, cited_files
 from genai_app.api.bodies import Id, RequestBody, RowBody, Switch, Text, TextOrNull
-from genai_app.models import Message
+from genai_app.models import Attachment, Message
 from genai_app.services.dialogs.edits import DialogEdit
 from genai_app.services.dialogs.history import Pair, details_of
+from genai_app.services.files.usage import files_used
 
 
 class DialogPatch(RequestBody):
@@ -53,6 +56,13 @@ class DialogItems(BaseModel):
     next_cursor: str | None
 
 
+def _uses(stored: object) -> object:
+    return files_used(stored) if stored is None or isinstance(stored, str) else stored
+
+
+UsedFiles = Annotated[list[UsedFile], BeforeValidator(_uses)]
+
+
 class DialogMessage(RowBody):
     """A message in the dialog's tree. All answers to one question have the same `parent_id`, and so
     have all questions that were asked at one point; the first questions have none. `variant`:
@@ -74,11 +84,22 @@ class DialogMessage(RowBody):
         str | None, Field(description="The model server's own reason, if it refused the question.")
     ] = None
     created_at: datetime
+    attachments: Annotated[
+        list[AttachedFile], Field(description="Files of a question, in their order.")
+    ] = []
+    files_used: Annotated[
+        UsedFiles, Field(description="What the model was given of files, of an answer.")
+    ] = []
+    citations: Annotated[
+        list[CitedFile], Field(description="Where an answer names files and pages.")
+    ] = []
 
     @classmethod
-    def of(cls, row: Message) -> Self:
+    def of(cls, row: Message, files: Sequence[Attachment] = ()) -> Self:
         message = cls.model_validate(row)
         message.error_reason = details_of(row).get("reason")
+        message.attachments = [AttachedFile.of(each) for each in files]
+        message.citations = cited_files(row.text, files_used(row.files_used))
         return message
 
 

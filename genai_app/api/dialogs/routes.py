@@ -125,8 +125,10 @@ async def list_messages(
 ) -> DialogMessages:
     """Returns the messages of all branches, so also the older answers to a question."""
     page = await services().history.list_messages(actor, dialog_id, limit=limit, cursor=cursor)
+    files = await services().files.of_messages(actor, [each.id for each in page.items])
     return DialogMessages(
-        items=[DialogMessage.of(each) for each in page.items], next_cursor=page.next_cursor
+        items=[DialogMessage.of(each, files.get(each.id, ())) for each in page.items],
+        next_cursor=page.next_cursor,
     )
 
 

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from genai_app.api.bodies import Count, ModelName, RequestBody, Switch, Temperature, Text
+from genai_app.api.openai.images import ImagePart, TextPart, image_of
 from genai_app.errors import InvalidInput
 from genai_app.services.chat.placement import ChatTurn
 from genai_app.services.chat.reasoning import EFFORT, TEMPLATE, Effort
+from genai_app.services.files.incoming import IncomingFile
 
 MAX_MESSAGES = 1000
 MAX_STOPS = 4
@@ -25,20 +27,14 @@ TemplateValue = Switch | int | float | Annotated[Text, Field(max_length=200)] | 
 NoEffect = Annotated[str, Field(max_length=1000)]
 
 
-class TextPart(RequestBody):
-    """A part of a message. Only parts of type `text` are supported."""
-
-    type: Literal["text"]
-    text: Text
-    cache_control: dict[str, Any] | None = None
-    annotations: list[Any] | None = None
+MessagePart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class InputMessage(RequestBody):
     """A message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart] | None = None
+    content: Text | list[MessagePart] | None = None
     name: Text | None = None
     # fields of answers, which clients send back
     refusal: Text | None = None
@@ -54,8 +50,24 @@ class InputMessage(RequestBody):
     @property
     def text(self) -> str:
         if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content)
+            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
         return self.content or self.refusal or ""
+
+    def images(self, path: str) -> list[IncomingFile]:
+        """Returns the pictures of a message; of messages that are not the user's there are none.
+
+        Raises InvalidInput, TooLarge: see image_of.
+        """
+        if not isinstance(self.content, list):
+            return []
+        images = [
+            image_of(part, f"{path}.content[{number}]")
+            for number, part in enumerate(self.content)
+            if isinstance(part, ImagePart)
+        ]
+        if images and self.role != "user":
+            raise InvalidInput(code="image_not_of_user", param=f"{path}.content")
+        return images
 
 
 class StreamOptions(RequestBody):
@@ -154,12 +166,31 @@ class ChatBody(RequestBody):
             raise InvalidInput(code="last_message_not_user", param=path)
         return last.text
 
-    def earlier(self) -> Sequence[ChatTurn]:
-        """Returns all messages before the last."""
+    def earlier(self, images: Sequence[Sequence[IncomingFile]]) -> Sequence[ChatTurn]:
+        """Returns all messages before the last. `images`: those of each message."""
         return [
-            ChatTurn("system" if each.role == "developer" else each.role, each.text)
-            for each in self.messages[:-1]
+            ChatTurn(
+                "system" if each.role == "developer" else each.role,
+                each.text,
+                files=tuple(image.sha256.hex() for image in shown),
+            )
+            for each, shown in zip(self.messages[:-1], images, strict=False)
         ]
+
+    def images(self) -> list[list[IncomingFile]]:
+        """Returns the pictures of each message. Blocks where there are many. Raises InvalidInput,
+        TooLarge."""
+        return [each.images(f"messages[{n}]") for n, each in enumerate(self.messages)]
+
+    @property
+    def has_images(self) -> bool:
+        """True where a message has a picture."""
+        return any(
+            isinstance(part, ImagePart)
+            for each in self.messages
+            if isinstance(each.content, list)
+            for part in each.content
+        )
 
     def sampling(self) -> tuple[tuple[str, object], ...]:
         """Returns the sampling parameters other than length and temperature, in a fixed order."""

@@ -1,12 +1,15 @@
 """OpenAI's chat API, for which OpenAI's clients work unchanged. Dialogs are saved like those of the
 page."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from genai_app import clock
+from genai_app.access import Actor
 from genai_app.api.ask.answering import (
     FINISH_REASONS,
     IdempotencyKey,
@@ -30,10 +33,12 @@ from genai_app.api.openai.bodies import (
     TokenDetails,
     TokenUsage,
 )
+from genai_app.api.openai.images import MAX_IMAGES
 from genai_app.errors import AppError, ContextTooLong
 from genai_app.services import services
 from genai_app.services.chat.placement import Options
 from genai_app.services.chat.turns import Turn
+from genai_app.services.files.incoming import IncomingFile
 from genai_app.services.generation.checkpoints import End
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -84,7 +89,8 @@ async def complete(
     """Answers the last message. If the messages before it are one of your dialogs, that dialog is
     continued; else a new one begins. Fields with their default value have no effect. With
     `store: false` the call is saved for review only, like a dialog that its user deleted
-    immediately."""
+    immediately. Pictures are taken as `data:` URLs alone, from messages of the user; the last eight
+    of a request are shown to a model that sees."""
     question = body.question()
     read_cache, write_cache = cache_use(request)
     options = Options(
@@ -96,12 +102,16 @@ async def complete(
         write_cache=write_cache,
         keep=body.store is not False,
     )
+    none: list[list[IncomingFile]] = [[] for _ in body.messages]
+    images = await asyncio.to_thread(body.images) if body.has_images else none
     turn = await services().chat.ask(
         actor,
         question,
         client_id=client_id_of(idempotency_key),
         options=options,
-        earlier=body.earlier(),
+        earlier=body.earlier(images),
+        attachments=await _stored(actor, images),
+        hashes=tuple(each.sha256.hex() for each in images[-1]),
     )
     headers = request.state.headers = turn_headers(turn)
     increments = services().chat.follow_turn(turn)
@@ -114,6 +124,14 @@ async def complete(
     _check(await following.early_end())
     with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     return _stream(request, turn, body.model, following, headers, with_usage=with_usage)
+
+
+async def _stored(actor: Actor, images: list[list[IncomingFile]]) -> list[UUID]:
+    """Returns the ids of the last pictures of a request, once they are read."""
+    last = [image for each in reversed(images) for image in each][:MAX_IMAGES]
+    if not last:
+        return []
+    return [row.id for row in await services().incoming_files.take(actor, last)]
 
 
 def _stream(

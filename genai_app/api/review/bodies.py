@@ -1,5 +1,6 @@
 """Bodies of the review, and of the list that shows users who read their dialogs."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 from genai_app.api.bodies import RequestBody, RowBody, Text, TextOrNull
 from genai_app.api.dialogs.bodies import DialogMessage
 from genai_app.models import (
+    Attachment,
     Channel,
     Feedback,
     Message,
@@ -176,8 +178,9 @@ class ReviewMessage(DialogMessage):
         row: Message,
         feedback: Feedback | None = None,
         verdict: MessageVerdict | None = None,
+        files: Sequence[Attachment] = (),
     ) -> "ReviewMessage":
-        message = cls.of(row)
+        message = cls.of(row, files)
         if feedback:
             message.feedback = ReviewFeedback.model_validate(feedback)
         if verdict:
@@ -215,7 +218,10 @@ class ReviewReading(BaseModel):
             dialog=ReviewDialog.model_validate(reading.dialog),
             messages=[
                 ReviewMessage.with_opinions(
-                    each, reading.feedback.get(each.id), reading.verdicts.get(each.id)
+                    each,
+                    reading.feedback.get(each.id),
+                    reading.verdicts.get(each.id),
+                    reading.files.get(each.id, ()),
                 )
                 for each in reading.messages
             ],

@@ -79,7 +79,10 @@ async def list_messages(
 ) -> ReviewMessages:
     page = await services().reviews.list_messages(actor, dialog_id, cursor, limit)
     return ReviewMessages(
-        items=[ReviewMessage.with_opinions(each) for each in page.items],
+        items=[
+            ReviewMessage.with_opinions(each, files=page.files.get(each.id, ()))
+            for each in page.items
+        ],
         next_cursor=page.next_cursor,
     )
 

@@ -19,6 +19,7 @@ def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.article(
         rx.el.h3(t("review.asked"), class_name="visually-hidden"),
         rx.el.div(row.text, class_name="bubble"),
+        _lines(row.attached, "review-files"),
         rx.el.footer(
             branch_arrows(
                 row,
@@ -30,6 +31,18 @@ def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         ),
         class_name="message question",
         custom_attrs={"data-testid": "review-question"},
+    )
+
+
+def _lines(lines: rx.Var[list[dict[str, str]]], testid: str) -> rx.Component:
+    """Shows lines about files, if there are any."""
+    return rx.cond(
+        lines.length() > 0,
+        rx.el.ul(
+            rx.foreach(lines, lambda line: rx.el.li(of_locale(line))),
+            class_name="hint",
+            custom_attrs={"data-testid": testid},
+        ),
     )
 
 
@@ -141,6 +154,7 @@ def _answer(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         rx.cond(row.reasoning != "", _reasoning(row)),
         rx.cond(row.text != "", answer_text(row.text, row.shown, row.left_plain)),
         _ending(row),
+        _lines(row.lacking, "review-given"),
         rx.el.footer(
             branch_arrows(
                 row,

@@ -13,7 +13,7 @@ from genai_app.access import Actor, get_message, parse_id
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.db.database import Database
 from genai_app.db.failures import Undone
-from genai_app.errors import Conflict, InvalidInput, RateLimited, TooLarge
+from genai_app.errors import Conflict, InvalidInput, NotFound, RateLimited, TooLarge
 from genai_app.models import (
     MAX_PROMPT_CHARS,
     Author,
@@ -30,7 +30,7 @@ from genai_app.services.chat.placement import (
     TurnPosition,
     body_hash,
 )
-from genai_app.services.chat.positions import find_position, new_dialog_position
+from genai_app.services.chat.question_files import QuestionFiles, missing
 from genai_app.services.chat.ready_answers import ReadyAnswers
 from genai_app.services.chat.reasoning import Default, ReasoningSwitch, Sampling
 from genai_app.services.chat.turns import CommittedTurns, Turn
@@ -66,6 +66,7 @@ class Chat:
         generations: Generations,
         limits: Limits,
         ready_answers: ReadyAnswers,
+        files: QuestionFiles,
         *,
         context_tokens: int | None,
         max_tokens: int,
@@ -77,6 +78,7 @@ class Chat:
         self._turns = CommittedTurns(db, generations.answers, limits)
         self._limits = limits
         self._ready_answers = ready_answers
+        self.files = files
         self._context_tokens = context_tokens
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
@@ -97,6 +99,8 @@ class Chat:
         earlier: Sequence[ChatTurn] | None = None,
         fork: Fork | None = None,
         is_queued: bool = False,
+        attachments: Sequence[object] | None = None,
+        hashes: tuple[str, ...] = (),
     ) -> Turn:
         """Commits the question and its answer, then starts the model unless the cache has it.
 
@@ -106,23 +110,33 @@ class Chat:
             earlier: what a client that keeps its own history has sent before the question. The
                 dialog that consists of just that is gone on with; else a new one begins with it.
             fork: where the question begins a branch; None: at the end of the one that is shown.
+            attachments: ids of the question's files. None: a question beside another one has the
+                files of that one.
+            hashes: of the files that came with the question itself, with `earlier`.
 
         Raises:
             InvalidInput: nothing but white space; `client_id` was used for something else; the fork
-                is below a message that is no answer.
+                is below a message that is no answer; a file cannot be read, or is a picture and the
+                model does not see.
             TooLarge: more than MAX_PROMPT_CHARS characters.
-            NotFound: no such dialog of this actor; no such queued question (`is_queued`).
-            Conflict: an answer in it is still running.
+            NotFound: no such dialog of this actor; no such queued question (`is_queued`); no such
+                file of this actor (`file_not_found`).
+            Conflict: an answer in it is still running; a file is not ready.
             RateLimited: no unit is left, or too many answers run for this user.
         """
         options, text = options or Options(), check_prompt(text)
+        files = None if attachments is None else file_ids(attachments)
         # a page may send a first question again after it got its dialog, or after the switch for
         # reasoning was turned: the same question. So may a messenger
         is_page = actor.channel is not Channel.API
         where = None if is_page else str(dialog_id or "")
-        body = body_hash(text, where, Options() if is_page else options, earlier, fork)
+        body = body_hash(text, where, Options() if is_page else options, earlier, fork, files)
         submission = Submission(
-            *(text, client_id, body, options, dialog_id, earlier), fork=fork, is_queued=is_queued
+            *(text, client_id, body, options, dialog_id, earlier),
+            fork=fork,
+            is_queued=is_queued,
+            attachments=files,
+            hashes=hashes,
         )
         return await self._answer(actor, submission)
 
@@ -238,24 +252,22 @@ class Chat:
         texts = (self._system_prompt, own_instructions([], actor.instructions))
         instructions = sum(estimate_tokens(text) for text in texts if text)
         budget = min(window.total - longest, window.prompt) - instructions
+        named = await self.files.named(actor, submission)
         for tries_left in reversed(range(COMMIT_TRIES)):
-            if submission.begins_dialog:
-                position = new_dialog_position(submission)
-            else:
-                async with self._db.read() as session:
-                    position = await find_position(session, actor, submission, budget)
+            position, parts = await self.files.position(actor, submission, named, budget)
             own = own_instructions(position.turns, actor.instructions)
             # the same beginning for every question of a user: the model server keeps it
-            prompt = "\n\n".join(filter(None, (self._system_prompt, own)))
+            first = (self._system_prompt, own, parts.system if parts else "")
             request = Request(
-                turns=with_system_prompt(position.turns, prompt),
+                turns=with_system_prompt(position.turns, "\n\n".join(filter(None, first))),
                 max_tokens=min(submission.options.max_tokens or longest, longest),
                 temperature=submission.options.temperature,
                 model=submission.options.model,
                 sampling=self.reasoning.with_default(submission.options.sampling),
                 window=window,
                 may_trim=submission.earlier is None,
-                personal=bool(own),
+                personal=bool(own) or parts is not None,
+                files=parts.contents if parts else (),
             )
             try:
                 return await self._commit_at(actor, submission, position, request, unit, slot)
@@ -328,6 +340,14 @@ class Chat:
         self._limits.at_once.leave(actor.user_id)
         self.answer_ended()
         self.turn_ended(answer_id)
+
+
+def file_ids(attachments: Sequence[object]) -> tuple[uuid.UUID, ...]:
+    """Returns ids of files, each once. Raises NotFound: one of them is none."""
+    try:
+        return tuple(dict.fromkeys(map(parse_id, attachments)))
+    except NotFound:
+        raise missing() from None
 
 
 def check_prompt(text: str) -> str:

@@ -81,7 +81,9 @@ class Submission:
     one that is to go on.
 
     `variant`: how another answer is to differ. `is_queued`: the question is taken from the queued
-    ones of its dialog.
+    ones of its dialog. `attachments`: ids of its files; None where they are not named: a question
+    that is asked beside another one has the files of that one then. `hashes`: of the files that a
+    client with its own history sent with the question.
     """
 
     text: str
@@ -95,6 +97,13 @@ class Submission:
     variant: Variant | None = None
     fork: Fork | None = None
     is_queued: bool = False
+    attachments: tuple[uuid.UUID, ...] | None = None
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def turn(self) -> ChatTurn:
+        """The question as a turn of the conversation."""
+        return ChatTurn(Author.USER, self.text, files=self.hashes)
 
     @property
     def begins_dialog(self) -> bool:
@@ -109,7 +118,8 @@ class TurnPosition:
 
     `dialog_id`: None for a dialog of its own. `leaf_id`: of the dialog when it was looked at.
     `question`: one that is there, to be answered again. `answer`: one that goes on. `context`: see
-    Message.context_hash.
+    Message.context_hash. `attached`: ids of the new question's files. `files_used`: of the answer,
+    see there.
     """
 
     turns: Sequence[ChatTurn]
@@ -121,6 +131,8 @@ class TurnPosition:
     answer: Message | None = None
     context: bytes | None = None
     branches: bool = False  # a client keeps its own history: it may go on from any message
+    attached: tuple[uuid.UUID, ...] = ()
+    files_used: str | None = None
 
 
 class Moved(Exception):
@@ -175,6 +187,7 @@ def turn_rows(
         source=Source.MODEL,
         trimmed=position.trimmed,
         variant=submission.variant,
+        files_used=position.files_used,
         created_at=clock.now(),
     )
     if submission.again is not None:
@@ -256,6 +269,7 @@ def body_hash(
     options: Options,
     earlier: Sequence[ChatTurn] | None,
     fork: Fork | None = None,
+    attachments: Sequence[uuid.UUID] | None = None,
 ) -> bytes:
     """Returns a digest that must be the same when a `client_id` comes again."""
     messages = [(turn.role, turn.content) for turn in earlier or ()]
@@ -263,7 +277,19 @@ def body_hash(
     body: list[object] = [text, where, parameters, messages]
     if fork is not None:  # without one, the digest that earlier versions made
         body.append([str(fork.below), str(fork.beside)])
+    if attachments or (attachments is not None and fork is not None):
+        body.append(["files", *map(str, attachments)])
     return hashlib.sha256(msgspec.json.encode(body)).digest()
+
+
+def attachments_to_json(attachments: Sequence[uuid.UUID] | None) -> str | None:
+    """Returns ids of files as a queued question keeps them; None where none are named."""
+    return msgspec.json.encode(attachments).decode() if attachments else None
+
+
+def attachments_of_json(stored: str | None) -> tuple[uuid.UUID, ...]:
+    """Returns the ids of a queued question's files."""
+    return msgspec.json.decode(stored, type=tuple[uuid.UUID, ...]) if stored else ()
 
 
 def is_running() -> sa.ColumnElement[bool]:

@@ -18,7 +18,7 @@ from genai_app.services.generation.context import conversation, digest, estimate
 
 def new_dialog_position(submission: Submission) -> TurnPosition:
     """Returns the position of a question that begins a dialog of its own."""
-    turns = [ChatTurn(Author.USER, submission.text)]
+    turns = [submission.turn]
     if submission.earlier is None or not submission.options.keep:
         return TurnPosition(turns)
     return TurnPosition(turns, context=digest(turns), branches=True)
@@ -45,10 +45,8 @@ async def find_position(
         return await _position_of_fork(session, actor, submission, submission.fork, budget)
     if submission.earlier is not None:
         if not submission.options.keep:
-            return TurnPosition(
-                [*submission.earlier, ChatTurn(Author.USER, submission.text)], branches=True
-            )
-        return await _position_after(session, actor, submission.text, submission.earlier)
+            return TurnPosition([*submission.earlier, submission.turn], branches=True)
+        return await _position_after(session, actor, submission.turn, submission.earlier)
     dialog = await get_dialog(session, actor, submission.dialog_id)
     leaf = await session.get(Message, dialog.leaf_id) if dialog.leaf_id else None
     turns, trimmed = await conversation(session, leaf, submission.text, budget)
@@ -120,12 +118,12 @@ async def question_of(session: AsyncSession, answer: Message) -> tuple[Message, 
 
 
 async def _position_after(
-    session: AsyncSession, actor: Actor, text: str, earlier: Sequence[ChatTurn]
+    session: AsyncSession, actor: Actor, question: ChatTurn, earlier: Sequence[ChatTurn]
 ) -> TurnPosition:
     """Returns the position after the last of `earlier`, if a dialog consists of just these."""
     before = digest(earlier)
-    context = digest([ChatTurn(Author.USER, text)], before)
-    turns = [*earlier, ChatTurn(Author.USER, text)]
+    context = digest([question], before)
+    turns = [*earlier, question]
     last = await session.scalar(
         sa.select(Message)
         .join(Dialog, col(Dialog.id) == col(Message.dialog_id))

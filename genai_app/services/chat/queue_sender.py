@@ -20,7 +20,12 @@ from genai_app.errors import AppError, NotFound, StorageUnavailable
 from genai_app.models import Channel, Dialog, Generation, QueuedQuestion
 from genai_app.services.accounts.sessions import find_user_actor
 from genai_app.services.chat.chat import Chat
-from genai_app.services.chat.placement import Options, is_running, runs_in
+from genai_app.services.chat.placement import (
+    Options,
+    attachments_of_json,
+    is_running,
+    runs_in,
+)
 from genai_app.services.chat.reasoning import sampling_of_json
 from genai_app.services.generation.wakeup import Wakeup
 from genai_app.services.limits.rate import Limits
@@ -133,8 +138,11 @@ class QueueSender:
                 dialog_id=question.dialog_id,
                 options=Options(sampling=sampling_of_json(question.sampling)),
                 is_queued=True,
+                attachments=attachments_of_json(question.attachments),
             )
-        except NotFound:
+        except NotFound as error:
+            if error.code != NotFound.default_code:
+                await self._hold(question, error.code)  # a file of it was deleted
             return False  # deleted, changed or sent meanwhile
         except StorageUnavailable:
             raise

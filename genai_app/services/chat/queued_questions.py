@@ -15,8 +15,8 @@ from genai_app.access import Actor, get_dialog, get_queued_question, parse_id
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput
 from genai_app.models import Dialog, Generation, Message, QueuedQuestion
-from genai_app.services.chat.chat import Chat, check_prompt
-from genai_app.services.chat.placement import Options, runs_in
+from genai_app.services.chat.chat import Chat, check_prompt, file_ids
+from genai_app.services.chat.placement import Options, attachments_to_json, runs_in
 from genai_app.services.chat.queue_sender import may_be_sent, note_change
 from genai_app.services.chat.reasoning import Sampling, sampling_to_json
 from genai_app.services.chat.turns import EDITING, Turn
@@ -45,26 +45,27 @@ class QueuedQuestions:
         client_id: uuid.UUID,
         dialog_id: object | None,
         options: Options | None = None,
+        attachments: Sequence[object] | None = None,
     ) -> Turn | QueuedQuestion:
         """Asks at once, or queues the question where an answer of the dialog is running. Of one
-        that waits, `sampling` is kept of its `options`.
+        that waits, `sampling` is kept of its `options`, and the ids of its files.
 
         Raises the errors of Chat.ask, but for `answer_running`, and Conflict `queue_full`.
         """
         sampling = options.sampling if options is not None else ()
+        files = file_ids(attachments or ())
         if dialog_id is not None and await self._must_wait(actor, dialog_id, client_id):
-            question = await self._add(actor, text, client_id, dialog_id, sampling)
+            question = await self._add(actor, text, client_id, dialog_id, sampling, files)
             if question is not None:
                 return question
-        ask = partial(
-            self._chat.ask, actor, text, client_id=client_id, dialog_id=dialog_id, options=options
-        )
+        ask = partial(self._chat.ask, actor, text, client_id=client_id, dialog_id=dialog_id)
+        ask = partial(ask, options=options, attachments=files)
         try:
             return await ask()
         except Conflict as error:
             if error.code != "answer_running" or dialog_id is None:
                 raise
-        question = await self._add(actor, text, client_id, dialog_id, sampling)
+        question = await self._add(actor, text, client_id, dialog_id, sampling, files)
         if question is not None:
             return question
         return await ask()
@@ -99,12 +100,23 @@ class QueuedQuestions:
                 question.error_code = None
         self._wake()
 
-    async def edit(self, actor: Actor, question_id: object, text: str) -> None:
-        """Changes the text, and lets the question be sent. Raises NotFound, and InvalidInput or
-        TooLarge as Chat.ask."""
+    async def edit(
+        self,
+        actor: Actor,
+        question_id: object,
+        text: str,
+        attachments: Sequence[object] | None = None,
+    ) -> None:
+        """Changes the text, and the files unless they are None, and lets the question be sent.
+        Raises NotFound, and InvalidInput or TooLarge as Chat.ask."""
         text = check_prompt(text)
+        files = None
+        if attachments is not None:
+            files = await self._chat.files.ready_ids(actor, file_ids(attachments))
         async with self._changing(actor, question_id) as (_, question):
             question.text, question.error_code = text, None
+            if files is not None:
+                question.attachments = attachments_to_json(files)
         self._wake()
 
     async def delete(self, actor: Actor, question_id: object) -> None:
@@ -156,6 +168,7 @@ class QueuedQuestions:
         question_id: uuid.UUID,
         dialog_id: object,
         sampling: Sampling,
+        files: Sequence[uuid.UUID],
     ) -> QueuedQuestion | None:
         """Queues a question. Returns None when it was sent before.
 
@@ -165,15 +178,16 @@ class QueuedQuestions:
             Conflict: queue_full.
         """
         text = check_prompt(text)
+        if files and not await self._is_repeated(actor, question_id):
+            await self._chat.files.ready_ids(actor, files)
+        attachments = attachments_to_json(files)
         async with self._db.write() as session:
             dialog = await get_dialog(session, actor, dialog_id, lock=True)
             # under the lock, with which a question becomes a message: it is here, there, or new
             queued = await session.get(QueuedQuestion, question_id)
             if queued is not None:
-                if (queued.user_id, queued.dialog_id, queued.text) != (
-                    *(actor.user_id, dialog.id),
-                    text,
-                ):
+                same = (actor.user_id, dialog.id, text, attachments)
+                if same != (queued.user_id, queued.dialog_id, queued.text, queued.attachments):
                     raise InvalidInput(code="client_id_reused")
                 return queued
             if await _is_sent(session, actor, question_id):
@@ -194,11 +208,18 @@ class QueuedQuestions:
                 text=text,
                 created_at=_after(moments),
                 sampling=sampling_to_json(sampling),
+                attachments=attachments,
             )
             session.add(question)
             note_change(session, dialog)
         self._wake()  # the answer may have ended meanwhile
         return question
+
+    async def _is_repeated(self, actor: Actor, question_id: uuid.UUID) -> bool:
+        """Returns whether a question was queued or sent before."""
+        async with self._db.read() as session:
+            queued = await session.get(QueuedQuestion, question_id)
+            return queued is not None or await _is_sent(session, actor, question_id)
 
     @asynccontextmanager
     async def _changing(

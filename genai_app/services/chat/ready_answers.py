@@ -75,6 +75,7 @@ class ReadyAnswers:
         if position.answer is not None:  # it goes on: nothing else can be its text
             return None, None
         alone = position.parent is None and submission.again is None and not submission.earlier
+        alone = alone and not request.files  # it may be about them
         if alone and options.read_cache:
             verified = await self._verified.find(submission.text)
             if verified is not None:
@@ -82,7 +83,8 @@ class ReadyAnswers:
                     Status.COMPLETE, None, Source.VERIFIED, None, None, None, verified.written_at
                 )
                 return ReadyAnswer(verified.answer, end, verified.id), None
-        cache_key = await self._key(actor, request) if options.is_repeatable else None
+        asked = position.turns[-1].content
+        cache_key = await self._key(actor, request, asked) if options.is_repeatable else None
         key = cache_key if options.write_cache and options.keep else None
         if cache_key is None or not options.read_cache:
             return None, key
@@ -110,7 +112,7 @@ class ReadyAnswers:
             status=answer.end.status, source=answer.end.source, first_token_s=None, total_s=total_s
         )
 
-    async def _key(self, actor: Actor, request: Request) -> Key | None:
+    async def _key(self, actor: Actor, request: Request, question: str) -> Key | None:
         if self._cache.is_off:
             return None
         model = request.model or await self._generations.models.name()
@@ -122,6 +124,8 @@ class ReadyAnswers:
             model=model,
             parameters=(request.max_tokens, request.temperature, request.sampling),
             personal=request.personal,
+            files=request.files,
+            question=question,
         )
 
     async def _refresh(self) -> None:

@@ -1,6 +1,7 @@
 """Questions and their answers in the database: each committed once, with its unit of the limit."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -27,12 +28,15 @@ from genai_app.services.chat.placement import (
     Moved,
     Submission,
     TurnPosition,
+    attachments_to_json,
     check_position,
     newest_of,
     turn_rows,
 )
 from genai_app.services.dialogs.history import next_moment
 from genai_app.services.dialogs.leaves import show_leaf
+from genai_app.services.files.rows import attach
+from genai_app.services.files.usage import FileUse, files_used
 from genai_app.services.generation.checkpoints import Answers, End, ReadyAnswer
 from genai_app.services.limits.rate import Budget, Limits, Unit
 
@@ -46,7 +50,7 @@ class Turn:
 
     `repeated`: it had been sent before. `source`: the expected one while it runs. `end`: the answer
     has ended. `budget`: what the user has left. `kept`: the text that was there before, of an
-    answer that goes on.
+    answer that goes on. `files`: what of which files the model was given.
     """
 
     dialog_id: uuid.UUID
@@ -58,6 +62,7 @@ class Turn:
     end: End | None = None
     text: str = ""
     kept: str = ""
+    files: Sequence[FileUse] = ()
 
 
 class CommittedTurns:
@@ -113,6 +118,9 @@ class CommittedTurns:
                 await show_leaf(session, dialog_row, rows[-1]["id"], below=rows[0]["parent_id"])
                 dialog_row.updated_at = await next_moment(session, actor.user_id)
             await runner.insert(Message, *rows)
+            if position.attached:
+                where = rows[-1]["parent_id"], rows[-1]["dialog_id"]
+                await attach(session, actor, *where, position.attached)
             if ready_answer is None:
                 await self._answers.add_lease(runner, rows[-1])
         return _turn(rows[-1], budget, ready_answer), False
@@ -142,9 +150,15 @@ class CommittedTurns:
                 raise Moved
             await show_leaf(session, dialog, answer.id)
             dialog.updated_at = await next_moment(session, actor.user_id)
+            answer.files_used = position.files_used
             await run_again(session, self._answers, answer)
         assert answer.parent_id is not None  # it answers a question
-        return Turn(dialog.id, answer.parent_id, answer.id, budget=budget, kept=answer.text)
+        return Turn(
+            *(dialog.id, answer.parent_id, answer.id),
+            budget=budget,
+            kept=answer.text,
+            files=files_used(answer.files_used),
+        )
 
     async def find(self, actor: Actor, submission: Submission) -> Turn | None:
         """Returns the turn that was committed for the same `client_id`; None if there is none.
@@ -155,9 +169,9 @@ class CommittedTurns:
             return await self._find(session, actor, submission)
 
     def _is_plain(self, position: TurnPosition, submission: Submission, unit: Unit) -> bool:
-        """Returns whether one statement can commit the turn: a question alone, in a new dialog,
-        with a trusted unit. A repeated send fails on the unique key."""
-        first = position.dialog_id is None and not submission.earlier
+        """Returns whether one statement can commit the turn: a question alone, without files, in a
+        new dialog, with a trusted unit. A repeated send fails on the unique key."""
+        first = position.dialog_id is None and not (submission.earlier or position.attached)
         return first and unit.trusted and not self._db.is_sqlite
 
     async def _find(
@@ -184,7 +198,12 @@ class CommittedTurns:
         assert answer is not None  # committed in one transaction with the question
         assert answer.parent_id is not None  # it answers a question
         source = Source(answer.source or Source.MODEL)
-        return Turn(sent.dialog_id, answer.parent_id, answer.id, repeated=True, source=source)
+        return Turn(
+            *(sent.dialog_id, answer.parent_id, answer.id),
+            repeated=True,
+            source=source,
+            files=files_used(answer.files_used),
+        )
 
 
 async def _take_queued(session: AsyncSession, actor: Actor, submission: Submission) -> None:
@@ -196,6 +215,9 @@ async def _take_queued(session: AsyncSession, actor: Actor, submission: Submissi
             col(QueuedQuestion.id) == submission.client_id,
             col(QueuedQuestion.user_id) == actor.user_id,
             col(QueuedQuestion.text) == submission.text,
+            col(QueuedQuestion.attachments).is_not_distinct_from(
+                attachments_to_json(submission.attachments)
+            ),
             sa.func.coalesce(col(QueuedQuestion.error_code), "") != EDITING,
         )
         .returning(col(QueuedQuestion.id))
@@ -227,7 +249,11 @@ def _new_dialog(
 
 
 def _turn(answer: Row, budget: Budget | None, ready_answer: ReadyAnswer | None) -> Turn:
-    turn = Turn(answer["dialog_id"], answer["parent_id"], answer["id"], budget=budget)
+    turn = Turn(
+        *(answer["dialog_id"], answer["parent_id"], answer["id"]),
+        budget=budget,
+        files=files_used(answer["files_used"]),
+    )
     if ready_answer is None:
         return turn
     return replace(

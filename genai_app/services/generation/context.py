@@ -45,11 +45,13 @@ async def conversation(
     did_not_fit = False
     path = branch(parent.id, MAX_CONTEXT_MESSAGES - 1)
     rows = await session.execute(
-        sa.select(col(Message.author), col(Message.text), col(Message.error_code))
+        sa.select(
+            *(col(Message.author), col(Message.text), col(Message.error_code), col(Message.id))
+        )
         .join(path, col(Message.id) == path.c.id)
         .order_by(path.c.n)
     )
-    for author, text, error_code in rows:  # newest first
+    for author, text, error_code, message_id in rows:  # newest first
         if not text or (did_not_fit and author == Author.USER):
             # an answer that failed before its first word says nothing, and a question that
             # the model could not take would not fit this time either
@@ -62,9 +64,10 @@ async def conversation(
         count += 1
         if author == turns[-1].role == Author.USER:
             # templates of Mistral and Gemma refuse two questions in a row
-            turns[-1] = ChatTurn(author, f"{text}\n\n{turns[-1].content}")
+            merged = f"{text}\n\n{turns[-1].content}"
+            turns[-1] = ChatTurn(author, merged, made_of=(message_id, *turns[-1].made_of))
         else:
-            turns.append(ChatTurn(author, text))
+            turns.append(ChatTurn(author, text, made_of=(message_id,)))
     # an answer must not open the context: its question was cut off
     while len(turns) > 1 and turns[-1].role == Author.ASSISTANT:
         turns.pop()
@@ -94,6 +97,7 @@ def digest(turns: Iterable[ChatTurn], before: bytes = b"") -> bytes:
     """Returns 32 bytes that stand for a conversation. `before`: the digest of the earlier turns."""
     value = before
     for turn in turns:
-        text = f"{turn.role}\n{turn.content}".encode("utf-8", "surrogatepass")
+        sent = "".join(f"\n[{each}]" for each in turn.files)
+        text = f"{turn.role}\n{turn.content}{sent}".encode("utf-8", "surrogatepass")
         value = hashlib.sha256(value + text).digest()
     return value

@@ -23,7 +23,8 @@ class Request:
     """The request of one run to the model.
 
     `window`: how many tokens the model takes. `may_trim`: the oldest messages may be left out.
-    `personal`: the turns begin with the user's own instructions, so the answer is this user's only.
+    `personal`: the turns have the user's own instructions or files in them, so the answer is this
+    user's only. `files`: hashes of those files.
     """
 
     turns: Sequence[ChatTurn]
@@ -34,6 +35,7 @@ class Request:
     window: Window | None = None
     may_trim: bool = False
     personal: bool = False
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ async def fitted(llm: LlmClient, request: Request) -> Fitted:
         if counted is None:  # what is only estimated is not refused: the server decides
             smaller, more = _without_oldest(request, window, scale)
             return Fitted(_shortened(smaller, estimate(smaller.turns)), left_out + more)
+        counted += picture_tokens(request.turns)  # the text alone is counted
         if _fits(request, counted, window):
             break
         scale = counted / estimate(request.turns)
@@ -113,7 +116,12 @@ def refitted(request: Request, refusal: ContextTooLong) -> Fitted:
 
 def estimate(turns: Sequence[ChatTurn]) -> int:
     """Returns about how many tokens a prompt has."""
-    return sum(estimate_tokens(turn.content) for turn in turns)
+    return sum(estimate_tokens(turn.content) for turn in turns) + picture_tokens(turns)
+
+
+def picture_tokens(turns: Sequence[ChatTurn]) -> int:
+    """Returns about how many tokens the pictures of a prompt are."""
+    return sum(picture.tokens for turn in turns for picture in turn.pictures)
 
 
 def _fits(request: Request, tokens: int, window: Window) -> bool:

@@ -42,3 +42,12 @@ class ServedModels:
                 return await self._llm.window(model)
         except (AppError, TimeoutError):
             return None
+
+    async def sees(self, model: str | None) -> bool:
+        """Returns whether a model takes pictures; True while no server says it, which then says it
+        of the question itself."""
+        try:
+            name = model or await self._llm.model_name()
+            return not self._llm.is_tgi and await self._llm.seeing.sees(name)
+        except AppError:
+            return True

@@ -11,7 +11,8 @@ from genai_app.services.chat.chat import Chat
 from genai_app.services.dialogs.feedback import Feedbacks
 from genai_app.services.dialogs.history import History
 from genai_app.services.messengers.chats import Chats
-from genai_app.services.messengers.commands import FILE, FORWARDED
+from genai_app.services.messengers.commands import ATTACH, FILE, FORWARDED
+from genai_app.services.messengers.files import BotFiles
 from genai_app.services.messengers.links import Links
 from genai_app.services.messengers.replies import Replies
 from genai_app.services.messengers.requests import ChatRequest, last_answer
@@ -37,12 +38,13 @@ class Actions:
         links: Links,
         chats: Chats,
         replies: Replies,
+        files: BotFiles,
         *,
         messenger: str,
         url: str,
     ) -> None:
         self._db, self._chat, self._history = db, chat, history
-        self._links, self._chats, self._replies = links, chats, replies
+        self._links, self._chats, self._replies, self._files = links, chats, replies, files
         self._feedback = Feedbacks(db)
         self._messenger, self._url = messenger, url
         self._does: dict[str, Callable[[ChatRequest], Awaitable[str]]] = {
@@ -52,6 +54,7 @@ class Actions:
             "open": self._open_dialog,
             "lang": self._set_locale,
             "unlink": self._unlink,
+            ATTACH: self._attach,
         }
 
     async def do(self, request: ChatRequest) -> None:
@@ -78,6 +81,14 @@ class Actions:
     async def _begin_dialog(self, request: ChatRequest) -> str:
         await self._chats.set_dialog(request.update.chat_id, request.actor, None)
         return translate(request.locale, "bot.new_dialog")
+
+    async def _attach(self, request: ChatRequest) -> str:
+        """Keeps files for the next question of the chat."""
+        new, waiting = request.update.files, request.state.attachments
+        files = await self._files.take(request.actor, waiting, new)
+        await self._chats.set_attachments(request.update.chat_id, request.actor, files)
+        names = ", ".join(each.name for each in new)
+        return translate(request.locale, "bot.files_taken", names=names)
 
     async def _stop(self, request: ChatRequest) -> str:
         await self._chat.stop(

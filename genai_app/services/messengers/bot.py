@@ -4,7 +4,7 @@ in order per chat, and shows the answers; when it is gone, the next goes on wher
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,9 +33,11 @@ from genai_app.services.jobs.lease import LeaseLost
 from genai_app.services.messengers import figures
 from genai_app.services.messengers.actions import Actions
 from genai_app.services.messengers.admission import Entrance
+from genai_app.services.messengers.albums import whole_album
 from genai_app.services.messengers.chats import Chats, locale_of
 from genai_app.services.messengers.commands import FORWARDED, Wanted, wanted
 from genai_app.services.messengers.conversation import Conversation
+from genai_app.services.messengers.files import BotFiles
 from genai_app.services.messengers.inbox import Inbox, Waiting
 from genai_app.services.messengers.lease import PollerLease
 from genai_app.services.messengers.links import Links
@@ -68,6 +70,7 @@ class ChatDesk:
         history: History,
         links: Links,
         messenger: Messenger,
+        files: BotFiles,
         *,
         url: str,
     ) -> None:
@@ -77,9 +80,9 @@ class ChatDesk:
         self._chats = Chats(db, messenger.name)
         self._inbox = Inbox(db, messenger.name)
         self._entrance = Entrance(db, messenger, links, self._chats, replies, Audit(db))
-        self._conversation = Conversation(db, chat, replies, messenger.name)
+        self._conversation = Conversation(*(db, chat, self._chats, replies, files), messenger.name)
         self._actions = Actions(
-            *(db, chat, history, links, self._chats, replies),
+            *(db, chat, history, links, self._chats, replies, files),
             messenger=messenger.name,
             url=url,
         )
@@ -103,7 +106,7 @@ class ChatDesk:
         """Queues an update of its chat."""
         key, update = waiting
         if self._wanted(update).what == "stop":
-            self._run(self._handle(key, update), f"update {key}")
+            self._run(self._handle([key], update), f"update {key}")
             return
         queue = self._queues.get(update.chat_id)
         if queue is not None:
@@ -130,16 +133,19 @@ class ChatDesk:
     async def _work(self, chat_id: str) -> None:
         queue = self._queues[chat_id]
         while queue:
-            await self._handle(*queue[0])
-            queue.popleft()
+            keys, update = await whole_album(queue)
+            await self._handle(keys, update)
+            for _ in keys:
+                queue.popleft()
         del self._queues[chat_id]
 
-    async def _handle(self, key: uuid.UUID, update: ChatUpdate) -> None:
-        """Handles an update. The database is waited for; a bug costs this update alone."""
+    async def _handle(self, keys: Sequence[uuid.UUID], update: ChatUpdate) -> None:
+        """Handles an update, or those of an album together. The database is waited for; a bug costs
+        this update alone."""
         while True:
             try:
-                await self._answer(key, update)
-                await self._inbox.finish(key)
+                await self._answer(keys, update)
+                await self._inbox.finish(keys)
             except StorageUnavailable:
                 await asyncio.sleep(STORAGE_S)
                 continue
@@ -148,20 +154,20 @@ class ChatDesk:
                     await self._links.unlink_account(
                         self._messenger.name, update.sender_id, "blocked"
                     )
-                    await self._inbox.finish(key)
+                    await self._inbox.finish(keys)
             except Exception:
                 log.exception("messenger.bug", messenger=self._messenger.name)
                 with suppress(StorageUnavailable):
-                    await self._inbox.finish(key)
+                    await self._inbox.finish(keys)
             return
 
-    async def _answer(self, key: uuid.UUID, update: ChatUpdate) -> None:
-        actor = await self._entrance.admit(key, update)
+    async def _answer(self, keys: Sequence[uuid.UUID], update: ChatUpdate) -> None:
+        actor = await self._entrance.admit(keys[0], update)
         if actor is None:
             return
         state = await self._chats.get(update.chat_id, actor)
         request = ChatRequest(
-            *(key, update, self._wanted(update), actor, state), self._messenger.mark
+            *(keys, update, self._wanted(update), actor, state), self._messenger.mark
         )
         if request.wanted.what == FORWARDED:
             await self._entrance.note_forwarded(update)
@@ -172,7 +178,7 @@ class ChatDesk:
             await asyncio.wait([view])
             # the answer before may have begun the dialog that this question continues
             request = ChatRequest(
-                *(key, update, request.wanted, actor),
+                *(keys, update, request.wanted, actor),
                 await self._chats.get(update.chat_id, actor),
                 self._messenger.mark,
             )
@@ -244,6 +250,7 @@ class Bot:
         history: History,
         links: Links,
         messenger: Messenger,
+        files: BotFiles,
         *,
         owner: str,
         url: str,
@@ -251,7 +258,7 @@ class Bot:
         self._db, self._messenger = db, messenger
         self._lease = PollerLease(db, messenger.name, owner)
         self._inbox = Inbox(db, messenger.name)
-        self._desk = ChatDesk(db, chat, history, links, messenger, url=url)
+        self._desk = ChatDesk(db, chat, history, links, messenger, files, url=url)
         self._introduced = False
 
     async def run(self) -> None:

@@ -1,7 +1,7 @@
 """The state of each chat with a bot: the dialog that goes on there, its language, wrong codes."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.i18n import DEFAULT_LOCALE, LOCALES
 from genai_app.models import MessengerChat
+from genai_app.services.chat.placement import attachments_of_json, attachments_to_json
 from genai_app.services.messengers.links import CODE_TTL
 
 MAX_WRONG_CODES = 5
@@ -22,10 +23,12 @@ STRANGERS_KEPT = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class BotChat:
-    """The state of a chat. `locale`: of the messenger, or chosen by /lang."""
+    """The state of a chat. `locale`: of the messenger, or chosen by /lang. `attachments`: ids of
+    files that wait for their question."""
 
     dialog_id: uuid.UUID | None = None
     locale: str = ""
+    attachments: tuple[uuid.UUID, ...] = ()
 
 
 class Chats:
@@ -41,13 +44,24 @@ class Chats:
             row = await session.get(MessengerChat, (self._messenger, chat_id))
         if row is None or row.user_id != actor.user_id:
             return BotChat()
-        return BotChat(row.dialog_id, row.locale)
+        return BotChat(row.dialog_id, row.locale, attachments_of_json(row.attachments))
 
     async def set_dialog(self, chat_id: str, actor: Actor, dialog_id: uuid.UUID | None) -> None:
-        """Sets the dialog that the next question continues; None: a new one."""
+        """Sets the dialog that the next question continues; None: a new one. Files that waited for
+        a question are dropped."""
 
         def change(row: MessengerChat) -> None:
-            row.dialog_id = dialog_id
+            row.dialog_id, row.attachments = dialog_id, None
+
+        await self._change(chat_id, actor, change)
+
+    async def set_attachments(
+        self, chat_id: str, actor: Actor, attachments: Sequence[uuid.UUID]
+    ) -> None:
+        """Sets the files that wait for their question."""
+
+        def change(row: MessengerChat) -> None:
+            row.attachments = attachments_to_json(attachments)
 
         await self._change(chat_id, actor, change)
 
@@ -77,7 +91,7 @@ class Chats:
         row = await session.get(MessengerChat, (self._messenger, chat_id))
         row = row or MessengerChat(messenger=self._messenger, chat_id=chat_id)
         row.user_id, row.dialog_id, row.wrong_codes = actor.user_id, None, 0
-        row.locale = locale
+        row.locale, row.attachments = locale, None
         session.add(row)
 
     async def sweep(self) -> None:
@@ -100,6 +114,7 @@ class Chats:
             row = row or MessengerChat(messenger=self._messenger, chat_id=chat_id)
             if row.user_id != actor.user_id:
                 row.user_id, row.dialog_id, row.locale = actor.user_id, None, ""
+                row.attachments = None
             change(row)
             session.add(row)
 

@@ -6,6 +6,7 @@ from genai_app.adapters.messenger import ChatUpdate, UpdateKind
 from genai_app.services.messengers.sentences import COMMANDS
 
 QUESTION, FILE, FORWARDED = "question", "file", "forwarded"
+ATTACH = "attach"  # files without a question: the next one has them
 BUTTONS = frozenset({"stop", "again", "up", "down", "new", "open", "lang", "unlink"})
 MODEL_CALLS = frozenset({QUESTION, "again"})
 UNKNOWN = "unknown"
@@ -35,7 +36,9 @@ def wanted(update: ChatUpdate, *, mark: str = "/") -> Wanted:
         what, _, argument = update.text.partition(":")
         return Wanted(what if what in BUTTONS else UNKNOWN, argument)
     if update.kind is UpdateKind.FILE:
-        return Wanted(FILE)
+        if not update.files:
+            return Wanted(FILE)
+        return Wanted(QUESTION, update.text) if update.text.strip() else Wanted(ATTACH)
     text = update.text.strip()
     word, _, argument = text.partition(" ")
     named = word.lstrip("/").partition("@")[0].lower()

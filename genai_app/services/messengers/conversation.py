@@ -7,7 +7,9 @@ from genai_app.errors import AppError, Conflict, NotFound, StorageUnavailable
 from genai_app.models import MessengerAnswer, MessengerChat
 from genai_app.services.chat.chat import Chat
 from genai_app.services.chat.turns import Turn
+from genai_app.services.messengers.chats import Chats
 from genai_app.services.messengers.commands import QUESTION
+from genai_app.services.messengers.files import BotFiles
 from genai_app.services.messengers.inbox import mark_done
 from genai_app.services.messengers.replies import Replies
 from genai_app.services.messengers.requests import ChatRequest, last_answer
@@ -19,9 +21,17 @@ BUSY_PAUSE_S, BUSY_TRIES = 1.0, 120  # the dialog may be answering a question of
 class Conversation:
     """Asks the model for the users of one messenger."""
 
-    def __init__(self, db: Database, chat: Chat, replies: Replies, messenger: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        chat: Chat,
+        chats: Chats,
+        replies: Replies,
+        files: BotFiles,
+        messenger: str,
+    ) -> None:
         self._db, self._chat, self._replies = db, chat, replies
-        self._messenger = messenger
+        self._chats, self._files, self._messenger = chats, files, messenger
 
     async def answer(self, request: ChatRequest) -> MessengerAnswer | None:
         """Asks the model. Returns what is to be shown; None where it was refused, with a reason.
@@ -43,7 +53,8 @@ class Conversation:
 
     async def _ask(self, request: ChatRequest) -> Turn:
         """Asks a question: in the dialog of the chat, or in a new one where that was deleted."""
-        dialog_id = request.state.dialog_id
+        dialog_id, waiting = request.state.dialog_id, request.state.attachments
+        files = await self._files.take(request.actor, waiting, request.update.files)
         for tries_left in reversed(range(BUSY_TRIES)):
             try:
                 return await self._chat.ask(
@@ -51,8 +62,12 @@ class Conversation:
                     request.wanted.argument,
                     client_id=request.key,
                     dialog_id=dialog_id,
+                    attachments=files,
                 )
-            except NotFound:
+            except NotFound as error:
+                if error.code == "file_not_found":  # one that waited was deleted
+                    await self._chats.set_attachments(request.update.chat_id, request.actor, ())
+                    raise
                 if dialog_id is None:
                     raise
                 dialog_id = None
@@ -85,6 +100,8 @@ class Conversation:
             state = await session.get(MessengerChat, (self._messenger, chat_id))
             state = state or MessengerChat(messenger=self._messenger, chat_id=chat_id)
             state.user_id, state.dialog_id = request.actor.user_id, turn.dialog_id
+            if request.wanted.what == QUESTION:
+                state.attachments = None  # the question has them
             session.add(state)
-            await mark_done(session, request.key)
+            await mark_done(session, request.keys)
         return row

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
-from genai_app.adapters.messenger import ChatUpdate, UpdateBatch, UpdateKind
+from genai_app.adapters.messenger import ChatFile, ChatUpdate, UpdateBatch, UpdateKind
 from genai_app.db.database import Database
 from genai_app.db.statements import table_of
 from genai_app.models import MessengerLink, MessengerUpdate, new_id
@@ -76,10 +76,10 @@ class Inbox:
             rows = (await session.scalars(query)).all()
         return [(row.id, _update(row.body)) for row in rows]
 
-    async def finish(self, key: uuid.UUID) -> None:
-        """Marks an update as done."""
+    async def finish(self, keys: Sequence[uuid.UUID]) -> None:
+        """Marks updates as done."""
         async with self._db.write() as session:
-            await mark_done(session, key)
+            await mark_done(session, keys)
 
     async def sweep(self) -> None:
         """Removes what was done days ago."""
@@ -105,15 +105,16 @@ class Inbox:
         }
 
 
-async def mark_done(session: AsyncSession, key: uuid.UUID) -> None:
-    """Marks an update as done. Its text is kept no longer: the dialog has it."""
+async def mark_done(session: AsyncSession, keys: Sequence[uuid.UUID]) -> None:
+    """Marks updates as done. Their text is kept no longer: the dialog has it."""
     await session.execute(
         sa.update(MessengerUpdate)
-        .where(col(MessengerUpdate.id) == key)
+        .where(col(MessengerUpdate.id).in_(keys))
         .values(done_at=clock.now(), body="")
     )
 
 
 def _update(body: str) -> ChatUpdate:
     values = json.loads(body)
-    return ChatUpdate(**values | {"kind": UpdateKind(values["kind"])})
+    files = tuple(ChatFile(**each) for each in values.get("files", ()))
+    return ChatUpdate(**values | {"kind": UpdateKind(values["kind"]), "files": files})

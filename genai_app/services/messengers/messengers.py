@@ -10,7 +10,9 @@ from genai_app.db.database import Database
 from genai_app.errors import NotFound
 from genai_app.services.chat.chat import Chat
 from genai_app.services.dialogs.history import History
+from genai_app.services.files.incoming import IncomingFiles
 from genai_app.services.messengers.bot import Bot
+from genai_app.services.messengers.files import BotFiles
 from genai_app.services.messengers.links import Links
 from genai_app.settings.settings import Settings
 
@@ -35,12 +37,24 @@ class Messengers:
     """
 
     def __init__(
-        self, db: Database, settings: Settings, chat: Chat, history: History, *, owner: str
+        self,
+        db: Database,
+        settings: Settings,
+        chat: Chat,
+        history: History,
+        files: IncomingFiles,
+        *,
+        owner: str,
     ) -> None:
         groups = {"telegram": settings.telegram_groups, "mattermost": settings.mattermost_groups}
         self.links = Links(db, settings.secret, groups)
         self.bots = {
-            each.name: Bot(*(db, chat, history, self.links, each), owner=owner, url=settings.url)
+            each.name: Bot(
+                *(db, chat, history, self.links, each),
+                BotFiles(files, each, settings.file_max_mb),
+                owner=owner,
+                url=settings.url,
+            )
             for each in _adapters(settings)
         }
 

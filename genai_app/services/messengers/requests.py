@@ -1,6 +1,7 @@
 """A request of a user of a messenger, with all that is needed to fulfil it."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genai_app.access import Actor, get_dialog
@@ -13,15 +14,19 @@ from genai_app.services.messengers.commands import Wanted
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A wish of a known user in a chat. `key`: of the update, and the client id of a question.
-    `mark`: as in `Messenger`."""
+    """A wish of a known user in a chat. `keys`: of the update, or of the updates of an album; the
+    first one is the client id of a question. `mark`: as in `Messenger`."""
 
-    key: uuid.UUID
+    keys: Sequence[uuid.UUID]
     update: ChatUpdate
     wanted: Wanted
     actor: Actor
     state: BotChat
     mark: str
+
+    @property
+    def key(self) -> uuid.UUID:
+        return self.keys[0]
 
     @property
     def locale(self) -> str:

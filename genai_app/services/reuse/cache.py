@@ -81,15 +81,26 @@ class AnswerCache:
         model: str,
         parameters: Sequence[object],
         personal: bool = False,
+        files: Sequence[str] = (),
+        question: str | None = None,
     ) -> Key:
-        """Returns the key of the answer to `turns`, the system prompt among them. `personal`: the
-        answer is for this user alone, whatever the scope."""
-        shared = self._scope == "company" and not personal
+        """Returns the key of the answer to `turns`, the system prompt among them.
+
+        Args:
+            personal: the answer is for this user alone, whatever the scope.
+            files: hashes of the files that the answer may be about; it is this user's alone then.
+            question: as it was asked, where more stands in the last turn.
+        """
+        shared = self._scope == "company" and not personal and not files
         shared_by = "" if shared else str(user_id)
-        messages = [(turn.role, turn.content) for turn in turns]
+        messages: list[object] = [(turn.role, turn.content) for turn in turns]
+        if files:
+            pictures = [picture.digest for turn in turns for picture in turn.pictures]
+            messages.append([files, pictures])
         text = msgspec.json.encode([shared_by, model, parameters, messages])
         own = "" if shared else f"{shared_by}:"  # so that they can be forgotten
-        return Key(PREFIX + own + hashlib.sha256(text).hexdigest(), turns[-1].content)
+        asked = turns[-1].content if question is None else question
+        return Key(PREFIX + own + hashlib.sha256(text).hexdigest(), asked)
 
     async def find(self, key: Key) -> CachedAnswer | None:
         """Returns the answer kept under `key`; None when there is none or it is barred."""

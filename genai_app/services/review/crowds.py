@@ -2,11 +2,12 @@
 filter or department with fewer than MIN_PEOPLE users. Applies only while names are hidden."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -14,12 +15,14 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.db.statements import table_of
 from genai_app.errors import InvalidInput
-from genai_app.models import AuditEvent, Message, Origin, Review, User
+from genai_app.models import Attachment, AuditEvent, Message, Origin, Review, User
 from genai_app.services.audit.events import Action
+from genai_app.services.files.usage import files_used, uses_to_json
 from genai_app.services.review.listing import Filters, ReviewedDialog, conditions
 from genai_app.zones import DEFAULT_ZONE, day_start, local_time, utc_day
 
 MIN_PEOPLE = 5
+MAX_ENDING = 10  # characters
 # attributes that an administrator knows of a user, or can change
 IDENTIFYING_FILTERS = ("department", "model", "channel", "since", "until")
 _REVIEWS = table_of(Review)
@@ -119,3 +122,25 @@ def blur_messages(session: AsyncSession, messages: Sequence[Message]) -> None:
             message.first_token_at -= time_of_day
         if message.finished_at is not None:
             message.finished_at -= time_of_day
+
+
+def hide_file_names(
+    messages: Sequence[Message], files: Mapping[uuid.UUID, Sequence[Attachment]]
+) -> None:
+    """Leaves of each file's name its ending alone: names of files often hold the user's. The rows
+    must not be saved."""
+    for each in (row for rows in files.values() for row in rows):
+        each.name = _ending(each.name)
+    for message in messages:
+        uses = [
+            msgspec.structs.replace(use, name=_ending(use.name))
+            for use in files_used(message.files_used)
+        ]
+        message.files_used = uses_to_json(uses)
+
+
+def _ending(name: str) -> str:
+    """Returns `*.pdf` for any name of a PDF file."""
+    _, dot, ending = name.rpartition(".")
+    is_ending = bool(dot) and 0 < len(ending) <= MAX_ENDING and ending.isalnum()
+    return f"*.{ending.lower()}" if is_ending else "*"

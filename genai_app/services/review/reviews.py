@@ -17,6 +17,7 @@ from genai_app.access import Actor, get_reviewed_dialog, parse_id
 from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput, NotFound
 from genai_app.models import (
+    Attachment,
     AuditEvent,
     Dialog,
     Feedback,
@@ -29,13 +30,14 @@ from genai_app.models import (
 from genai_app.services.audit.events import MAX_REASON, Action, event, names_of
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.branches import load_branch
-from genai_app.services.dialogs.history import MessagePage
 from genai_app.services.dialogs.leaves import leaf_below
+from genai_app.services.files.rows import attachments_of
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.crowds import (
     blur_messages,
     blurred,
     check_crowd,
+    hide_file_names,
     list_crowded,
     whole_days,
 )
@@ -68,6 +70,7 @@ class Reading:
     `messages`: oldest first; `siblings` and `has_older` as in history.Branch. `own`: the dialog is
     the reviewer's own and cannot be judged by them. `revealed`: the reviewer may see the name.
     `instructions`: the user's own ones of now, "" while the name is hidden, which they may hold.
+    `files`: those of each question; their names are hidden with the user's.
     """
 
     dialog: ReviewedDialog
@@ -82,6 +85,18 @@ class Reading:
     )
     notes: Sequence[ReviewNote] = ()
     instructions: str = ""
+    files: dict[uuid.UUID, list[Attachment]] = field(
+        default_factory=dict[uuid.UUID, list[Attachment]]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedMessages:
+    """Messages of all branches of a dialog, oldest first, with the files of questions."""
+
+    items: Sequence[Message]
+    next_cursor: str | None
+    files: dict[uuid.UUID, list[Attachment]]
 
 
 class Reviews:
@@ -167,9 +182,11 @@ class Reviews:
                 own = dialog.user_id == actor.user_id
                 return Reading(shown, [], {}, has_older=False, own=own, revealed=revealed)
             messages, siblings = await load_branch(session, start, PAGE, with_reasoning=True)
+            ids = [each.id for each in messages]
+            files = await attachments_of(session, ids)
             if not revealed:
                 blur_messages(session, messages)
-            ids = [each.id for each in messages]
+                hide_file_names(messages, files)
             feedback = await session.scalars(
                 sa.select(Feedback).where(col(Feedback.message_id).in_(ids))
             )
@@ -187,11 +204,12 @@ class Reviews:
                 verdicts={each.message_id: each for each in verdicts},
                 notes=await list_notes(session, dialog.id, MAX_NOTES),
                 instructions=instructions,
+                files=files,
             )
 
     async def list_messages(
         self, actor: Actor, dialog_id: object, cursor: str | None = None, limit: int = PAGE
-    ) -> MessagePage:
+    ) -> ReviewedMessages:
         """Returns a page of messages of all branches, oldest first.
 
         Raises Forbidden, NotFound, BadCursor.
@@ -211,11 +229,13 @@ class Reviews:
             if after is not None:
                 query = query.where(col(Message.id) > after)
             rows = list(await session.scalars(query))
+            files = await attachments_of(session, [each.id for each in rows])
             if not (self._names.named or await self._names.is_revealed(session, actor, dialog.id)):
                 blur_messages(session, rows)
+                hide_file_names(rows, files)
         items = rows[:limit]
         more = cursors.make(items[-1].id) if len(rows) > limit else None
-        return MessagePage(items, more)
+        return ReviewedMessages(items, more, files)
 
     async def reveal(self, actor: Actor, dialog_id: object, reason: str) -> DialogPerson:
         """Returns the user of the dialog with the name. Audits the reason first; the user sees it.
