@@ -12,6 +12,9 @@ from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse
 from tests.e2e.tab import Tab
 from tests.e2e.test_looks import assert_accessible
+from tests.fakes import mattermost_server
+from tests.fakes.app_process import eventually
+from tests.fakes.mattermost_server import FakeMattermost
 from tests.fakes.telegram_server import TOKEN, TelegramServer
 
 pytestmark = E2E
@@ -75,3 +78,56 @@ async def test_link_ask_continue_and_unlink(
         telegram.says("Still there?", PHONE, language=locale)
         await telegram.wait(lambda: len(telegram.of()) > count)
         assert telegram.texts()[-1].startswith(("Этот бот отвечает только", "This bot answers"))
+
+
+@pytest.mark.parametrize(
+    ("locale", "stopped", "notice"),
+    [
+        ("ru", "Ответ остановлен.", "Mattermost связан с вашей учётной записью"),
+        ("en", "The answer was stopped.", "Mattermost is linked to your account"),
+    ],
+)
+async def test_mattermost_link_ask_stop_rate_and_continue(
+    start_app: StartApp, browse: Browse, locale: str, stopped: str, notice: str
+) -> None:
+    """The story by emoji and words; the question on the page has the chat's one before it."""
+    with FakeMattermost() as mattermost:
+        app = start_app(mattermost_url=mattermost.url, mattermost_token=mattermost_server.TOKEN)
+        alice = mattermost.add_person("alice", locale=locale)
+        page = await (await browse("alice", at=app, locale=locale)).new_page()
+        tab = Tab(page)
+        await tab.open("/settings")
+        await page.get_by_test_id("messenger-offer").click()
+        words = page.get_by_test_id("messenger-text").locator("code")
+        await expect(words).to_have_text(re.compile(r"^start [\w-]{16}$"))
+        await expect(page.get_by_test_id("messenger-link")).to_have_attribute(
+            "href", re.compile(rf"^{mattermost.url}/_redirect/messages/@")
+        )
+        mattermost.say(alice, await words.inner_text())
+        await expect(page.get_by_test_id("messenger-notice")).to_contain_text(notice)
+        await expect(page.get_by_test_id("messenger-row")).to_contain_text("@alice")
+        await expect(words).to_have_count(0)
+
+        async def shown(text: str, emoji: str) -> str:
+            """The id of the bot's last post, once it has that text and that button."""
+
+            async def is_there() -> bool:
+                post = mattermost.shown_to(alice)[-1]
+                offered = [each["emoji_name"] for each in post["metadata"]["reactions"]]
+                return text in post["message"] and emoji in offered
+
+            await eventually(is_there, within_s=30)
+            return mattermost.shown_to(alice)[-1]["id"]
+
+        mattermost.say(alice, "Asked in Mattermost fake:tokens=2000,delay=0.05")
+        mattermost.react(alice, await shown("w3", "octagonal_sign"), "octagonal_sign")
+        mattermost.react(alice, await shown(stopped, "+1"), "+1")
+
+        await tab.open("/")
+        await page.get_by_test_id("dialog-item").first.click()
+        await expect(page.get_by_test_id("message-user")).to_contain_text("Asked in Mattermost")
+        await expect(page.get_by_test_id("thumb-up")).to_have_attribute("aria-pressed", "true")
+        await tab.ask_and_read("On the page fake:tokens=3")
+        mattermost.say(alice, "And in the chat again")
+        await shown("scripted model", "+1")
+        await expect(page.get_by_test_id("message-user")).to_have_count(3)
