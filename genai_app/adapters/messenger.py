@@ -87,6 +87,8 @@ class MessengerLimits:
             or edits.
         pause_s: the shortest time from the end of a call in a chat to the next one there: however
             long calls are on their way, they arrive no closer.
+        most_in_second: the most calls that may arrive in a second, over all chats: those on their
+            way, and those that ended less than a second ago.
         per_second: the most calls in a second over all chats.
     """
 
@@ -94,6 +96,7 @@ class MessengerLimits:
     edit_interval_s: float
     per_second: float
     pause_s: float = 0.0
+    most_in_second: int = 100
 
 
 class MessengerError(Exception):

@@ -41,3 +41,19 @@ async def test_chats_wait_for_none_of_the_others() -> None:
         for number in range(20):
             async with pace.turn(str(number)):
                 pass
+
+
+async def test_no_more_arrive_in_a_second() -> None:
+    """Whenever they began: calls that were held up on their way arrive at once."""
+    pace = Pace(MessengerLimits(100, 0.0, 1000.0, most_in_second=5))
+    loop, found = asyncio.get_running_loop(), list[float]()
+    line = asyncio.Event()
+
+    async def call(number: int) -> None:
+        async with pace.turn(str(number)):
+            await line.wait()
+            found.append(loop.time())
+
+    loop.call_later(0.3, line.set)
+    await asyncio.gather(*(call(number) for number in range(12)))
+    assert all(after - at >= 0.99 for at, after in zip(found, found[5:], strict=False))

@@ -66,7 +66,9 @@ class TelegramMessenger:
     mark = "/"
     # Telegram allows about one message a second in a chat and thirty over all chats; less leaves
     # room for calls that the network brings together
-    limits = MessengerLimits(max_chars=4096, edit_interval_s=1.5, per_second=20.0, pause_s=1.0)
+    limits = MessengerLimits(
+        max_chars=4096, edit_interval_s=1.5, per_second=20.0, pause_s=1.0, most_in_second=28
+    )
 
     def __init__(self, settings: Settings) -> None:
         assert settings.telegram_token is not None  # else there is no bot

@@ -9,6 +9,7 @@ from genai_app.adapters.messenger import MessengerLimits
 
 BACKLOG_S = 1.0  # longer than this, edits of growing answers wait for the others
 MAX_CHATS = 10_000
+SECOND_S = 1.0
 
 
 class Pace:
@@ -18,12 +19,14 @@ class Pace:
         self._limits = limits
         self._next = 0.0
         self._chats: defaultdict[str, float] = defaultdict(float)
+        self._places = asyncio.Semaphore(limits.most_in_second)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def is_crowded(self) -> bool:
         """True when calls wait already: an edit of a growing answer can be left out."""
-        return self._next - asyncio.get_running_loop().time() > BACKLOG_S
+        backlog_s = self._next - asyncio.get_running_loop().time()
+        return backlog_s > BACKLOG_S or self._places.locked()
 
     def wait_s(self, chat_id: str) -> float:
         """Returns the seconds until the next call in a chat is allowed."""
@@ -36,14 +39,19 @@ class Pace:
         async with self._turns[chat_id]:
             while wait_s := self.wait_s(chat_id):  # it may be held meanwhile  # noqa: ASYNC110
                 await asyncio.sleep(wait_s)
-            self._chats[chat_id] = loop.time() + self._limits.edit_interval_s
-            self._next = max(self._next, loop.time()) + 1 / self._limits.per_second
-            await asyncio.sleep(self._next - 1 / self._limits.per_second - loop.time())
-            self._forget(loop.time())
+            await self._places.acquire()
             try:
+                await self._take(chat_id, loop)
                 yield
             finally:
                 self.hold(chat_id, self._limits.pause_s)
+                loop.call_later(SECOND_S, self._places.release)
+
+    async def _take(self, chat_id: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._chats[chat_id] = loop.time() + self._limits.edit_interval_s
+        self._next = max(self._next, loop.time()) + 1 / self._limits.per_second
+        await asyncio.sleep(self._next - 1 / self._limits.per_second - loop.time())
+        self._forget(loop.time())
 
     def hold(self, chat_id: str, seconds: float) -> None:
         """Allows no call in a chat for so long, as the messenger asked."""
