@@ -121,8 +121,17 @@ async def loop_lags(url: str) -> Counter[float]:
     return found
 
 
+def lag_most_ms(before: Counter[float], after: Counter[float]) -> float:
+    """The bound that all of the times between stayed under, in milliseconds."""
+    return _lag_ms(before, after, 1.0)
+
+
 def lag_p99_ms(before: Counter[float], after: Counter[float]) -> float:
     """The bound that 99 of 100 of the times between stayed under, in milliseconds."""
+    return _lag_ms(before, after, 0.99)
+
+
+def _lag_ms(before: Counter[float], after: Counter[float], part: float) -> float:
     times = {bound: after[bound] - before[bound] for bound in after}
     most = max(times.values())
-    return next(bound * 1000 for bound in sorted(times) if times[bound] >= 0.99 * most)
+    return next(bound * 1000 for bound in sorted(times) if times[bound] >= part * most)

@@ -8,20 +8,30 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlmodel import col
 
 from bench.measure import Meter, tree
 from bench.model import markdown_pieces
 from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db.database import Database
-from genai_app.models import Author, Channel, Dialog, Message, Role, Source
+from genai_app.models import (
+    Author,
+    Channel,
+    Dialog,
+    Message,
+    MessengerLink,
+    Role,
+    Source,
+    User,
+)
 from genai_app.services.accounts.api_keys import Keys
 from genai_app.services.accounts.users import Users
 from tests.fakes.app_process import ROOT, AppProcess, poll
@@ -38,10 +48,12 @@ class Bench:
     Args:
         sqlite: the embedded database and no Redis, in place of PostgreSQL and Redis.
         workers: processes of the product.
+        settings: more settings of the product, without the prefix.
     """
 
-    def __init__(self, *, sqlite: bool = False, workers: int = 1) -> None:
+    def __init__(self, *, sqlite: bool = False, workers: int = 1, **settings: Any) -> None:
         self.workers = workers
+        self._settings = settings
         self.database = "sqlite" if sqlite else "postgresql"
         self.model_port = free_port()
         self._sqlite = sqlite
@@ -65,6 +77,7 @@ class Bench:
                 llm_max_concurrency=100_000,  # the line is not what is measured
                 log_level="WARNING",
                 **urls,
+                **self._settings,
             )
             stack.callback(self._app.kill)
             self._start_app()
@@ -126,6 +139,30 @@ class Bench:
         self._start_app()
         self._app.wait_ready()
         return time.monotonic() - begin
+
+    def kill_and_start(self) -> None:
+        """SIGKILL, and start it again until /readyz is 200."""
+        self._app.kill()
+        self._start_app()
+        self._app.wait_ready()
+
+    async def link_phones(self, messenger: str, phones: Sequence[int]) -> None:
+        """Links accounts of a messenger, each with a user of its own."""
+        async with self._db.write() as session:
+            for phone in phones:
+                user = User(username=f"phone{phone}")
+                session.add(user)
+                await session.flush()
+                link = MessengerLink(user_id=user.id, messenger=messenger, external_id=str(phone))
+                session.add(link)
+
+    async def questions(self, channel: Channel) -> list[str]:
+        """All questions that came by a channel."""
+        query = sa.select(col(Message.text)).where(
+            col(Message.channel) == channel, col(Message.author) == Author.USER
+        )
+        async with self._db.read() as session:
+            return list(await session.scalars(query))
 
     async def users(self, count: int) -> list[str]:
         """The names of `count` accounts with PASSWORD."""

@@ -38,7 +38,8 @@ class Refusal(Exception):
 
 @dataclass
 class BotMessage:
-    """A message of the bot. `history`: every text that it had; `html`: the present one as sent."""
+    """A message of the bot. `history`: every text that it had, since the `moments` (monotonic, in
+    seconds); `html`: the present one as sent."""
 
     id: int
     chat: int
@@ -46,7 +47,13 @@ class BotMessage:
     text: str
     buttons: list[dict[str, str]]
     history: list[str] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     deleted: bool = False
+
+    def note(self, text: str) -> None:
+        """Keeps a text that its user reads from now on."""
+        self.history.append(text)
+        self.moments.append(time.monotonic())
 
 
 class _Entities(HTMLParser):
@@ -326,8 +333,9 @@ class TelegramServer:
         with self._lock:
             self._next_message += 1
             keys = _buttons(params)
-            message = BotMessage(self._next_message, chat, params["text"], text, keys, [text])
+            message = BotMessage(self._next_message, chat, params["text"], text, keys)
             self.messages.append(message)
+        message.note(text)
         return self._shown(message)
 
     async def _do_editmessagetext(self, params: Params) -> Any:
@@ -341,7 +349,7 @@ class TelegramServer:
         if (message.text, message.buttons, message.html) == (text, keys, params["text"]):
             raise Refusal(400, "Bad Request: message is not modified")
         message.html, message.text, message.buttons = params["text"], text, keys
-        message.history.append(text)
+        message.note(text)
         return self._shown(message)
 
     async def _do_answercallbackquery(self, params: Params) -> Any:
