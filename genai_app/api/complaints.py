@@ -92,8 +92,9 @@ def _sentence(errors: Sequence[Any], field: str, locale: str) -> str:
     if name in BOUNDS:
         word, bound = BOUNDS[name]
         return translate(locale, f"invalid.{word}", field=field, bound=context.get(bound))
-    if name in ("literal_error", "enum"):
-        expected = re.findall(r"'([^']*)'|\b(True|False|\d+)\b", str(context.get("expected", "")))
+    if name in ("literal_error", "enum", "union_tag_invalid"):
+        values = str(context.get("expected") or context.get("expected_tags") or "")
+        expected = re.findall(r"'([^']*)'|\b(True|False|\d+)\b", values)
         choices = [quoted or plain.lower() for quoted, plain in expected[:MAX_SHOWN_CHOICES]]
         if choices:
             return translate(locale, "invalid.choice", field=field, choices=", ".join(choices))
@@ -119,6 +120,8 @@ def _path(error: Any, body: object) -> Path:
             fields = cast("Mapping[Any, Any]", value)
             if step in fields or is_last:
                 path, value = (*path, step), fields.get(step)
+    if error["type"] == "union_tag_invalid":  # located at the part whose `type` is wrong
+        return (*path, error["ctx"]["discriminator"].strip("'"))
     return path
 
 

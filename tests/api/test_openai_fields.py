@@ -126,7 +126,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
     ({"canary": 1}, "canary"),
 ]
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 INSIDE = ("functools", "function-", "Input should", "pydantic", "lambda", "<", "object at", "list[")
 
 
@@ -174,10 +174,10 @@ async def test_what_cannot_be_done_is_refused_by_its_name(
     """Not ignored: an answer without the tools would look like one with them. 400 as of OpenAI, in
     the caller's language, with nothing of the validator."""
     before = len(model.answers)
-    image = [{"type": "text", "text": "What is here?"}, IMAGE]
+    sound = [{"type": "text", "text": "What is here?"}, SOUND]
     cases = [
         *REFUSED,
-        ({"messages": [{"role": "user", "content": image}]}, "messages[0].content[1].type"),
+        ({"messages": [{"role": "user", "content": sound}]}, "messages[0].content[1].type"),
     ]
     for more, param in cases:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]} | more
