@@ -110,6 +110,7 @@ bench: setup-dev build ## measure; see docs/performance.md
 	$(BIN)/python -m bench.run --only idle --idle 0,2000
 	$(BIN)/python -m bench.review
 	$(BIN)/python -m bench.hostile
+	$(BIN)/python -m bench.documents
 
 screenshots: setup-dev build ## draw the pictures of README and docs again
 	$(BIN)/python -m tests.e2e.screenshots

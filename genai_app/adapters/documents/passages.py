@@ -122,7 +122,9 @@ def _ranked(index: sqlite3.Connection, asked: _Question) -> list[_Candidate]:
         match = " OR ".join(f'"{stem}"' for stem in stems)
         query = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY bm25(words) LIMIT ?"
         numbers |= dict.fromkeys(row[0] for row in index.execute(query, (match, _CANDIDATES)))
-    candidates = [_scored(row, asked) for row in _rows_of(index, list(numbers))]
+    stems_of_words: dict[str, str] = {}
+    rows = _rows_of(index, list(numbers))
+    candidates = [_scored(row, asked, stems_of_words) for row in rows]
     candidates.sort(key=lambda each: (-each.score, each.number))
     best = candidates[0].score if candidates else 0.0
     return [each for each in candidates if each.score >= _LEAST * best and each.score > 0]
@@ -136,10 +138,10 @@ def _rows_of(index: sqlite3.Connection, numbers: Sequence[int]) -> Iterable[_Can
     return [_Candidate(*row) for row in index.execute(query, (json.dumps(numbers),))]
 
 
-def _scored(candidate: _Candidate, asked: _Question) -> _Candidate:
-    stems = stems_of(candidate.text)
+def _scored(candidate: _Candidate, asked: _Question, stems_of_words: dict[str, str]) -> _Candidate:
+    stems = stems_of(candidate.text, stems_of_words)
     own = frozenset(stems)
-    heading = frozenset(stems_of(f"{candidate.heading} {candidate.label}"))
+    heading = frozenset(stems_of(f"{candidate.heading} {candidate.label}", stems_of_words))
     score = 0.0
     for stem, weight in asked.weights.items():
         if stem in own:
