@@ -79,6 +79,9 @@ class PdfFile:
                 await self._send("plain", row.text.strip())
             else:
                 await self._answer(row.text.strip())
+            if row.files:
+                names = ", ".join(row.files)
+                await self._send("note", translate(self._facts.locale, "export.files", names=names))
             if note := end_note(row, self._facts.locale):
                 await self._send("note", note)
 
