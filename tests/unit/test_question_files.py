@@ -14,8 +14,17 @@ from sqlmodel import col
 
 from genai_app.access import Actor
 from genai_app.errors import Conflict, InvalidInput, NotFound
-from genai_app.models import Attachment, Message, MessageAttachment, Source, Status
+from genai_app.models import (
+    Attachment,
+    Message,
+    MessageAttachment,
+    QueuedQuestion,
+    Source,
+    Status,
+)
 from genai_app.services.chat.placement import Fork
+from genai_app.services.chat.queue_sender import QueueSender
+from genai_app.services.chat.queued_questions import QueuedQuestions
 from genai_app.services.chat.turns import Turn
 from genai_app.services.files.usage import files_used
 from genai_app.services.jobs import runner as job_runner
@@ -345,12 +354,41 @@ async def test_deleted_later(fake: ModelServer, desk: Desk, as_alice: Actor) -> 
 
 
 async def test_queued(fake: ModelServer, desk: Desk, as_alice: Actor) -> None:
-    """A question that waits is sent with its files; the cached answer of another is not its own."""
-    row = await desk.bring(as_alice, LEAVE)
-    fake.script(Say(), End())
-    turn = await desk.ask(as_alice, "Первый")
-    later = await desk.ask(as_alice, "Второй", row, dialog_id=turn.dialog_id)
-    assert await desk.attached(later.question_id) == [row.id]
+    """A question that waits keeps its files, and is sent with them; where one was deleted meanwhile
+    it is held with the reason."""
+    talk = desk.talk
+    sender = QueueSender(talk.db, talk.chat, talk.limits)
+    queued = QueuedQuestions(talk.db, talk.chat, lambda: None)
+    rows = [await desk.bring(as_alice, f"{n}. {LEAVE}", f"{n}.txt") for n in range(2)]
+    fake.script_once(Hold("go"), Say(), End())
+    turn = await talk.ask(as_alice, "Первый")
+    for row in rows:
+        waiting = await queued.ask(
+            as_alice,
+            f"Про {row.name}",
+            client_id=uuid.uuid4(),
+            dialog_id=turn.dialog_id,
+            attachments=[str(row.id)],
+        )
+        assert isinstance(waiting, QueuedQuestion)
+    await talk.files.delete(as_alice, rows[1].id)
+    fake.release("go")
+    await read(talk.generations.follow(turn.answer_id))
+
+    async def nothing_runs() -> bool:
+        return not talk.generations.running
+
+    await sender.send_due()
+    await eventually(nothing_runs)
+    await sender.send_due()
+    async with talk.db.read() as session:
+        questions = await session.scalars(
+            sa.select(Message).where(col(Message.text).startswith("Про ")).order_by(col(Message.id))
+        )
+        (sent,) = questions
+    assert await desk.attached(sent.id) == [rows[0].id]
+    (held,) = await queued.list(as_alice, turn.dialog_id)
+    assert (held.text, held.error_code) == ("Про 1.txt", "file_not_found")
 
 
 async def test_cache_knows_files(

@@ -29,6 +29,7 @@ from genai_app.models.database_time import database_now
 from genai_app.services.chat.reasoning import ReasoningSwitch, Sampling, reasoning_parameters
 from genai_app.services.chat.title_text import title_in, title_turns
 from genai_app.services.dialogs.history import load_branch
+from genai_app.services.files.usage import files_used
 from genai_app.services.generation.context_fit import Request
 from genai_app.services.generation.local_queue import busy
 from genai_app.services.generation.model_call import ModelCall
@@ -134,6 +135,8 @@ class Titles:
         messages = [(each.author, each.text) for each in branch if each.author != Author.SYSTEM]
         while messages[0][0] != Author.USER:  # the answer's question is among them
             del messages[0]
+        if names := [use.name for use in files_used(answer.files_used)]:
+            messages[0] = (Author.USER, f"{messages[0][1]} ({', '.join(names)})")
         async with self._db.write() as session:
             title = await session.scalar(
                 sa.update(Dialog)
