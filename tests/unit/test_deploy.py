@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from genai_app import metrics
+from genai_app import composition, metrics
 from genai_app.settings.secret_files import PREFIX, SECRET_FIELDS
 from genai_app.settings.settings import Settings, load_settings
 from genai_app.web.body_limit import LARGER, MAX_BODY_BYTES, form_bytes
@@ -257,6 +257,7 @@ def expressions() -> list[str]:
 
 def test_alerts_and_panels_ask_for_metrics_that_exist() -> None:
     """A renamed metric would be an alarm that never rings."""
+    assert composition.build_services  # what it imports registers its metrics
     told = re.findall(r"^# TYPE (\S+) (\S+)$", metrics.render().decode(), re.M)
     known = {name for name, _ in told}
     known |= {f"{name}_bucket" for name, kind in told if kind == "histogram"}

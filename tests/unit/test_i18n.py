@@ -1,6 +1,7 @@
 """Sentences in both languages. That the files are complete is shown by tests/test_docs.py."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ def test_every_error_speaks(locale: str) -> None:
     text = errors.TooLarge(code="prompt_too_long", over_by=12).user_text(locale)
     assert "12" in text
     assert "{" not in text
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_sentence_replaces_another(locale: str) -> None:
+    """A key that stands twice in the file would show the last of its sentences in both places."""
+    text = (PRODUCT / "locales" / f"{locale}.json").read_text(encoding="utf-8")
+    keys = [key for key, _ in json.loads(text, object_pairs_hook=list)]
+    assert sorted(set(keys)) == sorted(keys)
 
 
 def test_every_key_in_the_code_is_known() -> None:

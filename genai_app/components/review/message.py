@@ -49,7 +49,7 @@ def _lines(lines: rx.Var[list[dict[str, str]]], testid: str) -> rx.Component:
 def _instructions(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     """The instructions that a client of the API sent beside the question."""
     return rx.el.details(
-        rx.el.summary(t("review.instructions")),
+        rx.el.summary(t("review.system_prompt")),
         rx.el.div(row.text, class_name="instructions"),
         class_name="message",
     )
