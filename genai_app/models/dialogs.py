@@ -171,6 +171,8 @@ class QueuedQuestion(SQLModel, table=True):
     # JSON: further parameters for the model server, as [name, value] each
     sampling: str | None = text_column(default=None, nullable=True)
     attachments: str | None = text_column(default=None, nullable=True)  # JSON: ids of files
+    # of the question as it was sent, where it was changed since: a repeat of the send has that one
+    body_hash: bytes | None = digest_column(default=None, nullable=True)
 
 
 class Generation(SQLModel, table=True):

@@ -21,6 +21,7 @@ from genai_app.services.chat.queue_sender import QueueSender
 from genai_app.services.chat.queued_questions import MOST_QUEUED, QueuedQuestions
 from genai_app.services.chat.reasoning import Effort, reasoning_parameters
 from genai_app.services.chat.turns import EDITING, Turn
+from genai_app.state.chat.sends import ask_under
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Say
 from tests.unit.talk import MakeTalk, Talk, Two, age_leases, called, leaf_of, read, saved
@@ -254,6 +255,60 @@ async def test_one_that_is_changed_waits_for_its_user(
     assert await asked(talk.db, turn.dialog_id) == ["Hello?", "second, changed", "third"]
     with pytest.raises(NotFound):
         await queue.questions.edit(as_alice, ids[1], "too late")
+
+
+async def test_a_changed_question_is_still_known_by_its_send(
+    fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """N4: one tab repeats the send, whose answer it has not got, while another one changes it."""
+    queue = Waiting.of(talk)
+    fake.script_once(*HELD)
+    turn = await talk.ask(as_alice)
+    (question_id,) = await queue.put(as_alice, turn.dialog_id, "second")
+
+    async def ask(text: str) -> Turn | QueuedQuestion:
+        return await ask_under(
+            question_id,
+            text,
+            lambda key: queue.questions.ask(
+                as_alice, text, client_id=key, dialog_id=turn.dialog_id
+            ),
+        )
+
+    for text in ("changed", "changed again"):
+        await queue.questions.edit(as_alice, question_id, text)
+        repeated = await ask("second")
+        assert isinstance(repeated, QueuedQuestion)
+        assert repeated.text == text
+    assert await queue.texts(as_alice, turn.dialog_id) == ["changed again"]
+
+    await queue.release(fake, turn)
+    await queue.sender.send_due()
+    await ended(talk, turn.dialog_id)
+    assert isinstance(repeated := await ask("second"), Turn)
+    assert repeated.repeated
+    assert await asked(talk.db, turn.dialog_id) == ["Hello?", "changed again"]
+    # whoever sends the changed text under the same id has written it: that is another send
+    assert isinstance(another := await ask("changed again"), Turn)
+    assert not another.repeated
+    await ended(talk, turn.dialog_id)
+
+
+async def test_a_changed_question_is_kept_where_it_was_sent_as_it_was(
+    fake: ModelServer, talk: Talk, as_alice: Actor
+) -> None:
+    """N1: the send came by another way, too, so its id is taken; the change is not thrown away."""
+    queue = Waiting.of(talk)
+    fake.script_once(*HELD)
+    turn = await talk.ask(as_alice)
+    (question_id,) = await queue.put(as_alice, turn.dialog_id, "second")
+    await queue.questions.edit(as_alice, question_id, "changed")
+    await queue.release(fake, turn)
+    await talk.chat.ask(as_alice, "second", client_id=question_id, dialog_id=turn.dialog_id)
+    await ended(talk, turn.dialog_id)
+    await queue.sender.send_due()
+    assert await queue.texts(as_alice, turn.dialog_id) == ["changed"]
+    assert await queue.codes(as_alice, turn.dialog_id) == ["client_id_reused"]
 
 
 async def test_what_is_changed_while_it_is_being_sent_is_not_lost(

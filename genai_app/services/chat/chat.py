@@ -99,6 +99,7 @@ class Chat:
         earlier: Sequence[ChatTurn] | None = None,
         fork: Fork | None = None,
         is_queued: bool = False,
+        sent_body: bytes | None = None,
         attachments: Sequence[object] | None = None,
         hashes: tuple[str, ...] = (),
     ) -> Turn:
@@ -109,6 +110,7 @@ class Chat:
         Args:
             earlier: what a client that keeps its own history has sent before the question. The
                 dialog that consists of just that is gone on with; else a new one begins with it.
+            sent_body: the digest that repeats of the send have; None: that of the question.
             fork: where the question begins a branch; None: at the end of the one that is shown.
             attachments: ids of the question's files. None: a question beside another one has the
                 files of that one.
@@ -132,7 +134,7 @@ class Chat:
         where = None if is_page else str(dialog_id or "")
         body = body_hash(text, where, Options() if is_page else options, earlier, fork, files)
         submission = Submission(
-            *(text, client_id, body, options, dialog_id, earlier),
+            *(text, client_id, sent_body or body, options, dialog_id, earlier),
             fork=fork,
             is_queued=is_queued,
             attachments=files,

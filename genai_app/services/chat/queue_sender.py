@@ -138,6 +138,7 @@ class QueueSender:
                 dialog_id=question.dialog_id,
                 options=Options(sampling=sampling_of_json(question.sampling)),
                 is_queued=True,
+                sent_body=question.body_hash,
                 attachments=attachments_of_json(question.attachments),
             )
         except NotFound as error:
@@ -150,6 +151,10 @@ class QueueSender:
             if error.code != "answer_running":
                 code = "limit_reached" if error.code == "rate_limited" else error.code
                 await self._hold(question, code)
+            return False
+        if turn.repeated and question.body_hash is not None:
+            # sent as it was before the change, which is its user's to throw away
+            await self._hold(question, "client_id_reused")
             return False
         if turn.repeated:  # it had come by another way, too
             async with self._db.write() as session:

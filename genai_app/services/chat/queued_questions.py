@@ -16,7 +16,13 @@ from genai_app.db.database import Database
 from genai_app.errors import Conflict, InvalidInput
 from genai_app.models import Dialog, Generation, Message, QueuedQuestion
 from genai_app.services.chat.chat import Chat, check_prompt, file_ids
-from genai_app.services.chat.placement import Options, attachments_to_json, runs_in
+from genai_app.services.chat.placement import (
+    Options,
+    attachments_of_json,
+    attachments_to_json,
+    body_hash,
+    runs_in,
+)
 from genai_app.services.chat.queue_sender import may_be_sent, note_change
 from genai_app.services.chat.reasoning import Sampling, sampling_to_json
 from genai_app.services.chat.turns import EDITING, Turn
@@ -114,6 +120,7 @@ class QueuedQuestions:
         if attachments is not None:
             files = await self._chat.files.ready_ids(actor, file_ids(attachments))
         async with self._changing(actor, question_id) as (_, question):
+            question.body_hash = _sent_body(question)
             question.text, question.error_code = text, None
             if files is not None:
                 question.attachments = attachments_to_json(files)
@@ -186,8 +193,8 @@ class QueuedQuestions:
             # under the lock, with which a question becomes a message: it is here, there, or new
             queued = await session.get(QueuedQuestion, question_id)
             if queued is not None:
-                same = (actor.user_id, dialog.id, text, attachments)
-                if same != (queued.user_id, queued.dialog_id, queued.text, queued.attachments):
+                same = (actor.user_id, dialog.id, _body(text, files))
+                if same != (queued.user_id, queued.dialog_id, _sent_body(queued)):
                     raise InvalidInput(code="client_id_reused")
                 return queued
             if await _is_sent(session, actor, question_id):
@@ -230,6 +237,16 @@ class QueuedQuestions:
             dialog, question = await get_queued_question(session, actor, question_id)
             yield session, question
             note_change(session, dialog)
+
+
+def _body(text: str, files: Sequence[uuid.UUID]) -> bytes:
+    """Returns the digest that Chat.ask makes of such a question."""
+    return body_hash(text, None, Options(), None, attachments=files)
+
+
+def _sent_body(question: QueuedQuestion) -> bytes:
+    """Returns the digest of a question as it was sent, whatever it was changed to."""
+    return question.body_hash or _body(question.text, attachments_of_json(question.attachments))
 
 
 async def _is_sent(session: AsyncSession, actor: Actor, client_id: uuid.UUID) -> bool:
