@@ -13,7 +13,7 @@ from genai_app.api.bodies import failures
 from genai_app.api.budget import Reader, limit_headers
 from genai_app.api.holder import Holder
 from genai_app.api.language import locale_of
-from genai_app.errors import FileTooLarge
+from genai_app.errors import FileTooLarge, NotFound
 from genai_app.i18n import catalogue, translate
 from genai_app.models import Attachment
 from genai_app.services import services
@@ -213,13 +213,22 @@ async def get_text(
     "/files/{file_id}/content",
     openapi_extra=BY_COOKIE_TOO,
     response_class=FileResponse,
-    responses=failures(404),
-    summary="Download a file, or a small picture of it",
+    responses=failures(404, 409),
+    summary="Download a file, or a picture of it",
 )
-async def get_content(file_id: str, actor: Holder, thumbnail: bool = False) -> FileResponse:
-    """Returns the bytes as they were uploaded, or with `thumbnail` a WEBP of at most 320 pixels.
-    Takes a bearer token or the browser's session."""
-    return await download(actor, await services().files.get(actor, file_id), thumbnail=thumbnail)
+async def get_content(
+    file_id: str,
+    actor: Holder,
+    thumbnail: bool = False,
+    picture: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
+) -> FileResponse:
+    """Returns the bytes as they were uploaded, with `thumbnail` a WEBP of at most 320 pixels, or
+    with `picture` a page of at most 2,048 pixels; page 0 is the file that is a picture. Takes a
+    bearer token or the browser's session."""
+    row = await services().files.get(actor, file_id)
+    if picture is not None:
+        return await page_picture(actor, row, picture)
+    return await download(actor, row, thumbnail=thumbnail)
 
 
 @router.delete(
@@ -243,6 +252,18 @@ async def text_of(row: Attachment, first: int, last: int | None) -> FileText:
         text=text,
         truncated=sum(each.chars for each in numbers) > MAX_CHARS,
     )
+
+
+async def page_picture(actor: Actor, row: Attachment, page: int) -> FileResponse:
+    """Returns the picture of a page that the reader of the file made. Raises NotFound."""
+    pictures = await services().files.contents.pictures(row)
+    shown = next((each for each in pictures if each.picture.page == page), None)
+    if shown is None or not shown.path.is_file():
+        raise NotFound
+    headers = {"content-security-policy": SANDBOX, "x-content-type-options": "nosniff"}
+    headers |= limit_headers(await services().limits.look(actor))
+    headers["cache-control"] = "private, max-age=3600, immutable"
+    return FileResponse(shown.path, media_type=shown.picture.media_type, headers=headers)
 
 
 async def download(actor: Actor, row: Attachment, *, thumbnail: bool) -> FileResponse:

@@ -35,6 +35,7 @@ def error_notice() -> rx.Component:
                     over_by=ChatState.over_by,
                     retry_after_s=ChatState.wait_s,
                     limit=ChatState.most_answers,
+                    names=ChatState.file_names,
                 )
             ),
             icon_button(

@@ -2,12 +2,14 @@
 
 import reflex as rx
 
+from genai_app.components.chat.attachments import drop_hint
 from genai_app.components.chat.composer import composer
 from genai_app.components.chat.composer_keys import composer_keys
 from genai_app.components.chat.drafts import draft_keeper
 from genai_app.components.chat.earlier import earlier_messages
 from genai_app.components.chat.edit import edit_keeper
 from genai_app.components.chat.feedback import feedback_error
+from genai_app.components.chat.file_preview import dialog_files, file_preview
 from genai_app.components.chat.message import message
 from genai_app.components.chat.notification import answer_notifier
 from genai_app.components.chat.notification_offer import notification_offer
@@ -17,6 +19,7 @@ from genai_app.components.chat.scroll import (
     jump_to_latest,
     scroll_keeper,
 )
+from genai_app.components.chat.uploads import files_keeper
 from genai_app.components.exports import dialog_export
 from genai_app.components.frame import frame
 from genai_app.components.notices import (
@@ -74,6 +77,7 @@ def chat() -> rx.Component:
             waiting_questions(),
             composer(),
             draft_keeper(),
+            files_keeper(),
             edit_keeper(),
             composer_keys(),
             answer_notifier(),
@@ -82,6 +86,9 @@ def chat() -> rx.Component:
             answer_status(),
             class_name="dock",
         ),
+        file_preview(),
+        dialog_files(),
+        drop_hint(),
         look=rx.cond(
             ChatState.loaded,
             rx.cond(ChatState.messages.length() > 0, "app", "app fresh"),

@@ -4,6 +4,7 @@ who read the dialogs, and the user's data."""
 import reflex as rx
 
 from genai_app.components.account.api_keys import api_keys
+from genai_app.components.account.files import my_files
 from genai_app.components.account.imports import imports
 from genai_app.components.account.instructions import instructions
 from genai_app.components.account.logins import logins
@@ -95,6 +96,7 @@ def settings_page() -> rx.Component:
         logins(),
         messengers(),
         readers(),
+        my_files(),
         my_exports(),
         imports(),
         loaded=SettingsState.loaded,

@@ -19,6 +19,7 @@ from tests.fakes.log_lines import LogMark
 from tests.fakes.questions import question
 from tests.fakes.raw_http import ask
 
+DOCUMENTS = Path(__file__).parents[1] / "corpora" / "documents" / "files"
 CANARY = "canary-file"
 TEXT = f"Договор поставки № 15\n{CANARY}\n".encode()
 IN_FORM = "multipart/form-data; boundary=x"
@@ -118,7 +119,7 @@ async def test_others_find_nothing(open_api: OpenApi) -> None:
     await read(alice, item["id"])
     for api in (bob, carol):
         assert (await api.get("/files")).json()["items"] == []
-        for path in ("", "/text", "/content", "/content?thumbnail=true"):
+        for path in ("", "/text", "/content", "/content?thumbnail=true", "/content?picture=0"):
             checked_error(await api.get(f"/files/{item['id']}{path}"), 404, "not_found")
         checked_error(await api.delete(f"/files/{item['id']}"), 404, "not_found")
     assert (await alice.get(f"/files/{item['id']}/content")).content == TEXT
@@ -316,3 +317,21 @@ async def test_a_reviewer_opens_a_file_and_its_user_sees_it(
     seen = (await alice.get("/me/readers")).json()["items"]
     assert [each["action"] for each in seen] == ["file_read"] * 2
     assert {each["dialog_id"] for each in seen} == {asked["dialog_id"]}
+
+
+async def test_a_picture_comes_in_two_sizes(open_api: OpenApi) -> None:
+    """Made anew by the reader of the file, under a type that a browser shows and never runs."""
+    api = await open_api()
+    content = (DOCUMENTS / "screen.png").read_bytes()
+    sent = await api.post("/files", files=form(content, "screen.png"))
+    item = await read(api, sent.json()["id"])
+    for query, media_types in (
+        ("thumbnail=true", ("image/webp",)),
+        ("picture=0", ("image/png", "image/jpeg")),
+    ):
+        shown = await api.get(f"/files/{item['id']}/content?{query}")
+        assert shown.headers["content-type"] in media_types
+        assert shown.headers["x-content-type-options"] == "nosniff"
+        assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert shown.content != content
+    checked_error(await api.get(f"/files/{item['id']}/content?picture=1"), 404, "not_found")

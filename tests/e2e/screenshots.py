@@ -25,6 +25,7 @@ from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Say, Think
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
+DOCUMENTS = Path(__file__).parents[1] / "corpora" / "documents" / "files"
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SCALE = 2
@@ -91,6 +92,24 @@ Four times as many measurements halve the error:
 | 100 | \(0.1\,\sigma\) |
 """
 
+RU_FILES_QUESTION = "Что грозит за просрочку и во сколько обойдутся насосы?"
+RU_FILES_ANSWER = """**За просрочку** — 0,1 % цены за каждый день, всего не больше 10 % [Договор № 47.pdf, стр. 3].
+
+**Насосы** — 12 штук по 48 300,50 ₽, всего 579 606 ₽ [Договор № 47.pdf, стр. 2]:
+
+| Позиция | Количество | Цена |
+|---|---:|---:|
+| Насос центробежный НЦ-118 | 12 | 48 300,50 ₽ |
+| Клапан обратный КЛ-04 | 1 | 1 250,00 ₽ |
+
+Итог спецификации, 580 856 ₽, сходится. Покупатель уже есть в таблице продаж: отгрузка 5 марта [Продажи.xlsx, лист 1].
+"""  # noqa: E501 - as a model writes it
+EN_FILES_QUESTION = "What happens if we deliver late?"
+EN_FILES_ANSWER = """A penalty of **0.1 %** a day, **10 %** at most [Contract 47.pdf, p. 3].
+
+The screenshot shows another problem: error `0x80070005`, access is denied.
+"""
+
 EN_QUESTION = "Write a function that retries a request with a growing pause. When must I not retry?"
 EN_ANSWER = """Wait twice as long after each failure, and not all clients equally long:
 
@@ -137,6 +156,7 @@ class Picture:
     answer: str
     thoughts: str = ""  # before the answer
     phone: bool = False
+    files: tuple[tuple[str, str], ...] = ()  # of the corpus, and the names that they have here
 
 
 PICTURES = (
@@ -150,6 +170,15 @@ PICTURES = (
         *("formulas-phone", "bob", "en", "light"),
         *(EN_FORMULA_QUESTION, EN_FORMULA_ANSWER, EN_FORMULA_THOUGHTS),
         phone=True,
+    ),
+    Picture(
+        *("files-ru-light", "alice", "ru", "light", RU_FILES_QUESTION, RU_FILES_ANSWER),
+        files=(("contract.pdf", "Договор № 47.pdf"), ("sales.xlsx", "Продажи.xlsx")),
+    ),
+    Picture(
+        *("files-phone", "bob", "en", "dark", EN_FILES_QUESTION, EN_FILES_ANSWER),
+        phone=True,
+        files=(("contract.pdf", "Contract 47.pdf"), ("screen.png", "Screenshot.png")),
     ),
     Picture("phone", "alice", "ru", "light", RU_SHORT_QUESTION, RU_SHORT_ANSWER, phone=True),
 )
@@ -180,9 +209,20 @@ async def draw(browser: Browser, app: AppProcess, model: ModelServer, picture: P
     )
     thinking = [Think(thoughts, 0.1)] if thoughts else []
     model.script_once(*thinking, Say(answer, 0.012), End())
+    if picture.files:
+        model.sees = True
+        await tab.page.get_by_test_id("file-input").set_input_files(
+            [
+                {"name": name, "mimeType": "", "buffer": (DOCUMENTS / file).read_bytes()}
+                for file, name in picture.files
+            ]
+        )
+        ready = tab.page.locator('.composer [data-state="ready"]')
+        await expect(ready).to_have_count(len(picture.files))
     await tab.ask(picture.question)
     await tab.ends()
-    await expect(tab.answer.locator(".katex, pre .token").first).to_be_visible()
+    drawn = ".katex, pre .token, [data-testid=citation]"
+    await expect(tab.answer.locator(drawn).first).to_be_visible()
     image = await tab.page.screenshot(animations="disabled", caret="hide")
     await context.close()
     return image
@@ -205,7 +245,7 @@ async def main(directory: Path) -> None:
     """Write all pictures into `directory`, which exists."""
     model_wire.MODEL = "qwen3-32b"  # the name that stands below the answers
     with tempfile.TemporaryDirectory() as home, ModelServer() as model:
-        app = AppProcess(Path(home), llm_url=model.url)
+        app = AppProcess(Path(home), llm_url=model.url, llm_vision="on")
         migrations.upgrade(app.database_url)
         database = Database(app.database_url)
         users = Users(database)

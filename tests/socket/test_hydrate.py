@@ -35,7 +35,7 @@ VARS = {
         "send_id",
         "title",
         "wait_s",
-        *("at", "marks", "refused"),
+        *("at", "file_names", "marks", "refused"),
     },
     "earlier_state": {
         *("first", "gap_from", "gap_to", "has_older", "skipped"),
@@ -50,7 +50,26 @@ VARS = {
     "keys_state": {"base_url", "error_code", "keys", "loaded", "new_key", "revoking"},
     "limit_state": {"limit", "low", "remaining", "shown", "wait", "wait_unit"},
     "login_state": {"contact", "error_code", "target", "wait"},
-    "branch_state": {"accepted", "declined", "edited"},
+    "branch_state": {"accepted", "declined", "edited", "edited_files"},
+    "draft_files_state": {"files", "limit_mb"},
+    "dialog_files_state": {"error_code", "files", "loaded"},
+    "my_files_state": {
+        *("count", "deleting", "error_code", "files", "has_more", "loaded", "most", "most_unit"),
+        *("percent", "used", "used_unit"),
+    },
+    "preview_state": {
+        *(
+            "error_code",
+            "file",
+            "has_picture",
+            "is_cut",
+            "label",
+            "loaded",
+            "page",
+            "table",
+            "text",
+        ),
+    },
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "folders_state": {"deleting", "renaming"},
@@ -125,7 +144,7 @@ VARS = {
     "ui_state": {"locale", "locale_cookie", "sidebar_open"},
 }
 MESSAGE = {
-    *("thought", "thought_s"),
+    *("files", "thought", "thought_s", "used"),
     *("author", "error_code", "error_over_chars", "error_reason", "error_what"),
     *("is_blank", "left_plain", "shown"),
     *("can_go_on", "is_long", "variant"),

@@ -57,7 +57,8 @@ def plausible(name: str, /, **given: Any) -> dict[str, Any]:
     values |= {"verdict": "good", "step": 1, "key": "j", "wanted": "yes"}
     values |= {"pinned": True, "archived": True, "section": "days", "variant": "shorter"}
     ids = ("user", "verified", "export", "dialog", "answer", "message", "send", "key", "session")
-    ids = (*ids, "question", "folder", "import")
+    values |= {"file_ids": [NOBODYS], "files": [NOBODYS], "page": 1}
+    ids = (*ids, "question", "folder", "import", "file")
     values |= {f"{each}_id": NOBODYS for each in ids}
     return {each: (values | given)[each] for each in arguments(name)}
 

@@ -3,8 +3,10 @@ stays in the browser until the server says that the question is committed."""
 
 import reflex as rx
 
+from genai_app.components.chat.attachments import attach_button, attached_files
 from genai_app.components.chat.drafts import submit
 from genai_app.components.chat.reasoning import reasoning_toggle
+from genai_app.components.chat.uploads import sending_waits
 from genai_app.components.text import t
 from genai_app.models import Status
 from genai_app.state.chat.conversation import COMPOSER_ID, ConversationState
@@ -18,7 +20,7 @@ def _send_button(running: rx.Var[bool]) -> rx.Component:
     return rx.el.button(
         rx.icon("arrow-up", size=18),
         type="submit",
-        class_name="send-button",
+        class_name=rx.cond(sending_waits.value.to(bool), "send-button waits", "send-button"),
         aria_label=label,
         title=label,
         custom_attrs={"data-testid": "send"},
@@ -28,6 +30,8 @@ def _send_button(running: rx.Var[bool]) -> rx.Component:
 def composer() -> rx.Component:
     running = (ChatState.messages.length() > 0) & (ChatState.messages[-1].status == Status.RUNNING)
     return rx.el.form(
+        attached_files(),
+        attach_button(),
         rx.el.textarea(
             id=COMPOSER_ID,
             name="prompt",

@@ -1,5 +1,5 @@
 """Drafts in the browser: one for each dialog, and the question that is being sent until the server
-has it.
+has it. Its files are kept by uploads.py.
 
 A question is sent again, under the same id, with each sign of life of the connection until the page
 hears of it; so a frozen or broken connection neither loses nor doubles it.
@@ -67,7 +67,7 @@ const post = (sent) => {
   sent.tried = Date.now();
   sent.tries = (sent.tries ?? 0) + 1;
   genaiSent.set(%(user)s, sent);
-  (%(send)s)(text, all.length, sent.id, sent.attempt, sent.place);
+  (%(send)s)(text, all.length, sent.id, sent.attempt, sent.place, sent.files ?? []);
 };
 const settled = () => { genaiSent.set(%(user)s, null); %(wait)s(''); };
 
@@ -79,6 +79,7 @@ useEffect(() => {  // the field shows the draft of the address
   if (ownMove) {  // typed after a first question, before it had an address
     genaiDraft.set(kept.key, '');
     genaiDraft.set(key, field.value);
+    window.genaiFiles?.move(`${kept.key}:files`, `${key}:files`);
   } else {  // what was typed before the page was ready is not lost
     const typed = early && field.value ? field.value : '';
     const text = genaiDraft.get(key);
@@ -101,12 +102,16 @@ useEffect(() => {  // the server has answered for the question
     const key = genaiDraft.key(%(user)s, sent.place), draft = genaiDraft.get(key);
     const rest = sent.rest ?? '', whole = rest + sent.text;
     if (draft.startsWith(whole)) genaiDraft.set(key, rest + draft.slice(whole.length));
+    window.genaiFiles?.settle(`${key}:files`, sent.files ?? []);
     if (field && kept.key === key) {
       field.value = genaiDraft.get(key);
       kept.asked = genaiDialog(sent.place) === 'new';
     }
     settled();
-  } else if (%(refused)s === sent.attempt || sent.tries > %(repeats)d) settled();
+  } else if (%(refused)s === sent.attempt || sent.tries > %(repeats)d) {
+    settled();
+    if (sent.files?.length) window.genaiFiles?.look(window.genaiFiles.shown);
+  }
   else %(wait)s(sent.text);
 }, [%(user)s, %(id)s, %(refused)s]);
 
@@ -119,9 +124,11 @@ const ask = (text, rest = '') => {
   document.getElementById('end')?.scrollIntoView();
   const before = genaiSent.get(%(user)s), place = pathname;
   if (before && before.place !== place) return;  // one question waits at a time
-  if (before && before.text === text) return post(before);
+  const files = window.genaiFiles?.ids(`${genaiDraft.key(%(user)s, place)}:files`) ?? [];
+  const isSame = before?.text === text && `${before.files ?? ''}` === `${files}`;
+  if (isSame) return post(before);
   const attempt = `${Date.now()}`;
-  post({ id: %(id)s, text, rest, place, attempt });
+  post({ id: %(id)s, text, files, rest, place, attempt });
   setTimeout(() => {
     if (genaiSent.get(%(user)s)?.attempt === attempt) %(wait)s(text);
   }, %(silent)s ? 0 : %(show)d);
@@ -131,6 +138,7 @@ useLayoutEffect(() => {  // with the page as it is drawn, or an Enter just after
   window.genaiEarly.on = false;
   refs['genai_submit'] = () => {
     const { value: text } = document.getElementById('%(field)s');
+    if (window.genaiFiles?.holds(text)) return;
     if (!text.trim()) return;
     if (%(user)s && %(id)s) ask(text);
     else window.genaiEarly.text = text;
@@ -141,7 +149,7 @@ useEffect(() => {  // a question that was sent before the server's first words
   const { text } = window.genaiEarly;
   if (!%(user)s || !%(id)s || text === null) return;
   window.genaiEarly.text = null;
-  ask(text, keeper.current.rest);
+  if (!window.genaiFiles?.holds(text)) ask(text, keeper.current.rest);
 }, [%(user)s, %(id)s]);
 """
 
@@ -160,7 +168,7 @@ class DraftKeeper(Fragment):
         return [STORAGE]
 
     def add_hooks(self) -> list[str | rx.Var]:
-        types = passthrough_event_spec(str, int, str, str, str)
+        types = passthrough_event_spec(str, int, str, str, str, list[str])
         send = LiteralVar.create(EventChain.create(ConversationState.send, args_spec=types))
         props = {
             "user": SessionState.user_key,

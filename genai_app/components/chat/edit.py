@@ -14,12 +14,15 @@ from reflex_base.vars.base import LiteralVar
 from reflex_components_core.base.fragment import Fragment
 
 from genai_app.components.chat.drafts import MOST_REPEATS, REPEAT_MS, STORAGE
+from genai_app.components.files import file_mark, opener, read_state
+from genai_app.components.icon_button import icon_button
 from genai_app.components.text import t
 from genai_app.models import MAX_PROMPT_CHARS
 from genai_app.state.chat.branches import BranchState
 from genai_app.state.chat.conversation import COMPOSER_ID
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.rows import MessageRow
+from genai_app.state.files import FileRow
 from genai_app.state.session import SessionState
 from genai_app.state.tab import TabState
 
@@ -35,7 +38,7 @@ const postEdit = (sent) => {
   sent.tried = Date.now();
   sent.tries = (sent.tries ?? 0) + 1;
   edit.current = sent;
-  (%(send)s)(sent.question, text, all.length, sent.id, sent.attempt);
+  (%(send)s)(sent.question, text, all.length, sent.id, sent.attempt, sent.files);
 };
 const newId = () => '10000000-1000-4000-8000-100000000000'.replace(/[018]/g, (digit) =>
   (digit ^ crypto.getRandomValues(new Uint8Array(1))[0] & 15 >> digit / 4).toString(16));
@@ -98,8 +101,12 @@ useEffect(() => {
   refs['genai_edit'] = () => {
     const text = document.getElementById('%(field)s')?.value ?? '', sent = edit.current;
     if (!text.trim() || !%(user)s || !%(edited)s) return;
-    if (sent?.question === %(edited)s && sent.text === text) return postEdit(sent);
-    postEdit({ id: newId(), question: %(edited)s, text, attempt: `${Date.now()}` });
+    const chips = document.querySelectorAll('#%(field)s-files [data-file]');
+    const files = [...chips].map((chip) => chip.dataset.file);
+    const isSame = sent?.question === %(edited)s && sent.text === text
+      && `${sent.files}` === `${files}`;
+    if (isSame) return postEdit(sent);
+    postEdit({ id: newId(), question: %(edited)s, text, files, attempt: `${Date.now()}` });
   };
 });
 """
@@ -118,7 +125,7 @@ class EditKeeper(Fragment):
         return [STORAGE]
 
     def add_hooks(self) -> list[str | rx.Var]:
-        types = passthrough_event_spec(str, str, int, str, str)
+        types = passthrough_event_spec(str, str, int, str, str, list[str])
         props = {
             "user": SessionState.user_key,
             "dialog": ChatState.dialog_id,
@@ -152,6 +159,7 @@ _submit = rx.Var("() => refs['genai_edit']?.()", _var_data=_refs).to(EventChain)
 def edit_form(row: rx.Var[MessageRow]) -> rx.Component:
     """The field in place of the question `row`."""
     return rx.el.form(
+        _kept_files(),
         rx.el.textarea(
             id=EDIT_FIELD_ID,
             name="text",
@@ -181,4 +189,37 @@ def edit_form(row: rx.Var[MessageRow]) -> rx.Component:
         class_name="edit-form",
         on_submit=_submit,
         custom_attrs={"data-layer": ""},
+    )
+
+
+def _kept_files() -> rx.Component:
+    """The files that the new question keeps."""
+    return rx.cond(
+        BranchState.edited_files.length() > 0,
+        rx.el.ul(
+            rx.foreach(BranchState.edited_files, _kept_file),
+            id=f"{EDIT_FIELD_ID}-files",
+            class_name="files",
+            aria_label=t("file.attached"),
+        ),
+    )
+
+
+def _kept_file(row: rx.Var[FileRow]) -> rx.Component:
+    return rx.el.li(
+        file_mark(row),
+        opener(row),
+        rx.el.span(read_state(row, warned=True), class_name="file-state"),
+        rx.el.span(
+            icon_button(
+                "x",
+                t("file.remove_named", name=row.name),
+                on_click=BranchState.drop_file(row.id),
+                testid="file-remove",
+            ),
+            class_name="file-actions",
+        ),
+        key=row.id,
+        class_name="file",
+        custom_attrs={"data-testid": "attachment", "data-file": row.id},
     )

@@ -22,6 +22,7 @@ from genai_app.components.chat.formula import formula
 from genai_app.components.chat.tools import SCRIPT, copy_table, save_table
 from genai_app.components.text import t
 from genai_app.markdown.formulas import DISPLAY, INLINE
+from genai_app.state.chat.shown_files import FILE_ANCHOR
 
 # HTML is no syntax of ours: a tag is text like any other, also for the parser
 _NO_HTML = rx.Var(
@@ -57,12 +58,14 @@ def _with_props(element: rx.Component, *others: str) -> rx.Component:
 
 
 def _link(value: rx.Var, **props: rx.Var) -> rx.Component:
-    """Opens elsewhere; a footnote's leads to its place in the page (components/focus.py)."""
+    """Opens elsewhere; a footnote's leads to its place in the page (components/focus.py), and one
+    to a file opens it (file_preview.py)."""
     # not rx.el.a: that is the router's link, which knows no href from Markdown
     link = A.create(value, rel="noopener noreferrer nofollow")
     return _with_props(
         link,
         "props.href?.startsWith('#') ? {'data-skip': props.href.slice(1)} : {target: '_blank'}",
+        f"props.href?.startsWith('{FILE_ANCHOR}') ? {{'data-testid': 'citation'}} : {{}}",
         "props['aria-describedby'] ? {'aria-describedby': notesHeading} : {}",
     )
 

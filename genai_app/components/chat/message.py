@@ -14,6 +14,7 @@ from genai_app.components.chat.question import question
 from genai_app.components.chat.reasoning import reasoning
 from genai_app.components.chat.regenerate import ask_again, continue_button, variant_word
 from genai_app.components.chat.tools import copy_answer
+from genai_app.components.files import used_files
 from genai_app.components.text import age_text, decimal, end_text, error_text, of_locale, t
 from genai_app.models import Author, Source, Status
 from genai_app.state.chat.conversation import ConversationState
@@ -191,6 +192,7 @@ def _answer(row: rx.Var[MessageRow]) -> rx.Component:
                 ),
                 _end_note(row),
                 continue_button(row),
+                used_files(row.used),
                 _answer_foot(row),
                 feedback_form(row),
             ),

@@ -5,6 +5,7 @@ import reflex as rx
 from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.edit import edit_form
 from genai_app.components.copy_button import copy_button
+from genai_app.components.files import message_files
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import t
 from genai_app.state.chat.branches import BranchState
@@ -37,7 +38,7 @@ def question(row: rx.Var[MessageRow]) -> rx.Component:
         rx.cond(
             BranchState.edited == row.id,
             edit_form(row),
-            rx.fragment(bubble(row), _foot(row)),
+            rx.fragment(message_files(row.files), bubble(row), _foot(row)),
         ),
         id=f"m-{row.id}",
         class_name="message question",

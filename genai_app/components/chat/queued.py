@@ -4,11 +4,13 @@ connection."""
 import reflex as rx
 
 from genai_app.components.chat.drafts import waiting
+from genai_app.components.files import message_files
 from genai_app.components.icon_button import icon_button
 from genai_app.components.text import error_text, t
 from genai_app.models import MAX_PROMPT_CHARS, Status
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.queued import EDITING, PASSING, QueuedRow, QueuedState
+from genai_app.state.files import FileRow
 
 # the caret stands behind the text, where writing goes on
 _TO_END = "(e) => e.target.setSelectionRange(e.target.value.length, e.target.value.length)"
@@ -73,6 +75,7 @@ def _waiting(question: rx.Var[QueuedRow]) -> rx.Component:
             ),
             class_name="queued-actions",
         ),
+        files=question.files,
         is_held=~rx.Var.create(["", *PASSING]).contains(question.error_code),
     )
 
@@ -98,6 +101,7 @@ def _card(
     text: rx.Var[str],
     *actions: rx.Component,
     is_held: rx.Var[bool] | bool = False,
+    files: rx.Var[list[FileRow]] | None = None,
     **props,
 ) -> rx.Component:
     return rx.el.div(
@@ -105,6 +109,7 @@ def _card(
         rx.el.p(rx.el.strong(state), " ", reason, class_name="queued-state"),
         *actions,
         rx.el.p(text, class_name="queued-text written"),
+        *([] if files is None else [message_files(files)]),
         class_name=rx.cond(is_held, "queued held", "queued"),
         custom_attrs={"data-testid": "queued"},
         **props,

@@ -1,7 +1,7 @@
 """Branches of a dialog's tree of messages: what is read of them, and how."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from genai_app.access import parse_id
-from genai_app.models import Dialog, Message, VerifiedAnswer
+from genai_app.models import Attachment, Dialog, Message, VerifiedAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Branch:
     `siblings` maps a message's id to all messages under the same parent, where there are several:
     the answers of a question, or the questions that were asked at one point.
     `has_older`: messages stand before the first one. `verified`: by the id of an answer, the
-    verified answer that it was copied from.
+    verified answer that it was copied from. `files`: by the id of a question, those that were sent
+    with it; whoever shows them adds them.
     """
 
     dialog: Dialog
@@ -29,6 +30,9 @@ class Branch:
     has_older: bool
     verified: dict[uuid.UUID, VerifiedAnswer] = field(
         default_factory=dict[uuid.UUID, VerifiedAnswer]
+    )
+    files: Mapping[uuid.UUID, Sequence[Attachment]] = field(
+        default_factory=dict[uuid.UUID, Sequence[Attachment]]
     )
 
 

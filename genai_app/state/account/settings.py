@@ -8,12 +8,14 @@ from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
 from genai_app.services.accounts.passwords import MIN_CHARACTERS
+from genai_app.state.account.files import MyFilesState
 from genai_app.state.account.imports import ImportsState
 from genai_app.state.account.instructions import InstructionsState
 from genai_app.state.account.keys import KeysState
 from genai_app.state.account.logins import LoginsState
 from genai_app.state.account.messengers import MessengersState
 from genai_app.state.account.readers import ReadersState
+from genai_app.state.chat.draft_files import DraftFilesState
 from genai_app.state.exports import ExportsState
 from genai_app.state.page import open_page
 
@@ -41,8 +43,9 @@ class SettingsState(rx.State):
         except AppError as error:
             self.password_error = error.code
         sections = (KeysState, LoginsState, MessengersState, ReadersState, ExportsState)
-        for state in (*sections, ImportsState):
+        for state in (*sections, MyFilesState, ImportsState):
             await (await self.get_state(state))._load()
         (await self.get_state(InstructionsState))._show(acting())
+        (await self.get_state(DraftFilesState))._settle()
         self.loaded = True
         return await open_page(self, ExportsState.follow, ImportsState.follow)

@@ -15,6 +15,7 @@ from genai_app.services.chat.turns import Turn
 from genai_app.services.limits.rate import Budget
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.dialogs import DialogsState
+from genai_app.state.chat.draft_files import DraftFilesState, checked_ids
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.limits import LimitState
 from genai_app.state.chat.queued import QueuedState
@@ -56,6 +57,7 @@ class ConversationState(ChatState):
         self.error_code = self.refused = ""
         watch = await (await self.get_state(LimitState))._refresh()
         await (await self.get_state(ReasoningState))._refresh()
+        (await self.get_state(DraftFilesState))._settle()
         emptied = (await self.get_state(SearchState))._settle()
         if dialog_id is None:
             await self._show_nothing()
@@ -91,7 +93,15 @@ class ConversationState(ChatState):
 
     @rx.event
     @allowed(Role.USER)
-    async def send(self, text: str, length: int, send_id: str, key: str = "", place: str = ""):
+    async def send(
+        self,
+        text: str,
+        length: int,
+        send_id: str,
+        key: str = "",
+        place: str = "",
+        files: list[str] | None = None,
+    ):
         """Commit the question, then show it, clear the composer and follow the answer. While an
         answer of the dialog runs, the question is queued instead.
 
@@ -99,15 +109,17 @@ class ConversationState(ChatState):
             text: at most one character more than may be sent; `length` is the whole of it.
             key: names this attempt in `refused`, so that the page stops repeating it.
             place: the address where it was written; the page may show another one by now.
+            files: the ids of those that are attached.
         """
-        if not all(isinstance(each, str) for each in (text, key, place)):
+        attached = checked_ids(files or [])
+        if attached is None or not all(isinstance(each, str) for each in (text, key, place)):
             return
         self.error_code, self.over_by = refusal_of(text, length, send_id)
         if self.error_code:
             self.refused = key[:MAX_KEY]
             return
         try:
-            turn = await self._ask(text, uuid.UUID(send_id), self._dialog_at(place))
+            turn = await self._ask(text, uuid.UUID(send_id), self._dialog_at(place), attached)
         except AppError as error:
             self.refused = key[:MAX_KEY]
             if error.code != "empty_prompt":
@@ -126,14 +138,16 @@ class ConversationState(ChatState):
             yield event
 
     async def _ask(
-        self, text: str, client_id: uuid.UUID, dialog_id: str | None
+        self, text: str, client_id: uuid.UUID, dialog_id: str | None, files: list[str]
     ) -> Turn | QueuedQuestion:
         options = Options(sampling=(await self.get_state(ReasoningState))._sampling())
         ask, actor = services().queued_questions.ask, acting()
         return await ask_under(
             client_id,
             text,
-            lambda key: ask(actor, text, client_id=key, dialog_id=dialog_id, options=options),
+            lambda key: ask(
+                actor, text, client_id=key, dialog_id=dialog_id, options=options, attachments=files
+            ),
         )
 
     def _dialog_at(self, written_at: str) -> str | None:
@@ -150,6 +164,9 @@ class ConversationState(ChatState):
     async def _refused(self, error: AppError):
         """Say why no answer was begun. Returns the event that ends the waiting, if any does."""
         self.error_code = "dialog_not_found" if isinstance(error, NotFound) else error.code
+        if error.code == "file_not_found":
+            self.error_code = "file_gone"
+        self.file_names = str(error.params.get("names", ""))
         if not isinstance(error, RateLimited):
             return None
         if error.code == "rate_limited":

@@ -14,6 +14,7 @@ from genai_app.state.chat.earlier import EarlierState
 from genai_app.state.chat.feedback import FeedbackState
 from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import MessageRow, message_rows
+from genai_app.state.chat.shown_files import with_files
 
 
 class ChatState(rx.State):
@@ -31,6 +32,7 @@ class ChatState(rx.State):
     over_by: int = 0
     wait_s: int = 0
     most_answers: int = 0
+    file_names: str = ""  # of the files that an error is about
 
     refused: str = ""  # the last send that was not accepted, by its `key`
 
@@ -68,6 +70,7 @@ class ChatState(rx.State):
                 reaching=self.at or reaching or None,
                 since=self._since(dialog_id),
             )
+            branch = await with_files(branch, acting())
             around = await self._around(branch)
             opinions = await services().feedback.of_dialog(acting(), branch.dialog.id)
             await (await self.get_state(QueuedState))._load(dialog_id)
@@ -129,7 +132,8 @@ class ChatState(rx.State):
         if str(newest.dialog.id) == self.dialog_id and self.at in [row.id for row in rows]:
             return None
         try:
-            return await services().history.get_part(acting(), newest.dialog.id, around=self.at)
+            part = await services().history.get_part(acting(), newest.dialog.id, around=self.at)
+            return await with_files(part, acting())
         except NotFound:  # it is in another branch, or gone
             return None
 

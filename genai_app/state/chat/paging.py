@@ -11,6 +11,7 @@ from genai_app.services.accounts.current_actor import acting
 from genai_app.services.dialogs.branches import Branch
 from genai_app.state.chat.dialog import ChatState
 from genai_app.state.chat.earlier import EarlierState
+from genai_app.state.chat.shown_files import with_files
 
 
 class PagingState(ChatState):
@@ -54,6 +55,7 @@ class PagingState(ChatState):
                 branch = await history.get_branch(acting(), self.dialog_id, above=above)
             else:
                 branch = await history.get_part(acting(), self.dialog_id, below=below)
+            branch = await with_files(branch, acting())
         except AppError as error:
             self.error_code = error.code
             return None

@@ -1,17 +1,20 @@
 """Questions that wait for the end of an answer: the cards above the composer."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import reflex as rx
 
 from genai_app.errors import AppError, NotFound
-from genai_app.models import MAX_PROMPT_CHARS, Role
+from genai_app.models import MAX_PROMPT_CHARS, QueuedQuestion, Role
 from genai_app.rights import allowed
 from genai_app.services import services
 from genai_app.services.accounts.current_actor import acting
+from genai_app.services.chat.placement import attachments_of_json
 from genai_app.services.chat.queue_sender import PASSING
 from genai_app.services.chat.turns import EDITING
+from genai_app.state.chat.draft_files import rows_of
+from genai_app.state.files import FileRow
 
 __all__ = ["EDITING", "PASSING", "QueuedRow", "QueuedState"]  # the codes are the components', too
 
@@ -25,6 +28,7 @@ class QueuedRow:
     id: str
     text: str
     error_code: str
+    files: list[FileRow] = field(default_factory=list[FileRow])
 
 
 class QueuedState(rx.State):
@@ -41,14 +45,12 @@ class QueuedState(rx.State):
         """Shows what waits in a dialog of the user."""
         try:
             questions = await services().queued_questions.list(acting(), dialog_id)
+            rows = [await _row(each) for each in questions]
         except AppError:  # what fails for the same cause says so itself; the next change shows it
             return
         if dialog_id != self.dialog_id:
             self.dialog_id, self.editing, self.error_code = dialog_id, "", ""
-        self.questions = [
-            QueuedRow(str(each.id), each.text[:SHOWN_CHARS], each.error_code or "")
-            for each in questions
-        ]
+        self.questions = rows
         if self.editing and self.editing not in [each.id for each in self.questions]:
             self.editing, self.error_code = "", "question_gone"
 
@@ -118,3 +120,9 @@ class QueuedState(rx.State):
         self.error_code = "question_gone" if isinstance(error, NotFound) else error.code
         if isinstance(error, NotFound) and self.dialog_id:
             await self._load(self.dialog_id)
+
+
+async def _row(question: QueuedQuestion) -> QueuedRow:
+    files = await rows_of([str(each) for each in attachments_of_json(question.attachments)])
+    text, code = question.text[:SHOWN_CHARS], question.error_code or ""
+    return QueuedRow(str(question.id), text, code, files)

@@ -13,8 +13,11 @@ from genai_app.models import Author, Message, Source, Status, VerifiedAnswer
 from genai_app.services.chat.cut_answers import can_go_on
 from genai_app.services.dialogs.branches import Branch
 from genai_app.services.dialogs.history import details_of
+from genai_app.services.files.usage import files_used
 from genai_app.state.chat.shown_answers import shown_answers
+from genai_app.state.chat.shown_files import FileUseRow, used_files
 from genai_app.state.dates import age, clock_text, day_text
+from genai_app.state.files import FileRow, file_row
 
 FOLDED_LINES = 12  # of a question; styles.css folds it there
 CHARS_PER_LINE = 64  # of a bubble on a wide page
@@ -80,6 +83,8 @@ class MessageRow(ShownMessage):
     trimmed: int = 0
     is_long: bool = False  # a question that is shown folded
     can_go_on: bool = False  # an answer that was cut, at the end of the branch
+    files: list[FileRow] = field(default_factory=list[FileRow])  # of a question
+    used: list[FileUseRow] = field(default_factory=list[FileUseRow])  # by an answer
 
 
 def message_row(
@@ -94,6 +99,7 @@ def message_row(
     row.is_blank = not message.text.strip()
     if message.author == Author.ASSISTANT:
         row.seconds = answer_seconds(message)
+        row.used = used_files(files_used(message.files_used))
     row.is_long = message.author == Author.USER and _is_long(message.text)
     row.time = clock_text(message.created_at)
     if message.source == Source.CACHE and message.made_at is not None:
@@ -124,6 +130,9 @@ def message_rows(branch: Branch) -> list[MessageRow]:
         for m in branch.messages
         if m.author != Author.SYSTEM
     ]
+    files = {str(key): [file_row(each) for each in of] for key, of in branch.files.items()}
+    for row in rows:
+        row.files = files.get(row.id, [])
     last = branch.messages[-1] if branch.messages else None
     if last is not None and last.id == branch.dialog.leaf_id:
         rows[-1].can_go_on = can_go_on(last)

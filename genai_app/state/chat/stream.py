@@ -24,6 +24,7 @@ from genai_app.state.chat.live_reasoning import FACTS, LiveReasoning, text_slots
 from genai_app.state.chat.live_text import LiveText, slot_names
 from genai_app.state.chat.queued import QueuedState
 from genai_app.state.chat.rows import message_rows
+from genai_app.state.chat.shown_files import with_files
 from genai_app.state.presence import Page
 
 FLUSH_S = 0.1
@@ -76,6 +77,7 @@ class StreamState(rx.State):
                 return ""
         try:
             branch = await services().history.get_branch(actor, dialog_id, since=since)
+            branch = await with_files(branch, actor)
         except AppError as error:
             async with self:
                 (await self.get_state(ChatState)).error_code = error.code
