@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 
 from genai_app.i18n import LOCALES
 from tests.conftest import OpenApi
+from tests.fakes import raw_http
 from tests.fakes.api_client import checked_error
 from tests.fakes.app_process import AppProcess
 from tests.fakes.handlers import http_paths
@@ -266,3 +267,12 @@ def _fields(schema: dict[str, Any], node: dict[str, Any]) -> set[str]:
     for each in [*node.get("anyOf", []), *node.get("oneOf", [])]:
         found |= _fields(schema, each)
     return found
+
+
+@pytest.mark.parametrize(
+    "length", [{"content-length": "9000000"}, {"transfer-encoding": "chunked"}]
+)
+async def test_a_stranger_sends_no_long_body(length: dict[str, str], app: AppProcess) -> None:
+    """He is refused by his headers alone: pictures of strangers would fill the memory."""
+    answer = await raw_http.ask(app, "POST", CHAT, length | {"content-type": "application/json"})
+    assert answer.status == 401

@@ -21,6 +21,7 @@ from genai_app.api.ask.answering import (
     turn_headers,
 )
 from genai_app.api.ask.stream import ENCODER, Collected, EventStream, Following, whole
+from genai_app.api.bearer import CallerFirst
 from genai_app.api.bodies import failures
 from genai_app.api.budget import Asker, Reader
 from genai_app.api.openai.bodies import (
@@ -41,7 +42,8 @@ from genai_app.services.chat.turns import Turn
 from genai_app.services.files.incoming import IncomingFile
 from genai_app.services.generation.checkpoints import End
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+# pictures make long bodies
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=CallerFirst)
 
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
