@@ -120,7 +120,8 @@ class UsagePerson(SQLModel, table=True):
 
 
 class UsageMark(SQLModel, table=True):
-    """An hour whose statistics are final."""
+    """An hour whose statistics are stored. `counted_at`: the hour itself where an answer of it was
+    running then, or has gone on since; then it is counted again."""
 
     __tablename__ = "usage_marks"  # pyright: ignore[reportAssignmentType]
 

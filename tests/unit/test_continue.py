@@ -13,8 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from genai_app import clock
 from genai_app.access import Actor
 from genai_app.adapters.llm.dialects import ChatTurn
+from genai_app.db.database import Database
 from genai_app.errors import AppError, Conflict, NotFound, RateLimited
-from genai_app.models import Author, Message, MessageVerdict, Role, Source, Status, Verdict
+from genai_app.models import (
+    Author,
+    Message,
+    MessageVerdict,
+    Role,
+    Source,
+    Status,
+    UsageHour,
+    Verdict,
+)
 from genai_app.services.audit.events import Audit
 from genai_app.services.chat import turns
 from genai_app.services.chat.cut_answers import check_can_go_on
@@ -23,6 +33,7 @@ from genai_app.services.chat.turns import Turn
 from genai_app.services.generation.checkpoints import LEASE_S
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.workflow import ReviewWork
+from genai_app.services.statistics.usage import UsageCounter
 from tests.fakes.model_server import ModelServer
 from tests.fakes.model_steps import End, Hold, Reset, Say, Think
 from tests.fakes.model_steps import Status as Refusal
@@ -421,6 +432,38 @@ async def test_the_pause_is_no_time_of_the_answer(
     passed = answer.finished_at - answer.created_at
     assert passed > timedelta(hours=1)
     assert passed - timedelta(milliseconds=answer.paused_ms or 0) < timedelta(minutes=1)
+
+
+async def test_its_hour_is_counted_again(
+    fake: ModelServer, talk: Talk, as_alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statistics have stored the hour of the question before the answer goes on."""
+    counter = UsageCounter(talk.db)
+    turn = await cut_answer(fake, talk, as_alice)
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=4))
+    await counter.count_some()
+    cut = await hours_of(talk.db)
+    assert list(cut) == [Status.TRUNCATED]
+
+    fake.script_once(Hold("go"), *REST)
+    await talk.chat.continue_answer(as_alice, turn.answer_id)
+    await called(fake, 2)
+    await counter.count_again()  # it is running: the figures stay until it has ended
+    assert await hours_of(talk.db) == cut
+    fake.release("go")
+    await read(talk.generations.follow(turn.answer_id))
+    for _ in range(2):
+        await counter.count_again()
+        answer = await saved(talk.db, turn.answer_id)
+        assert await hours_of(talk.db) == {Status.COMPLETE: (1, answer.completion_tokens)}
+
+
+async def hours_of(db: Database) -> dict[str, tuple[int, int]]:
+    """Stored answers and tokens by the status of the answers."""
+    async with db.read() as session:
+        rows = await session.scalars(sa.select(UsageHour))
+        return {row.status: (row.answers, row.completion_tokens) for row in rows}
 
 
 async def test_an_answer_on_another_branch_is_shown_again(

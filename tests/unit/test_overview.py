@@ -203,6 +203,58 @@ async def test_hours_are_counted_once_by_many_processes(
     assert await counter.first_open() == max(marks) + HOUR
 
 
+async def test_an_hour_is_stored_again_when_its_last_answer_has_ended(
+    db: Database, counter: UsageCounter, alice: User
+) -> None:
+    """An answer may go on at any time, so also while its hour is stored."""
+    made = await put_hour(db, alice, 3)
+    await set_status(db, made[0], Status.RUNNING)
+    for status, answers in ((Status.RUNNING, 2), (Status.COMPLETE, 3)):
+        await set_status(db, made[0], status)
+        await counter.count_some()
+        await counter.count_again()
+        assert await stored_answers(db) == answers
+
+
+async def test_figures_outlive_messages_of_an_hour_that_is_counted_again(
+    db: Database, counter: UsageCounter, alice: User
+) -> None:
+    """Where messages were removed since, the rest is no count of the hour."""
+    made = await put_hour(db, alice, 3)
+    await counter.count_some()
+    async with db.write() as session:
+        await session.execute(sa.delete(Message).where(table_of(Message).c.id == made[0].id))
+        await session.execute(sa.update(UsageMark).values(counted_at=table_of(UsageMark).c.hour))
+    await counter.count_again()
+    assert await stored_answers(db) == 3
+    async with db.read() as session:
+        mark = await session.get_one(UsageMark, hour_of(made[0].created_at))
+    assert mark.counted_at > mark.hour  # and nobody counts it again every minute
+
+
+async def put_hour(db: Database, user: User, count: int) -> list[Message]:
+    """Answers of an hour that is over for long."""
+    made = await put_answers(db, [user], count, 0)
+    moment = hour_of(clock.now()) - 4 * HOUR
+    async with db.write() as session:
+        await session.execute(sa.update(Message).values(created_at=moment))
+    for message in made:
+        message.created_at = moment
+    return made
+
+
+async def set_status(db: Database, message: Message, status: Status) -> None:
+    async with db.write() as session:
+        await session.execute(
+            sa.update(Message).where(table_of(Message).c.id == message.id).values(status=status)
+        )
+
+
+async def stored_answers(db: Database) -> int | None:
+    async with db.read() as session:
+        return await session.scalar(sa.select(sa.func.sum(table_of(UsageHour).c.answers)))
+
+
 async def test_what_a_client_sent_as_history_is_no_answer(
     db: Database, overviews: Overviews, alice: User, carol: User
 ) -> None:

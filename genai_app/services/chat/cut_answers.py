@@ -9,7 +9,7 @@ from sqlmodel import col
 from genai_app import clock
 from genai_app.adapters.llm.dialects import ChatTurn
 from genai_app.errors import Conflict
-from genai_app.models import Generation, Message, MessageVerdict, Status
+from genai_app.models import Generation, Message, MessageVerdict, Status, UsageMark
 from genai_app.services.dialogs.branches import branch
 from genai_app.services.generation.checkpoints import LEASE_END, Answers
 from genai_app.services.generation.context import digest
@@ -91,6 +91,13 @@ async def run_again(session: AsyncSession, answers: Answers, answer: Message) ->
         sa.update(Generation)
         .where(col(Generation.message_id) == answer.id)
         .values(lease | {"lease_until": LEASE_END})
+        .execution_options(synchronize_session=False)
+    )
+    hour = col(UsageMark.hour)
+    await session.execute(
+        sa.update(UsageMark)
+        .where(hour <= answer.created_at, hour > answer.created_at - timedelta(hours=1))
+        .values(counted_at=hour)  # the statistics of its hour are to be counted again
         .execution_options(synchronize_session=False)
     )
 

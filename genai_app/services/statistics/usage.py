@@ -1,8 +1,9 @@
 """Counts the use of the assistant by the hour, so that a year is read in milliseconds and the
 figures stay when messages are removed.
 
-An hour has the answers to the questions of that hour. It is stored when none of them can change any
-more. Until then, each overview counts it again.
+An hour has the answers to the questions of that hour. It is stored when hardly any of them can be
+running. Until then, each overview counts it again. An answer that was cut may go on at any time:
+its hour is counted again then, when the answer has ended.
 """
 
 import math
@@ -16,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from genai_app import clock
@@ -37,7 +39,7 @@ from genai_app.services.background import every
 log = structlog.stdlib.get_logger(__name__)
 
 HOUR = timedelta(hours=1)
-FINAL_AFTER = timedelta(hours=2)  # then no answer of the hour is running
+FINAL_AFTER = timedelta(hours=2)  # then no answer of the hour is running, unless it goes on
 COUNT_S = 60.0
 BATCH = 2000  # messages of a query
 HOURS_AT_ONCE = 500  # few, so that a first start with many old messages does not block others
@@ -47,7 +49,6 @@ FIRST, TOTAL = "first", "total"
 _MESSAGES, _USERS = table_of(Message), table_of(User)
 _ANSWERS = (
     _MESSAGES.c.author == Author.ASSISTANT,
-    _MESSAGES.c.status != Status.RUNNING,
     _MESSAGES.c.source.is_not(None),  # answers that a client sent as its own history have no source
 )
 _COLUMNS = (
@@ -83,10 +84,11 @@ class Hour:
 
     `sums`: by department, model, channel, source and status. `latency`: answers of the model by
     department, model, kind (FIRST or TOTAL) and bucket of the time. `people`: answers by user and
-    department.
+    department. `running`: answers that are not counted yet.
     """
 
     hour: datetime
+    running: int = 0
     sums: dict[Key, Sums] = field(default_factory=dict[Key, Sums])
     latency: Counter[tuple[str, str, str, int]] = field(
         default_factory=Counter[tuple[str, str, str, int]]
@@ -95,6 +97,9 @@ class Hour:
 
     def add(self, row: Any) -> None:
         """Counts one answer."""
+        if row.status == Status.RUNNING:
+            self.running += 1
+            return
         model = row.model or ""
         key = (row.department, model, row.channel, row.source, row.status)
         sums = self.sums.setdefault(key, Sums())
@@ -144,6 +149,7 @@ class UsageCounter:
     async def _catch_up(self) -> None:
         while await self.count_some() == HOURS_AT_ONCE:
             pass
+        await self.count_again()
 
     async def count_some(self) -> int:
         """Stores up to HOURS_AT_ONCE hours that are over, oldest first. Returns how many."""
@@ -154,6 +160,14 @@ class UsageCounter:
             if counted == HOURS_AT_ONCE:
                 break
         return counted
+
+    async def count_again(self) -> None:
+        """Stores hours again in which an answer has gone on since, when it has ended."""
+        query = sa.select(col(UsageMark.hour)).where(_has_changed())
+        async with self._db.read() as session:
+            hours = list(await session.scalars(query))
+        for hour in hours:
+            await self._store_again(hour)
 
     async def count(self, hour: datetime, until: datetime | None = None) -> Hour:
         """Counts the messages of an hour; only those before `until`, if it is set."""
@@ -203,19 +217,49 @@ class UsageCounter:
 
     async def _store(self, counted: Hour) -> None:
         """Commits the rows of an hour, unless another process has."""
-        rows: list[tuple[type, list[dict[str, Any]]]] = [
-            (UsageMark, [{"hour": counted.hour, "counted_at": clock.now()}]),
-            (UsageHour, hour_rows(counted)),
-            (UsageLatency, latency_rows(counted)),
-            (UsagePerson, person_rows(counted)),
-        ]
+        counted_at = counted.hour if counted.running else clock.now()
         try:
             async with self._db.write() as session:
-                for kind, values in rows:
-                    if values:
-                        await session.execute(sa.insert(table_of(kind)), values)
+                session.add(UsageMark(hour=counted.hour, counted_at=counted_at))
+                await session.flush()
+                await _insert(session, counted)
         except IntegrityError:
             log.debug("usage.counted_by_another", hour=counted.hour.isoformat())
+
+    async def _store_again(self, hour: datetime) -> None:
+        """Replaces the rows of an hour, unless an answer of it runs or messages were removed."""
+        mark_query = sa.select(UsageMark).where(col(UsageMark.hour) == hour, _has_changed())
+        stored = sa.select(sa.func.sum(col(UsageHour.answers))).where(col(UsageHour.hour) == hour)
+        async with self._db.write() as session:
+            # locked before the count: an answer that goes on meanwhile marks the hour after it
+            mark = await session.scalar(mark_query.with_for_update())
+            if mark is None:
+                return  # another process was first
+            counted = await self.count(hour)
+            if counted.running:
+                return
+            mark.counted_at = clock.now()
+            if counted.people.total() < (await session.scalar(stored) or 0):
+                return  # the stored figures are all that is left of some
+            for kind in (UsageHour, UsageLatency, UsagePerson):
+                table = table_of(kind)
+                await session.execute(sa.delete(table).where(table.c.hour == hour))
+            await _insert(session, counted)
+
+
+def _has_changed() -> sa.ColumnElement[bool]:
+    """Returns the condition that a stored hour is to be counted again."""
+    return col(UsageMark.counted_at) <= col(UsageMark.hour)
+
+
+async def _insert(session: AsyncSession, counted: Hour) -> None:
+    for kind, rows in (
+        (UsageHour, hour_rows(counted)),
+        (UsageLatency, latency_rows(counted)),
+        (UsagePerson, person_rows(counted)),
+    ):
+        if rows:
+            await session.execute(sa.insert(table_of(kind)), rows)
 
 
 def hour_rows(counted: Hour) -> list[dict[str, Any]]:
