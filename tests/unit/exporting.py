@@ -1,5 +1,6 @@
 """What the tests of exports share: people, dialogs, and a worker that is told when to look."""
 
+import io
 import json
 import uuid
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import openpyxl
+import pypdf
 import sqlalchemy as sa
 from sqlmodel import col
 
@@ -18,6 +21,7 @@ from genai_app.models import (
     Channel,
     Dialog,
     Export,
+    JobState,
     Message,
     Role,
     Source,
@@ -60,6 +64,18 @@ class Desk:
     async def text_of(self, actor: Actor, row: Export) -> str:
         file = await self.exports.open_file(actor, row.id)
         return file.path.read_bytes().decode("utf-8")
+
+    async def content(self, actor: Actor, kind: str, format_: str, **chosen: object) -> str:
+        """All words of an export."""
+        row = await self.made(actor, kind, format_, **chosen)
+        assert row.state == JobState.DONE, row.error_code
+        path = (await self.exports.open_file(actor, row.id)).path
+        if format_ == "pdf":
+            return "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+        if format_ == "xlsx":
+            workbook = openpyxl.load_workbook(io.BytesIO(path.read_bytes()))
+            return str(list(workbook.worksheets[0].values))
+        return path.read_text("utf-8-sig")
 
 
 def desk(db: Database, settings: Settings) -> Desk:

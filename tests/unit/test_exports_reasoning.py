@@ -5,8 +5,6 @@ import io
 import json
 from collections.abc import AsyncGenerator, Callable
 
-import openpyxl
-import pypdf
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
@@ -14,7 +12,7 @@ from sqlmodel import col
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import InvalidInput
-from genai_app.models import Author, JobState, Message, Role
+from genai_app.models import Author, Message, Role
 from genai_app.services.jobs import runner as job_runner
 from genai_app.settings.settings import Settings
 from tests.unit.exporting import Desk, desk, events, lines_of, person, put_talk
@@ -43,19 +41,6 @@ async def rita(db: Database) -> Actor:
     return await person(db, "rita", Role.REVIEWER)
 
 
-async def content(at: Desk, actor: Actor, kind: str, format_: str, **chosen: object) -> str:
-    """All words of an export."""
-    row = await at.made(actor, kind, format_, **chosen)
-    assert row.state == JobState.DONE, row.error_code
-    path = (await at.exports.open_file(actor, row.id)).path
-    if format_ == "pdf":
-        return "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
-    if format_ == "xlsx":
-        workbook = openpyxl.load_workbook(io.BytesIO(path.read_bytes()))
-        return str(list(workbook.worksheets[0].values))
-    return path.read_text("utf-8-sig")
-
-
 async def test_with_and_without(db: Database, at: Desk, rita: Actor) -> None:
     """In every kind and format, and never as if it were the answer."""
     dialog_id = await put_talk(db, rita, "Where?", "There.")
@@ -67,8 +52,8 @@ async def test_with_and_without(db: Database, at: Desk, rita: Actor) -> None:
         )
     for kind, format_ in KINDS:
         chosen: dict[str, object] = {"dialog_id": str(dialog_id)} if kind == "dialog" else {}
-        assert "Zanzibar" not in await content(at, rita, kind, format_, **chosen)
-        text = await content(at, rita, kind, format_, **chosen, reasoning=True)
+        assert "Zanzibar" not in await at.content(rita, kind, format_, **chosen)
+        text = await at.content(rita, kind, format_, **chosen, reasoning=True)
         assert "Zanzibar" in text
         assert "There." in text
         if format_ == "jsonl":

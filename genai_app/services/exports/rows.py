@@ -27,7 +27,7 @@ from genai_app.models import (
 from genai_app.services.dialogs.branches import branch
 from genai_app.services.exports.choice import ExportChoice, ExportKind, Format, day_begins
 from genai_app.services.files.rows import attachments_of
-from genai_app.services.review.crowds import list_crowded
+from genai_app.services.review.crowds import hidden_file_name, list_crowded
 from genai_app.zones import DEFAULT_ZONE, utc_day
 
 DIALOGS = 100
@@ -203,7 +203,7 @@ class Rows:
                     break
                 last = (page[-1].head.id, page[-1].id)
                 if self._pseudonym_of is not None:
-                    page = [replace(row, created_at=utc_day(row.created_at)) for row in page]
+                    page = [_without_names(row) for row in page]
                 yield page
                 if len(page) < MESSAGES:
                     break
@@ -317,6 +317,12 @@ async def with_files(
         else each
         for each in messages
     ]
+
+
+def _without_names(row: ExportedMessage) -> ExportedMessage:
+    """Returns a message as it is shown while its user's name is hidden."""
+    files = tuple(map(hidden_file_name, row.files))
+    return replace(row, created_at=utc_day(row.created_at), files=files)
 
 
 _LIVE = col(VerifiedAnswer.retired_at).is_(None)

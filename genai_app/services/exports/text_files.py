@@ -57,6 +57,7 @@ def record_of(row: ExportedMessage | ExportedAnswer) -> Record:
         "deleted_at": head.deleted_at,
         **message_of(row),
         "verdict": row.verdict,
+        "files": list(row.files),
         **_reasoning_of(row),
     }
 
@@ -81,7 +82,7 @@ def message_of(row: ExportedMessage) -> Record:
 
 
 def _files_of(row: ExportedMessage) -> Record:
-    """Returns the names of the files of a question, for formats that keep lists."""
+    """Returns the names of the files of a question, nothing for a message without files."""
     return {"files": list(row.files)} if row.files else {}
 
 
@@ -95,7 +96,7 @@ COLUMNS: dict[type, tuple[str, ...]] = {
         *("dialog_id", "title", "user", "full_name", "department", "review_state", "deleted_at"),
         *("message_id", "parent_id", "created_at", "role", "channel", "status", "source", "model"),
         *("prompt_tokens", "completion_tokens", "text", "rating", "error_code"),
-        "verdict",
+        *("verdict", "files"),
     ),
     ExportedAnswer: (
         "question",
@@ -153,7 +154,7 @@ class CsvFile(TextFile):
 
     def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
         for row in rows:
-            self._out.writerow([safe_cell(value) for value in record_of(row).values()])
+            self._out.writerow([safe_cell(value) for value in cells_of(row)])
 
 
 class XlsxFile:
@@ -167,7 +168,7 @@ class XlsxFile:
         self.close, self.drop = self._sheet.close, self._sheet.drop
 
     def add(self, rows: Sequence[ExportedMessage | ExportedAnswer]) -> None:
-        self._sheet.add(record_of(row).values() for row in rows)
+        self._sheet.add(cells_of(row) for row in rows)
 
 
 class JsonLinesFile(TextFile):
@@ -247,6 +248,14 @@ def _quoted(reasoning: str, locale: str) -> str:
     head = translate(locale, "reasoning.review")
     lines = [f"**{head}**", "", *reasoning.strip().splitlines()]
     return "".join(f"> {line}".rstrip() + "\n" for line in lines) + "\n"
+
+
+def cells_of(row: ExportedMessage | ExportedAnswer) -> list[Any]:
+    """Returns a row as the cells of a table; that of files has a line for each."""
+    record = record_of(row)
+    if "files" in record:
+        record["files"] = "\n".join(record["files"])
+    return list(record.values())
 
 
 def safe_cell(value: Any) -> Any:

@@ -130,17 +130,17 @@ def hide_file_names(
     """Leaves of each file's name its ending alone: names of files often hold the user's. The rows
     must not be saved."""
     for each in (row for rows in files.values() for row in rows):
-        each.name = _ending(each.name)
+        each.name = hidden_file_name(each.name)
     for message in messages:
         uses = [
-            msgspec.structs.replace(use, name=_ending(use.name))
+            msgspec.structs.replace(use, name=hidden_file_name(use.name))
             for use in files_used(message.files_used)
         ]
         message.files_used = uses_to_json(uses)
 
 
-def _ending(name: str) -> str:
-    """Returns `*.pdf` for any name of a PDF file."""
+def hidden_file_name(name: str) -> str:
+    """Returns the name of a file whose user is hidden: `*.pdf` for that of any PDF file."""
     _, dot, ending = name.rpartition(".")
     is_ending = bool(dot) and 0 < len(ending) <= MAX_ENDING and ending.isalnum()
     return f"*.{ending.lower()}" if is_ending else "*"
