@@ -19,6 +19,7 @@ from genai_app.components.chat.scroll import (
     jump_to_latest,
     scroll_keeper,
 )
+from genai_app.components.chat.turning import turning_keeper
 from genai_app.components.chat.uploads import files_keeper
 from genai_app.components.exports import dialog_export
 from genai_app.components.frame import frame
@@ -65,6 +66,7 @@ def chat() -> rx.Component:
                 rx.cond(ChatState.loaded, _greeting(), rx.el.div(class_name="dialog")),
             ),
             scroll_keeper(),
+            turning_keeper(),
             id=SCROLL_ID,
             class_name="scroll",
         ),

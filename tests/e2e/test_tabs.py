@@ -12,6 +12,7 @@ from tests.cast import PASSWORDS
 from tests.conftest import StartApp
 from tests.e2e.chromium import E2E
 from tests.e2e.conftest import Browse, Watch, log_in
+from tests.e2e.held import Held
 from tests.e2e.stored import Stored
 from tests.e2e.tab import Tab
 from tests.fakes.app_process import AppProcess
@@ -39,6 +40,50 @@ async def sign_in_again(page: Page, name: str) -> None:
     await page.get_by_test_id("login-password").fill(PASSWORDS[name])
     await page.get_by_test_id("login-submit").click()
     await Tab(page).ready()
+
+
+async def test_no_dialog_is_shown_at_the_address_of_another_one(app: AppProcess, browse: Browse):
+    """From the click on, however late the server answers. A first question stays on the screen."""
+    with Stored(app.database_url) as stored:
+        first, second = (
+            stored.add_dialog("alice", each, [(f"{each}?", "b")]) for each in ("Первый", "Второй")
+        )
+        context = await browse("alice")
+        tab, held = Tab(await context.new_page()), Held()
+        await held.words(tab.page)
+        held.release()
+        await tab.open(f"/c/{first}")
+        await expect(tab.questions).to_contain_text("Первый?")
+        link = tab.item("Второй").get_by_role("link")
+        new = tab.page.get_by_test_id("new-dialog")
+        for go, dialog in (
+            (link.click, second),
+            (tab.page.go_back, first),
+            (tab.page.go_forward, second),
+            (new.click, None),
+            (tab.page.go_back, second),
+        ):
+            held.hold()
+            await go()
+            await tab.page.wait_for_url(f"**/c/{dialog}" if dialog else "**/")
+            await expect(tab.page.locator(".message:visible")).to_have_count(0)
+            held.release()
+            if dialog:
+                words = "Первый?" if dialog == first else "Второй?"
+                await expect(tab.questions).to_contain_text(words)
+                await expect(tab.questions).to_be_visible()
+            else:
+                await expect(tab.page.locator(".greeting")).to_be_visible()
+        await new.click()
+        await expect(tab.page.locator(".greeting")).to_be_visible()
+        await tab.page.evaluate("""() => {
+            window.turned = 0;
+            new MutationObserver(() => { turned += 1; }).observe(
+                document.getElementById('content'), { attributeFilter: ['data-turning'] });
+        }""")
+        await tab.ask_and_read("Новый вопрос")
+        await expect(tab.questions).to_be_visible()
+        assert await tab.page.evaluate("turned") == 0
 
 
 async def test_a_draft_is_of_one_dialog_and_outlives_reload_and_session(
