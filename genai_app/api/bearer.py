@@ -50,11 +50,11 @@ class CallerFirst(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_known(request: Request) -> Response:
+        async def handle_authenticated(request: Request) -> Response:
             size = request.headers.get("content-length", "")
             is_long = int(size) > MAX_BODY_BYTES if size.isdecimal() else False
             if is_long or "transfer-encoding" in request.headers:
                 await current_actor(request, None)
             return await handle(request)
 
-        return handle_known
+        return handle_authenticated
