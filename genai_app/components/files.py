@@ -23,6 +23,7 @@ _CODES = (
         "file_failed",
         "file_broken",
         "file_gone",
+        "reveal_first",
         "files_no_space",
     ),
 )

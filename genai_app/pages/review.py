@@ -4,6 +4,7 @@ import reflex as rx
 
 from genai_app.components.admin.frame import admin_page
 from genai_app.components.review.dialog import opened_dialog
+from genai_app.components.review.files import reviewed_preview
 from genai_app.components.review.filters import review_filters
 from genai_app.components.review.keys import keyboard
 from genai_app.components.review.list import review_list
@@ -30,7 +31,7 @@ def review() -> rx.Component:
         rx.cond(
             ReviewListState.mode == "off",
             is_off,
-            rx.el.div(keyboard(), review_filters(), panes, class_name="review"),
+            rx.el.div(keyboard(), review_filters(), panes, reviewed_preview(), class_name="review"),
         ),
         loaded=ReviewDialogState.loaded,
     )

@@ -61,7 +61,7 @@ async def test_strangers_see_nothing_and_change_nothing(open_page: OpenPage) -> 
     assert SECRET not in everything(bob)
     assert "secret.txt" not in everything(bob)
     await alice.send_event("preview_state.open", file_id=file_id, page=1)
-    await alice.wait_for(lambda: SECRET in alice.view("preview_state")["text"])
+    await alice.wait_for(lambda: SECRET in alice.view("preview_state")["shown"]["text"])
 
 
 async def test_a_file_of_a_question_is_not_discarded(open_page: OpenPage) -> None:

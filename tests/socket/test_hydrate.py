@@ -57,19 +57,7 @@ VARS = {
         *("count", "deleting", "error_code", "files", "has_more", "loaded", "most", "most_unit"),
         *("percent", "used", "used_unit"),
     },
-    "preview_state": {
-        *(
-            "error_code",
-            "file",
-            "has_picture",
-            "is_cut",
-            "label",
-            "loaded",
-            "page",
-            "table",
-            "text",
-        ),
-    },
+    "preview_state": {"error_code", "loaded", "shown"},
     "logins_state": {"error_code", "loaded", "logins"},
     "feedback_state": {"comments", "error_code", "opened", "ratings", "reasons"},
     "folders_state": {"deleting", "renaming"},
@@ -129,6 +117,7 @@ VARS = {
         *("dialog_id", "error_code", "has_older", "head", "loaded", "messages", "notes", "own"),
         *("instructions", "revealed"),
     },
+    "review_file_state": {"dialog_id", "error_code", "loaded", "shown"},
     "review_keys_state": {"shown"},
     "review_list_state": {
         *("at", "chosen", "departments", "error_code", "has_more", "loading", "mode", "narrowed"),

@@ -257,7 +257,7 @@ STATES = ("session_state", "chat_state", "dialogs_state", "ui_state", "limit_sta
 STATES += ("feedback_state", "search_state", "verified_state", "verified_form_state")
 STATES += ("settings_state", "keys_state", "logins_state", "admin_state", "directory_state")
 STATES += ("review_list_state", "review_dialog_state", "review_keys_state", "readers_state")
-STATES += ("messengers_state",)
+STATES += ("messengers_state", "review_file_state")
 STATES += ("exports_state", "dialog_export_state", "tab_state")
 STATES += ("folders_state", "undo_state", "palette_state")
 

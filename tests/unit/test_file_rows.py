@@ -8,8 +8,8 @@ from genai_app.i18n import LOCALES
 from genai_app.models import Author, Message
 from genai_app.services.files.usage import FileUse, uses_to_json
 from genai_app.state.chat.draft_files import MAX_ATTACHED, checked_ids
-from genai_app.state.chat.file_preview import MOST_CELLS, MOST_ROWS, table_of
 from genai_app.state.chat.shown_files import cited
+from genai_app.state.file_page import MOST_CELLS, MOST_ROWS, table_of
 from genai_app.state.files import extent_text, halves_of, size_text
 
 ID = str(uuid.UUID(int=7))

@@ -22,6 +22,7 @@ from genai_app.models import Dialog, Feedback, MessageVerdict, Status, Verdict
 from genai_app.services.audit.events import Audit
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.history import History
+from genai_app.services.review import names as review_names
 from genai_app.services.review import reviews as review_service
 from genai_app.services.review.admission import Admission
 from genai_app.services.review.reviews import Reviews
@@ -139,7 +140,7 @@ async def test_going_on_without_having_opened_is_audited(
     assert len(await events_of(db, "dialog_read")) == 3
     (further,) = await events_of(db, "dialog_list")
     assert (further.target, further.subject_id) == (str(dialog_id), as_alice.user_id)
-    later(monkeypatch, review_service.ONE_READING_S + 1)
+    later(monkeypatch, review_names.ONE_READING_S + 1)
     await reviews.list_messages(as_rita, dialog_id, page.next_cursor)
     assert len(await events_of(db, "dialog_read")) == 4
 

@@ -5,6 +5,9 @@ Attributes that other components set for it: `data-preview` with the id of a fil
 `data-drawer` with the id of a drawer. A link to `#file-<id>-<page>` opens a file, too.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import reflex as rx
 from reflex_base.event import EventChain, passthrough_event_spec
 from reflex_base.utils.imports import ImportDict
@@ -28,9 +31,11 @@ from genai_app.state.chat.dialog_files import DialogFilesState
 from genai_app.state.chat.draft_files import DraftFilesState
 from genai_app.state.chat.file_preview import PreviewState
 from genai_app.state.chat.shown_files import FILE_ANCHOR
+from genai_app.state.file_page import PreviewPage
 from genai_app.state.files import FileRow, FileWarning
 
 PREVIEW_ID = "file-preview"
+NOTHING = rx.Var("() => {}")
 
 _OPENING = """
 useEffect(() => {
@@ -64,65 +69,93 @@ class PreviewKeeper(Fragment):
     def add_imports(self) -> ImportDict:
         return {"react": "useEffect"}
 
-    def add_hooks(self) -> list[str | rx.Var]:
-        types = passthrough_event_spec(str, int)
+    def _handlers(self) -> dict[str, rx.Var]:
+        """Returns what opens a file, and what lists those of the dialog."""
         nothing = passthrough_event_spec()
-        props = {
-            "open": LiteralVar.create(EventChain.create(PreviewState.open, args_spec=types)),
+        return {
+            "open": opening(PreviewState.open),
             "list": LiteralVar.create(EventChain.create(DialogFilesState.load, args_spec=nothing)),
         }
+
+    def add_hooks(self) -> list[str | rx.Var]:
+        props = self._handlers()
         names = {"preview": PREVIEW_ID, "drawer": DIALOG_FILES_ID, "anchor": FILE_ANCHOR}
         data = VarData.merge(*(each._get_all_var_data() for each in props.values()))
         script = _OPENING % ({name: str(each) for name, each in props.items()} | names)
         return [rx.Var(script, _var_data=data)]
 
 
-def file_preview() -> rx.Component:
-    """The preview, on each page that lists files."""
-    row = PreviewState.file
+def opening(handler: Any) -> rx.Var:
+    """Returns the function of JavaScript that calls a handler with the id of a file and a page."""
+    types = passthrough_event_spec(str, int)
+    return LiteralVar.create(EventChain.create(handler, args_spec=types))
+
+
+def own_content(file_id: rx.Var[str]) -> rx.Var[str]:
+    """Returns the address of a file of the user's own."""
+    return rx.Var.create(f"/files/{file_id}/content")
+
+
+def file_preview(
+    state: Any = PreviewState,
+    content: Callable[[rx.Var[str]], rx.Var[str]] = own_content,
+    keeper: type[PreviewKeeper] = PreviewKeeper,
+) -> rx.Component:
+    """The preview, on each page that lists files.
+
+    Args:
+        state: has the vars of PreviewState and its handlers.
+        content: returns the address of a file.
+        keeper: calls the state.
+    """
+    row = state.shown.file
     return rx.fragment(
-        PreviewKeeper.create(),
+        keeper.create(),
         rx.el.dialog(
-            rx.el.header(
-                file_mark(row),
-                rx.el.div(
-                    rx.cond(
-                        row.name != "",
-                        rx.el.h2(row.name, class_name="written"),
-                        rx.el.h2(t("file.preview")),
-                    ),
-                    rx.cond(row.id != "", rx.el.p(read_state(row), class_name="file-state")),
-                ),
-                rx.cond(
-                    row.id != "",
-                    native_link(
-                        rx.icon("download", size=17),
-                        href=f"/files/{row.id}/content",
-                        download=True,
-                        class_name="icon-button",
-                        aria_label=t("file.download_named", name=row.name),
-                        title=t("export.download"),
-                        custom_attrs={"data-testid": "file-download"},
-                    ),
-                ),
-                icon_button(
-                    "x", t("file.close"), size=18, on_click=_close(PREVIEW_ID), testid="file-close"
-                ),
-            ),
+            _head(row, content(row.id)),
             rx.el.div(
                 rx.foreach(row.warnings, _warning),
-                _body(row),
+                _body(state, content(row.id)),
                 class_name="preview-body",
                 custom_attrs={"data-kind": row.kind},
                 tab_index=0,
                 role="region",
                 aria_label=t("file.content"),
             ),
-            _pager(row),
+            _pager(state),
             id=PREVIEW_ID,
             class_name="preview",
             aria_label=t("file.preview"),
             custom_attrs={"data-testid": "file-preview"},
+        ),
+    )
+
+
+def _head(row: rx.Var[FileRow], content: rx.Var[str]) -> rx.Component:
+    return rx.el.header(
+        file_mark(row),
+        rx.el.div(
+            rx.cond(
+                row.name != "",
+                rx.el.h2(row.name, class_name="written"),
+                rx.el.h2(t("file.preview")),
+            ),
+            rx.cond(row.id != "", rx.el.p(read_state(row), class_name="file-state")),
+        ),
+        rx.cond(
+            row.id != "",
+            native_link(
+                rx.icon("download", size=17),
+                href=content,
+                download=True,
+                class_name="icon-button",
+                aria_label=t("file.download_named", name=row.name),
+                title=t("export.download"),
+                custom_attrs={"data-testid": "file-download"},
+            ),
+        ),
+        icon_button(
+            "x", t("file.close"), size=18, on_click=_close(PREVIEW_ID), testid="file-close"
         ),
     )
 
@@ -140,8 +173,9 @@ def _warning(warning: rx.Var[FileWarning]) -> rx.Component:
     )
 
 
-def _body(row: rx.Var[FileRow]) -> rx.Component:
-    error = rx.cond(PreviewState.error_code != "", PreviewState.error_code, row.error_code)
+def _body(state: Any, content: rx.Var[str]) -> rx.Component:
+    shown: rx.Var[PreviewPage] = state.shown
+    error = rx.cond(state.error_code != "", state.error_code, shown.file.error_code)
     return rx.cond(
         error != "",
         rx.el.p(
@@ -151,11 +185,11 @@ def _body(row: rx.Var[FileRow]) -> rx.Component:
             role="alert",
         ),
         rx.cond(
-            PreviewState.loaded,
+            state.loaded,
             rx.fragment(
-                _picture(row),
-                rx.cond(PreviewState.table.length() > 0, _table(), _text()),
-                rx.cond(PreviewState.is_cut, rx.el.p(t("file.goes_on"), class_name="preview-more")),
+                _picture(shown, content),
+                rx.cond(shown.table.length() > 0, _table(shown), _text(shown)),
+                rx.cond(shown.is_cut, rx.el.p(t("file.goes_on"), class_name="preview-more")),
             ),
             rx.el.div(
                 rx.el.div(class_name="skeleton"),
@@ -168,57 +202,57 @@ def _body(row: rx.Var[FileRow]) -> rx.Component:
     )
 
 
-def _picture(row: rx.Var[FileRow]) -> rx.Component:
+def _picture(shown: rx.Var[PreviewPage], content: rx.Var[str]) -> rx.Component:
     """The picture that the file or its page is, or a small one of the first page."""
-    page = rx.cond(row.kind == "picture", 0, PreviewState.page)
+    row = shown.file
+    page = rx.cond(row.kind == "picture", 0, shown.page)
     alt = t("file.picture_of", name=row.name)
     return rx.cond(
-        PreviewState.has_picture,
-        rx.el.img(
-            src=f"/files/{row.id}/content?picture={page}", alt=alt, class_name="preview-picture"
-        ),
+        shown.has_picture,
+        rx.el.img(src=f"{content}?picture={page}", alt=alt, class_name="preview-picture"),
         rx.cond(
-            row.has_thumbnail & (PreviewState.page <= 1),
+            row.has_thumbnail & (shown.page <= 1),
             rx.el.img(src=thumbnail_path(row.id), alt=alt, class_name="preview-page"),
         ),
     )
 
 
-def _text() -> rx.Component:
+def _text(shown: rx.Var[PreviewPage]) -> rx.Component:
     return rx.cond(
-        PreviewState.text != "",
-        rx.el.pre(PreviewState.text, class_name="preview-text written", dir="auto"),
+        shown.text != "",
+        rx.el.pre(shown.text, class_name="preview-text written", dir="auto"),
     )
 
 
-def _table() -> rx.Component:
+def _table(shown: rx.Var[PreviewPage]) -> rx.Component:
     def cells(row: rx.Var[list[str]], tag) -> rx.Component:
         return rx.el.tr(rx.foreach(row, lambda cell: tag(cell)))
 
     return rx.el.table(
-        rx.el.thead(cells(PreviewState.table[0], rx.el.th)),
-        rx.el.tbody(rx.foreach(PreviewState.table[1:], lambda row: cells(row, rx.el.td))),
+        rx.el.thead(cells(shown.table[0], rx.el.th)),
+        rx.el.tbody(rx.foreach(shown.table[1:], lambda row: cells(row, rx.el.td))),
         class_name="preview-table written",
     )
 
 
-def _pager(row: rx.Var[FileRow]) -> rx.Component:
+def _pager(state: Any) -> rx.Component:
+    shown: rx.Var[PreviewPage] = state.shown
     return rx.cond(
-        row.pages > 1,
+        shown.file.pages > 1,
         rx.el.footer(
             icon_button(
                 "chevron-left",
                 t("file.page_before"),
                 size=18,
-                disabled=PreviewState.page <= 1,
-                on_click=PreviewState.turn(-1),
+                disabled=shown.page <= 1,
+                on_click=state.turn(-1),
                 testid="page-before",
             ),
             rx.el.span(
-                t("file.page_of", page=PreviewState.page, pages=row.pages),
+                t("file.page_of", page=shown.page, pages=shown.file.pages),
                 rx.cond(
-                    PreviewState.label != "",
-                    rx.el.span(PreviewState.label, class_name="written"),
+                    shown.label != "",
+                    rx.el.span(shown.label, class_name="written"),
                 ),
                 class_name="preview-at",
                 role="status",
@@ -228,8 +262,8 @@ def _pager(row: rx.Var[FileRow]) -> rx.Component:
                 "chevron-right",
                 t("file.page_after"),
                 size=18,
-                disabled=PreviewState.page >= row.pages,
-                on_click=PreviewState.turn(1),
+                disabled=shown.page >= shown.file.pages,
+                on_click=state.turn(1),
                 testid="page-after",
             ),
         ),

@@ -9,11 +9,13 @@ from genai_app.state.review.keys import KEYS, ReviewKeysState
 # keys typed into a field are no commands, and Enter on a button or link activates it
 _IN_FIELD = rx.Var("(document.activeElement?.matches('input, textarea, select') ?? false)").to(bool)
 _ON_BUTTON = rx.Var("(document.activeElement?.matches('a, button, summary') ?? false)").to(bool)
+# they are typed into the preview of a file, which Esc closes by itself
+_IN_DIALOG = rx.Var("(document.querySelector('dialog[open]') !== null)").to(bool)
 
 
 def _listen(key: rx.Var[str], modifiers) -> rx.event.EventSpec:
     other = modifiers["ctrl_key"] | modifiers["meta_key"] | modifiers["alt_key"]
-    taken = _IN_FIELD | other | ((key == "Enter") & _ON_BUTTON)
+    taken = _IN_FIELD | _IN_DIALOG | other | ((key == "Enter") & _ON_BUTTON)
     is_bound = rx.Var.create(list(KEYS)).contains(key)
     return rx.cond(~taken & is_bound, ReviewKeysState.press(key), rx.noop())
 

@@ -6,6 +6,8 @@ from genai_app.components.chat.branches import branch_arrows
 from genai_app.components.chat.markdown import answer_text
 from genai_app.components.chat.reasoning import reasoning_head, thoughts
 from genai_app.components.chat.regenerate import variant_word
+from genai_app.components.files import used_files
+from genai_app.components.review.files import reviewed_files
 from genai_app.components.review.verified_form import verified_form
 from genai_app.components.review.words import ICONS, reason_word, word
 from genai_app.components.text import decimal, error_text, of_locale, t
@@ -18,8 +20,8 @@ from genai_app.state.review.work import ReviewWorkState
 def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
     return rx.el.article(
         rx.el.h3(t("review.asked"), class_name="visually-hidden"),
+        reviewed_files(row.files),
         rx.el.div(row.text, class_name="bubble"),
-        _lines(row.attached, "review-files"),
         rx.el.footer(
             branch_arrows(
                 row,
@@ -31,18 +33,6 @@ def _question(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         ),
         class_name="message question",
         custom_attrs={"data-testid": "review-question"},
-    )
-
-
-def _lines(lines: rx.Var[list[dict[str, str]]], testid: str) -> rx.Component:
-    """Shows lines about files, if there are any."""
-    return rx.cond(
-        lines.length() > 0,
-        rx.el.ul(
-            rx.foreach(lines, lambda line: rx.el.li(of_locale(line))),
-            class_name="hint",
-            custom_attrs={"data-testid": testid},
-        ),
     )
 
 
@@ -154,7 +144,7 @@ def _answer(row: rx.Var[ReviewMessageRow]) -> rx.Component:
         rx.cond(row.reasoning != "", _reasoning(row)),
         rx.cond(row.text != "", answer_text(row.text, row.shown, row.left_plain)),
         _ending(row),
-        _lines(row.lacking, "review-given"),
+        used_files(row.used),
         rx.el.footer(
             branch_arrows(
                 row,

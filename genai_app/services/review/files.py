@@ -6,7 +6,7 @@ from genai_app.errors import Forbidden, NotFound
 from genai_app.models import Attachment
 from genai_app.services.audit.events import Action, event
 from genai_app.services.review.admission import Admission, Mode
-from genai_app.services.review.names import Names
+from genai_app.services.review.names import ONE_READING_S, Names, has_event
 
 
 class ReviewedFiles:
@@ -22,9 +22,13 @@ class ReviewedFiles:
         self._admission = admission
         self._names = Names(secret, mode)
 
-    async def open(self, actor: Actor, dialog_id: object, file_id: object) -> Attachment:
+    async def open(
+        self, actor: Actor, dialog_id: object, file_id: object, *, is_further: bool = False
+    ) -> Attachment:
         """Returns a file that was sent with a question of the dialog, also one that its user
         deleted while a legal hold kept it.
+
+        `is_further`: the request is for another page of it; its user sees one look in an hour.
 
         Raises:
             Forbidden: also reveal_first: a file may name its user, who is not revealed yet.
@@ -38,13 +42,13 @@ class ReviewedFiles:
                 raise NotFound
             if not (self._names.named or await self._names.is_revealed(session, actor, dialog)):
                 raise Forbidden(code="reveal_first")
+            file = f"file={row.id}"
+            is_same_look = is_further and await has_event(
+                session, actor, Action.FILE_READ, dialog, ONE_READING_S, details=file
+            )
+            # as with dialogs, further pages are for the audit alone
+            action = Action.DIALOG_LIST if is_same_look else Action.FILE_READ
             session.add(
-                event(
-                    Action.FILE_READ,
-                    by=actor,
-                    target=str(dialog),
-                    subject=row.user_id,
-                    file=row.id,
-                )
+                event(action, by=actor, target=str(dialog), subject=row.user_id, file=row.id)
             )
         return row

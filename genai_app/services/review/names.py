@@ -19,6 +19,7 @@ from genai_app.services.review.pseudonyms import pseudonym
 Mode = Literal["named", "pseudonymous", "off"]
 
 REVEAL_S = 3600
+ONE_READING_S = 3600  # further pages within this time belong to the same reading
 MAX_LISTED_USERS = 50
 MAX_DEPARTMENTS = 500
 
@@ -82,10 +83,16 @@ class Names:
 
 
 async def has_event(
-    session: AsyncSession, actor: Actor, action: Action, dialog_id: uuid.UUID, within_s: float
+    session: AsyncSession,
+    actor: Actor,
+    action: Action,
+    dialog_id: uuid.UUID,
+    within_s: float,
+    *,
+    details: str = "",
 ) -> bool:
-    """Returns whether the audit has this action of the actor on this dialog, not older than
-    `within_s`."""
+    """Returns whether the audit has this action of the actor on this dialog, with this text among
+    its details, not older than `within_s`."""
     event_id = await session.scalar(
         sa.select(col(AuditEvent.id))
         .where(
@@ -94,6 +101,7 @@ async def has_event(
             col(AuditEvent.action) == action,
             col(AuditEvent.target) == str(dialog_id),
             col(AuditEvent.outcome) == Outcome.DONE,
+            *([col(AuditEvent.details).contains(details, autoescape=True)] if details else []),
         )
         .limit(1)
     )

@@ -49,7 +49,14 @@ from genai_app.services.review.listing import (
     checked,
     list_page,
 )
-from genai_app.services.review.names import DialogPerson, Mode, Names, has_event, list_departments
+from genai_app.services.review.names import (
+    ONE_READING_S,
+    DialogPerson,
+    Mode,
+    Names,
+    has_event,
+    list_departments,
+)
 from genai_app.services.review.search import search_page
 from genai_app.services.review.workflow import list_notes
 from genai_app.text import clean_text
@@ -60,7 +67,6 @@ MIN_REASON_LETTERS = 10
 MIN_REASON_WORDS = 2
 MIN_REASON_DISTINCT = 5
 _WORD = re.compile(r"[^\W\d_]{2,}")
-ONE_READING_S = 3600  # further pages of a dialog within this time belong to the same reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from genai_app.services.accounts.current_actor import acting
 from genai_app.services.review.reviews import Reading
 from genai_app.site_map import REVIEW
 from genai_app.state.page import open_page, part_of, query_of, stays
+from genai_app.state.review.files import ReviewFileState
 from genai_app.state.review.list import ReviewListState
 from genai_app.state.review.rows import (
     NoteRow,
@@ -45,6 +46,7 @@ class ReviewDialogState(rx.State):
         fields: list[rx.event.EventSpec] = []
         if not await stays(self):
             self._show_nothing()
+            (await self.get_state(ReviewFileState))._begin("")
             fields = await listed._open()
         elif not listed._is_of_address():  # back or forward
             fields = await listed._open()
@@ -75,6 +77,7 @@ class ReviewDialogState(rx.State):
         reading = await self._reading(dialog_id)
         if reading is not None:
             self._show(reading)
+        (await self.get_state(ReviewFileState))._begin(self.dialog_id)
 
     @rx.event
     @allowed(Role.REVIEWER)
@@ -127,6 +130,13 @@ class ReviewDialogState(rx.State):
         self.messages = message_rows(reading)
         self.notes = [note_row(each) for each in reading.notes]
         self.has_older = reading.has_older
+
+    async def _read_again(self) -> None:
+        """Shows the same branch as the reviewer may see it now."""
+        last = self.messages[-1].id if self.messages else None
+        reading = await self._reading(through=last)
+        if reading is not None:
+            self._show(reading)
 
     async def _refresh(self) -> None:
         """Reads the state of the review again, for the head of the dialog and its row in the list.

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from genai_app.errors import InvalidInput
-from genai_app.i18n import LOCALES, translate
 from genai_app.markdown.guard import GuardedText
-from genai_app.models import Attachment, Author, Message, ReviewNote, Verdict
+from genai_app.models import Author, Message, ReviewNote, Verdict
 from genai_app.services.files.usage import files_used
 from genai_app.services.review.listing import Excerpt, Filters, ReviewedDialog
 from genai_app.services.review.reviews import Reading
 from genai_app.state.chat.rows import ShownMessage, answer_seconds, seconds_text
 from genai_app.state.chat.shown_answers import shown_answers
+from genai_app.state.chat.shown_files import FileUseRow, used_files
 from genai_app.state.dates import moment_text
+from genai_app.state.review.files import ReviewedFileRow, reviewed_file_row
 from genai_app.zones import day_bound
 
 FILTER_NAMES = (
@@ -74,9 +75,8 @@ class ReviewMessageRow(ShownMessage):
     verdict: str = ""
     judge: str = ""
     question: str = ""  # the question of an answer with a bad verdict
-    # lines about the files of a question, and about those that its answer was not lacking whole
-    attached: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    lacking: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    files: list[ReviewedFileRow] = field(default_factory=list[ReviewedFileRow])  # of a question
+    used: list[FileUseRow] = field(default_factory=list[FileUseRow])  # by an answer
 
 
 @dataclass
@@ -142,9 +142,8 @@ def message_rows(reading: Reading) -> list[ReviewMessageRow]:
 def _message_row(message: Message, reading: Reading, shown: GuardedText | None) -> ReviewMessageRow:
     row = ReviewMessageRow.of(message, reading.siblings.get(message.id, ()), shown)
     row.asked = moment_text(message.created_at)
-    row.attached = [_about_file(each) for each in reading.files.get(message.id, ())]
-    uses = [each for each in files_used(message.files_used) if each.how != "whole"]
-    row.lacking = [{locale: use.text(locale) for locale in LOCALES} for use in uses]
+    row.files = [reviewed_file_row(each) for each in reading.files.get(message.id, ())]
+    row.used = used_files(files_used(message.files_used))
     if message.author != Author.ASSISTANT:
         return row
     row.reasoning = message.reasoning[:SHOWN_REASONING_CHARS]
@@ -160,13 +159,6 @@ def _message_row(message: Message, reading: Reading, shown: GuardedText | None) 
     if verdict := reading.verdicts.get(message.id):
         row.verdict, row.judge = verdict.verdict, verdict.reviewer_name
     return row
-
-
-def _about_file(file: Attachment) -> dict[str, str]:
-    """Returns name and size of a file."""
-    size = max(round(file.size / 1024), 1)
-    key = "review.file" if file.deleted_at is None else "review.file_deleted"
-    return {locale: translate(locale, key, name=file.name, size=size) for locale in LOCALES}
 
 
 def note_row(note: ReviewNote) -> NoteRow:

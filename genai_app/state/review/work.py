@@ -102,3 +102,4 @@ class ReviewWorkState(rx.State):
             dialog.error_code = error.code
             return
         await dialog._refresh()
+        await dialog._read_again()
