@@ -86,7 +86,7 @@ async def test_a_file_of_a_question_is_not_discarded(open_page: OpenPage) -> Non
 
 @pytest.mark.parametrize(
     "odd",
-    [None, "x", 7, {}, [None], [7], ["x"], ["../../etc/passwd"], ["0" * 32] * 11, [[]]]
+    [None, "x", 7, {}, [None], [7], ["x"], ["../../etc/passwd"], ["0" * 32] * 11, [[]]],
     ids=repr,
 )
 async def test_odd_ids_do_nothing(open_page: OpenPage, odd: Any) -> None:
