@@ -4,12 +4,14 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from genai_app import clock
 from genai_app.access import Actor
 from genai_app.db.database import Database
 from genai_app.errors import BadCursor
-from genai_app.models import Dialog
+from genai_app.models import Attachment, Author, Dialog, Message, MessageAttachment
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs import search as search_module
 from genai_app.services.dialogs.history import History
@@ -85,6 +87,46 @@ async def test_keys_of_the_other_layout(db: Database, search: Search, as_alice: 
     rest = await search.find(as_alice, "ghbdtn", limit=2, cursor=first.next_cursor)
     titles = [hit.dialog.title for page in (first, rest) for hit in page.items]
     assert titles == [f"Холодильник {number}" for number in (2, 1, 0)]
+
+
+async def test_by_names_of_files(
+    db: Database, search: Search, as_alice: Actor, as_bob: Actor
+) -> None:
+    """To the letter, whatever its case, also of a deleted file; it is shown where no word is."""
+    plain, asked = await _put(db, as_alice, "Plain"), await _put(db, as_alice, "Суд", "Смета?", "a")
+    theirs = await _put(db, as_bob, "Bob")
+    names = {plain: "смета_100%.XLSX", asked: "Договор № 7.pdf", theirs: "Договор.pdf"}
+    async with db.write() as session:
+        for dialog_id, name in names.items():
+            owner = as_bob if dialog_id == theirs else as_alice
+            file = Attachment(user_id=owner.user_id, name=name, sha256=b"0" * 32)
+            file.deleted_at = clock.now()
+            question = (await _questions(session, dialog_id)).one()
+            session.add(file)
+            await session.flush()
+            session.add(MessageAttachment(message_id=question, attachment_id=file.id))
+    for query, expected in (
+        ("договор", ["Суд"]),
+        ("ДОГОВОР № 7", ["Суд"]),
+        ("ljujdjh", ["Суд"]),  # the other layout
+        (".xlsx", ["Plain"]),
+        ("а_1", ["Plain"]),
+        ("смета", ["Суд", "Plain"]),
+        ("сметы", ["Суд"]),
+        ("договоры", []),
+        ("pdfx", []),
+    ):
+        assert await _titles(search, as_alice, query) == expected, query
+    hits = (await search.find(as_alice, "смета")).items
+    shown = ["".join(piece.text for piece in hit.excerpt) for hit in hits]
+    assert shown == ["Смета?", "смета_100%.XLSX"]
+    async with db.read() as session:
+        assert hits[1].message_id == (await _questions(session, plain)).one()
+
+
+async def _questions(session: AsyncSession, dialog_id: uuid.UUID) -> sa.ScalarResult[uuid.UUID]:
+    is_asked = (col(Message.dialog_id) == dialog_id, col(Message.author) == Author.USER)
+    return await session.scalars(sa.select(col(Message.id)).where(*is_asked))
 
 
 def test_each_layout_is_the_other_ones_other() -> None:

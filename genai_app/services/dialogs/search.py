@@ -1,4 +1,5 @@
-"""Finding a user's own dialogs, by their titles and by the words in their messages."""
+"""Finding a user's own dialogs, by their titles, by the words in their messages and by the names of
+their files."""
 
 import re
 import uuid
@@ -13,7 +14,14 @@ from sqlmodel import col
 
 from genai_app.access import Actor
 from genai_app.db.database import Database
-from genai_app.models import Author, Dialog, Message, MessageSearch
+from genai_app.models import (
+    Attachment,
+    Author,
+    Dialog,
+    Message,
+    MessageAttachment,
+    MessageSearch,
+)
 from genai_app.services.cursors import Cursors
 from genai_app.services.dialogs.sections import began_by, is_archived
 from genai_app.stemming import (
@@ -27,6 +35,7 @@ from genai_app.text import clean_text
 
 PAGE = 30
 ENOUGH = 2_000  # messages that hold the words; with more the dialogs are looked through instead
+MOST_FILES = 2_000  # of one name that are looked at, the newest
 EXCERPT_CHARS = 160
 BEFORE_CHARS = 50
 MOST_FORMS = 50
@@ -53,8 +62,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A dialog, and the latest words of the query in it; none where only the title has them.
-    `message_id`: where they are."""
+    """A dialog, and the latest words of the query in it, or else the name of its latest file with
+    them; none where only the title has them. `message_id`: where they are."""
 
     dialog: Dialog
     title: Sequence[Piece]
@@ -90,10 +99,11 @@ class Search:
         own: bool = False,
         archived: bool | None = None,
     ) -> HitPage:
-        """Returns dialogs whose title holds `query` to the letter, whatever its case, or that have
-        a message with all of its words in any form, the last one perhaps only begun. Where there
-        is none, those for the same keys on the other keyboard layout. `key_id`, `own`: see
-        History.list_dialogs. `archived`: only archived dialogs, or only others; None: both.
+        """Returns dialogs whose title, or the name of a file in them, holds `query` to the letter,
+        whatever its case, or that have a message with all of its words in any form, the last one
+        perhaps only begun. Where there is none, those for the same keys on the other keyboard
+        layout. `key_id`, `own`: see History.list_dialogs. `archived`: only archived dialogs, or
+        only others; None: both.
 
         Raises BadCursor.
         """
@@ -127,11 +137,13 @@ class Search:
     async def _hits(self, actor: Actor, query: str, statement: sa.Select[Dialog]) -> list[Hit]:
         """Returns the dialogs of `statement` that have the words of `query`, with their texts."""
         words = self._words(query)
-        titled = col(Dialog.title).ilike(f"%{_literal(query)}%", escape=ESCAPE)
+        titled = col(Dialog.title).ilike(_holding(query), escape=ESCAPE)
         async with self._db.read(planned_anew=True) as session:
             worded = sa.false() if words is None else await self._has_words(session, actor, words)
-            dialogs = list(await session.scalars(statement.where(sa.or_(titled, worded))))
-            texts = {} if words is None else await _texts(session, dialogs, words)
+            named = await _names(session, actor, query)
+            filed = col(Dialog.id).in_(named)
+            dialogs = list(await session.scalars(statement.where(sa.or_(titled, worded, filed))))
+            texts = named if words is None else named | await _texts(session, dialogs, words)
         return [
             Hit(each, marked(each.title, query), excerpt(text, query), message_id)
             for each in dialogs
@@ -165,6 +177,28 @@ class Search:
         if len(dialogs) < ENOUGH:
             return col(Dialog.id).in_(set(dialogs))
         return sa.exists().where(col(MessageSearch.dialog_id) == col(Dialog.id), words)
+
+
+async def _names(
+    session: AsyncSession, actor: Actor, query: str
+) -> dict[uuid.UUID, tuple[uuid.UUID, str]]:
+    """Returns, by dialog, a question with a file whose name holds `query`, and the name: of the
+    newest such file."""
+    rows = await session.execute(
+        sa.select(col(Message.dialog_id), col(Message.id), col(Attachment.name))
+        .join(MessageAttachment, col(MessageAttachment.message_id) == col(Message.id))
+        .join(Attachment, col(Attachment.id) == col(MessageAttachment.attachment_id))
+        .where(
+            col(Attachment.user_id) == actor.user_id,
+            col(Attachment.name).ilike(_holding(query), escape=ESCAPE),
+        )
+        .order_by(col(Attachment.id).desc())
+        .limit(MOST_FILES)
+    )
+    named: dict[uuid.UUID, tuple[uuid.UUID, str]] = {}
+    for dialog_id, message_id, name in rows:
+        named.setdefault(dialog_id, (message_id, name))
+    return named
 
 
 async def _texts(
@@ -225,6 +259,11 @@ def _without_marks(text: str) -> str:
     for mark, kept in _MARKS:
         text = mark.sub(kept, text)
     return text
+
+
+def _holding(text: str) -> str:
+    """Returns the LIKE pattern of what holds `text`."""
+    return f"%{_literal(text)}%"
 
 
 def _literal(text: str) -> str:
