@@ -103,10 +103,12 @@ def _of_wheel(path: Path) -> Package:
         metadata = next(name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         told = email.message_from_bytes(wheel.read(metadata))
         folder = metadata.partition("/")[0]
+        listed = {f"{folder}/licenses/{each}" for each in told.get_all("License-File") or ()}
         texts = [
             wheel.read(name).decode("utf-8", errors="replace")
             for name in names
-            if name.startswith(f"{folder}/") and LICENCE.fullmatch(name.rpartition("/")[2])
+            if name in listed
+            or (name.startswith(f"{folder}/") and LICENCE.fullmatch(name.rpartition("/")[2]))
         ]
     name = re.sub(r"[-_.]+", "-", str(told["Name"])).lower()
     expression = told["License-Expression"]

@@ -37,6 +37,7 @@ def cases(dialog_id: str) -> dict[str, list[CursorCase]]:
         "/dialogs": [CursorCase(), CursorCase(params={"q": "secret"})],
         "/dialogs/{dialog_id}/messages": [CursorCase()],
         "/history": [CursorCase()],
+        "/files": [CursorCase()],
         "/me/readers": [CursorCase()],
         "/admin/api/dialogs": [
             CursorCase("rita", events=listing),
@@ -64,6 +65,9 @@ async def test_every_list(open_api: OpenApi, app_db: Database) -> None:
         str(await put_history(app_db, username, [("secret", "secret")])) for _ in range(3)
     ]
     for n in range(2):
+        for each in (me, other):
+            sent = await each.post("/files", files={"file": (f"{n}.txt", f"secret {n}")})
+            assert sent.status_code == 201
         body = {"question": f"cursor question {n}", "answer": "secret"}
         assert (await rita.post("/admin/api/verified", json=body)).status_code == 201
     for reader in (rita, carol):

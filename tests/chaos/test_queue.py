@@ -41,7 +41,7 @@ async def sent_once(page: PageClient, model: ModelServer, url: str, texts: list[
         await db.close()
     assert saved == [1] * len(texts)
     # the question before stands in the same message where its answer was killed without a word
-    calls = [each.messages[-1]["content"] for each in model.answers]
+    calls = [str(each.messages[-1]["content"]) for each in model.answers]
     assert [sum(call.endswith(text) for call in calls) for text in texts] == [1] * len(texts)
 
 
