@@ -263,11 +263,14 @@ async def test_every_sort_of_text_is_shown_as_it_is_kept(
 
 
 async def test_a_pasted_book(tab: Tab, model: ModelServer, app: AppProcess, stored: Stored):
-    """It says by how much it is too long, keeps the text, and goes on."""
+    """As text and not as the file that it becomes: the page says by how much it is too long, keeps
+    the text, and goes on."""
     await tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
     book = ("Очень длинный документ. " * 50_000)[:1_000_000]
     await tab.page.evaluate("text => navigator.clipboard.writeText(text)", book)
     await tab.composer.press("Control+V")
+    await tab.page.get_by_test_id("file-as-text").click()
+    await expect(tab.composer).to_have_value(book)
     await tab.composer.press("Enter")
     await expect(tab.error).to_contain_text(re.compile(r"Сократите его на 900.?000 зн"))
     assert await tab.composer.input_value() == book
