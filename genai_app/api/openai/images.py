@@ -65,4 +65,4 @@ def image_of(part: ImagePart, path: str) -> IncomingFile:
         raise InvalidInput(code="image_damaged", param=param) from None
     if not data:
         raise InvalidInput(code="image_damaged", param=param)
-    return IncomingFile(f"image.{head[1].lower().replace('jpeg', 'jpg')}", data)
+    return IncomingFile.of(f"image.{head[1].lower().replace('jpeg', 'jpg')}", data)

@@ -26,12 +26,10 @@ from genai_app.services.files.jobs import FileJobs
 from genai_app.services.files.removal import FileRemoval
 from genai_app.services.files.rows import attachments_of
 from genai_app.services.files.store import FileStore
-from genai_app.services.files.uploads import WRITE_BYTES, Uploads, contents_of
-from genai_app.services.jobs.lease import ENDED
+from genai_app.services.files.uploads import Uploads, contents_of
 from genai_app.settings.settings import Settings
 
 PAGE = 50
-LOOK_S = 0.2
 MAX_ATTACHED = 10  # to one message
 
 
@@ -103,29 +101,6 @@ class Files:
         async with self._db.read() as session:
             count, contents = await contents_of(session, actor.user_id)
         return FileUsage(count, sum(contents.values()), self.uploads.most_bytes)
-
-    async def add(self, actor: Actor, name: str, data: bytes) -> Attachment:
-        """Takes a file that did not come by HTTP, within the bounds of an upload and with its
-        errors."""
-        async with self.uploads.receive(actor) as receiving:
-            await receiving.begin(name)
-            for start in range(0, len(data), WRITE_BYTES):
-                await receiving.add(data[start : start + WRITE_BYTES])
-            (row,) = await receiving.commit()
-        self.jobs.wake()
-        return row
-
-    async def wait_ready(self, actor: Actor, file_id: object, timeout_s: float) -> Attachment:
-        """Returns a file when it is read, or could not be; after `timeout_s` as it is then.
-
-        Raises NotFound.
-        """
-        until = asyncio.get_running_loop().time() + timeout_s
-        while True:
-            row = await self.get(actor, file_id)
-            if row.state in ENDED or asyncio.get_running_loop().time() >= until:
-                return row
-            await asyncio.sleep(LOOK_S)
 
     async def ready_attachments(
         self, actor: Actor, file_ids: Sequence[object]

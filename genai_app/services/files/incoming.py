@@ -27,10 +27,13 @@ class IncomingFile:
 
     name: str
     data: bytes
+    sha256: bytes
 
-    @property
-    def sha256(self) -> bytes:
-        return hashlib.sha256(self.data).digest()
+    @classmethod
+    def of(cls, name: str, data: bytes) -> "IncomingFile":
+        """Returns the file with the hash of its bytes, which takes milliseconds for each MB: call
+        it in a thread."""
+        return cls(name, data, hashlib.sha256(data).digest())
 
 
 class IncomingFiles:
@@ -49,13 +52,9 @@ class IncomingFiles:
             FileTooLarge, RateLimited, Unavailable; Conflict: files_full. See Uploads.
             Conflict: file_not_ready: the readers have too much to do.
         """
-        digests = [await asyncio.to_thread(getattr, each, "sha256") for each in files]
+        digests = list(dict.fromkeys(each.sha256 for each in files))
         stored = await self._stored(actor, digests)
-        new = {
-            digest: each
-            for digest, each in zip(digests, files, strict=True)
-            if digest not in stored
-        }
+        new = {each.sha256: each for each in files if each.sha256 not in stored}
         if new:
             async with self._files.uploads.receive(actor) as upload:
                 for each in new.values():
@@ -64,8 +63,8 @@ class IncomingFiles:
                 rows = await upload.commit()
             self._files.jobs.wake()
             stored |= {row.sha256: row for row in rows}
-        read = await self._read([stored[digest].id for digest in dict.fromkeys(digests)])
-        return [read[stored[digest].id] for digest in dict.fromkeys(digests)]
+        read = await self._read([stored[digest].id for digest in digests])
+        return [read[stored[digest].id] for digest in digests]
 
     async def _stored(self, actor: Actor, digests: Sequence[bytes]) -> dict[bytes, Attachment]:
         query = sa.select(Attachment).where(

@@ -46,7 +46,10 @@ class BotFiles:
             return tuple(waiting)
         if len(waiting) + len(files) > MAX_ATTACHED:
             raise InvalidInput(code="too_many_files", limit=MAX_ATTACHED)
-        loaded = [IncomingFile(each.name, await self._load(each)) for each in files]
+        loaded = [
+            await asyncio.to_thread(IncomingFile.of, each.name, await self._load(each))
+            for each in files
+        ]
         rows = await self._incoming.take(actor, loaded)
         return tuple(dict.fromkeys((*waiting, *(row.id for row in rows))))
 
