@@ -21,6 +21,7 @@ import msgspec
 
 from genai_app.errors import Conflict, Unavailable
 from genai_app.services.backup.row_sums import EMPTY, Sums, TableSum
+from genai_app.services.files.store import sync_directory
 
 FORMAT = 1
 DATABASE, SETTINGS, ANCHOR, MANIFEST = (
@@ -85,7 +86,7 @@ def new_archive(path: Path) -> Generator[zipfile.ZipFile]:
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(part, path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 part.unlink()
@@ -146,11 +147,3 @@ def _digest(path: Path) -> bytes:
             digest.update(chunk)
             left -= len(chunk)
     return digest.hexdigest().encode()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
