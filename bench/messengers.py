@@ -69,12 +69,12 @@ async def crowd(
     await bench.link_phones("telegram", phones)
     plan = Plan(options.tokens, options.rate, "flat")
     lags, meter = await loop_lags(bench.url), bench.meter()
-    begin, said = time.monotonic(), dict[int, float]()
+    begin, sent_at = time.monotonic(), dict[int, float]()
     for number, phone in enumerate(phones):
         due = begin + options.within * number / len(phones)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         telegram.says(f"Question of {phone} {plan.directive()}", phone)
-        said[phone] = time.monotonic()
+        sent_at[phone] = time.monotonic()
     whole = await _ended(telegram, phones, 1)
     cost, after = meter.read(), await loop_lags(bench.url)
     messages = {phone: telegram.of(phone) for phone in phones}
@@ -89,7 +89,7 @@ async def crowd(
         "lag_ms_p99": lag_p99_ms(lags, after),
         "lag_ms_most": lag_most_ms(lags, after),
         "first_words_s": quantiles(at - left for at, left in filter(None, first.values())),
-        "shown_s": quantiles(found[0] - said[phone] for phone, found in first.items() if found),
+        "shown_s": quantiles(found[0] - sent_at[phone] for phone, found in first.items() if found),
         "calls": len(calls),
         "calls_a_second_most": max(_within(calls, at) for at in calls),
         "chat_gap_s_least": round(min(gaps), 2),
@@ -172,7 +172,7 @@ def _within(calls: Sequence[float], since: float) -> int:
 
 
 def _failures(messages: Any, plan: Plan, *, whole: bool) -> list[str]:
-    """What is wrong with the last texts."""
+    """Returns the faults of the last texts, one sentence each."""
     found = [] if whole else ["some answers never came"]
     for of_one in messages:
         text = "".join(f"{each.text} " for each in of_one)

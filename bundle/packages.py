@@ -101,21 +101,21 @@ def _of_wheel(path: Path) -> Package:
     with zipfile.ZipFile(path) as wheel:
         names = sorted(wheel.namelist())
         metadata = next(name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        told = email.message_from_bytes(wheel.read(metadata))
+        headers = email.message_from_bytes(wheel.read(metadata))
         folder = metadata.partition("/")[0]
-        listed = {f"{folder}/licenses/{each}" for each in told.get_all("License-File") or ()}
+        listed = {f"{folder}/licenses/{each}" for each in headers.get_all("License-File") or ()}
         texts = [
             wheel.read(name).decode("utf-8", errors="replace")
             for name in names
             if name in listed
             or (name.startswith(f"{folder}/") and LICENCE.fullmatch(name.rpartition("/")[2]))
         ]
-    name = re.sub(r"[-_.]+", "-", str(told["Name"])).lower()
-    expression = told["License-Expression"]
-    stated = str(told["License"] or "").strip()
+    name = re.sub(r"[-_.]+", "-", str(headers["Name"])).lower()
+    expression = headers["License-Expression"]
+    stated = str(headers["License"] or "").strip()
     classifiers = [
         each.rpartition(" :: ")[2]
-        for each in told.get_all("Classifier") or ()
+        for each in headers.get_all("Classifier") or ()
         if each.startswith("License :: OSI Approved :: ")
     ]
     words = stated if stated and "\n" not in stated else " AND ".join(classifiers)
@@ -123,7 +123,7 @@ def _of_wheel(path: Path) -> Package:
     return Package(
         "pypi",
         name,
-        str(told["Version"]),
+        str(headers["Version"]),
         str(known or words),
         known is not None,
         "\n\n".join(texts),
@@ -156,13 +156,13 @@ def _of_module(entry: list[Any], folder: Path) -> Package:
     """An entry of the lock is [name@version, registry, needs, integrity]."""
     name, _, version = str(entry[0]).rpartition("@")
     try:
-        told = json.loads((folder / "package.json").read_text())
+        manifest = json.loads((folder / "package.json").read_text())
     except OSError:
         raise Unfit(f"{name}: not in .web/node_modules; rm -r .web, then make build") from None
-    if told["version"] != version:
-        raise Unfit(f"{name}: built with {told['version']}, locked is {version}")
-    licence = told.get("license") or " OR ".join(each["type"] for each in told.get("licenses", ()))
-    licence = licence or NAMES.get(name, "")
+    if manifest["version"] != version:
+        raise Unfit(f"{name}: built with {manifest['version']}, locked is {version}")
+    several = " OR ".join(each["type"] for each in manifest.get("licenses", ()))
+    licence = manifest.get("license") or several or NAMES.get(name, "")
     texts = sorted(each for each in folder.iterdir() if LICENCE.fullmatch(each.name))
     if name in IN_README:
         texts = [each for each in folder.iterdir() if each.name.lower() == "readme.md"]

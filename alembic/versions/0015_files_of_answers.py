@@ -1,4 +1,4 @@
-"""Files of questions that wait, and what of the files an answer was given."""
+"""Files of queued questions, and the parts of files in the prompt of an answer."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -151,7 +151,7 @@ class Message(SQLModel, table=True):
     paused_ms: int | None = None
     # when another branch was opened from this leaf
     left_at: datetime | None = moment_column(default=None, nullable=True)
-    # of an answer, JSON: what of which files the model was given (services/files/usage.py)
+    # of an answer, JSON: the parts of files in its prompt (services/files/usage.py)
     files_used: str | None = text_column(default=None, nullable=True)
 
 

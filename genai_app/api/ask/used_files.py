@@ -1,4 +1,4 @@
-"""Files of an answer: which its model was given, and where it names them."""
+"""Files of an answer: which parts stood in its prompt, and where it names them."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -38,11 +38,11 @@ class AttachedFile(BaseModel):
 
 
 class UsedFile(RowBody):
-    """A file, and how much of it the model was given.
+    """A file, and how much of it stood in the prompt.
 
-    `how`: `whole`, `parts`, `left_out` or `deleted`. `used`: the numbers of the pages of which it
-    was given something; empty for a whole file. `unit`: what `pages` counts. `pictures`: how many
-    of them it was shown.
+    `how`: `whole`, `parts`, `left_out` or `deleted`. `used`: the numbers of the pages that
+    stood there, also in part; empty for a whole file. `unit`: what `pages` counts. `pictures`: how
+    many were sent.
     """
 
     id: UUID
@@ -66,7 +66,7 @@ class CitedFile(RowBody):
 
 
 def used_files(uses: Sequence[FileUse]) -> list[UsedFile]:
-    """Returns what an answer was given of its files."""
+    """Returns how much of its files stood in the prompt of an answer."""
     return [UsedFile.model_validate(use) for use in uses]
 
 

@@ -1,4 +1,4 @@
-"""Files of an answer and how much of them its model was given: kept with it, shown below it."""
+"""Files of an answer and how much of them stood in its prompt: kept with it, shown below it."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,10 +22,10 @@ SENTENCES: dict[How, str] = {
 
 
 class FileUse(msgspec.Struct, frozen=True):
-    """A file of the branch, and what of it the model was given.
+    """A file of the branch, and which parts of it stood in the prompt.
 
-    `pages`: how many it has; `unit`: of these. `used`: the numbers of those of which it was given
-    text or pictures; empty where `how` is `whole`: all. `pictures`: how many it was given.
+    `pages`: how many it has; `unit`: of these. `used`: the numbers of those whose text or
+    pictures stood there; empty where `how` is `whole`: all. `pictures`: how many were sent.
     """
 
     id: str
@@ -38,7 +38,7 @@ class FileUse(msgspec.Struct, frozen=True):
     pictures: int = 0
 
     def text(self, locale: str) -> str:
-        """Returns a line that says what was left out; "" for a file that was given whole."""
+        """Returns a line that says what was left out; "" for a file whose whole text was sent."""
         if self.how == "whole":
             return ""
         unit = UNITS.get(self.unit, "file_use.part")

@@ -1,4 +1,4 @@
-"""The files of a question's branch, as the model is given them.
+"""The files of a question's branch, as they stand in the prompt.
 
 Whole text stands in the system message, before the history and in the order in which the files
 came: the same beginning for every question of the branch, which the model server keeps. Of a file
@@ -67,7 +67,7 @@ class FileParts:
 
 
 class FileContext:
-    """Chooses what of a branch's files the model is given, and frames it.
+    """Chooses the parts of a branch's files for the prompt, and frames them.
 
     Args:
         secret: of the product; the marks around files are derived from it.
@@ -85,7 +85,7 @@ class FileContext:
     async def parts(
         self, files: BranchFiles, question: str, budget: int, model: str | None
     ) -> FileParts:
-        """Returns what the model is given of the files.
+        """Returns the parts of the files for the prompt.
 
         Args:
             question: what passages are looked for.
